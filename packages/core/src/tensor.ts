@@ -1,0 +1,176 @@
+import { arrayConstructors, bytesPerElement, dtypes, type ArrayOf, type Dtype, type TypedArray } from './dtype.ts'
+import { QkvError, describe } from './errors.ts'
+import { contiguousStrides, elementCount, reach } from './strides.ts'
+
+/** Memory that a backend owns: a GPU buffer, a range of WebAssembly memory. Only its backend looks inside. */
+export interface DeviceStorage {
+  /** The backend's own mark; a backend refuses storage that does not carry its mark. */
+  readonly owner: symbol
+  readonly byteLength: number
+}
+
+export type Storage = TypedArray | DeviceStorage
+
+/**
+ * An n-dimensional view of storage: element `[i, j, …]` is at `offset + i·strides[0] + j·strides[1] + …`, counted in
+ * elements. Plain data; views share storage, so transposing or slicing copies nothing.
+ */
+export interface Tensor<S extends Storage = Storage> {
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  readonly strides: readonly number[]
+  readonly offset: number
+  readonly storage: S
+}
+
+/** A tensor over a typed array, accepted by every backend. */
+export type HostTensor = Tensor<TypedArray>
+
+/** A tensor whose memory the holder must give back, with `dispose()` or `using`. Views of it do not outlive it. */
+export interface OwnedTensor extends Tensor, Disposable {
+  dispose(): void
+}
+
+export interface TensorOptions {
+  readonly dtype?: Dtype
+  /** In elements; default row-major without gaps. */
+  readonly strides?: readonly number[]
+  /** In elements; default 0. */
+  readonly offset?: number
+}
+
+/**
+ * A tensor over `data`, which is not copied. The dtype follows the array (`Float32Array` → float32, `Int8Array` → int8,
+ * `Uint8Array` → uint8, `Int32Array` → int32, `Float16Array` → float16, `boolean[]` → bool, `number[]` → float32; the
+ * last two are copied); a `Uint16Array` holds half bits and needs `dtype: 'float16' | 'bfloat16'`.
+ *
+ * @throws QkvError `DTYPE_UNSUPPORTED`, or `SHAPE_MISMATCH` where the shape and strides reach outside `data`.
+ */
+export function tensor(
+  data: TypedArray | ArrayBufferView | readonly number[] | readonly boolean[],
+  shape: readonly number[],
+  options: TensorOptions = {},
+): HostTensor {
+  const { array, dtype } = typedData(data, options.dtype)
+  const strides = options.strides ?? contiguousStrides(shape)
+  const view = { dtype, shape: [...shape], strides: [...strides], offset: options.offset ?? 0, storage: array }
+  checkLayout('tensor', 'shape', view)
+  return view
+}
+
+/** A new host tensor of zeros. */
+export function zeros(shape: readonly number[], dtype: Dtype = 'float32'): HostTensor {
+  checkShape('zeros', 'shape', shape)
+  const storage = new arrayConstructors[dtype](elementCount(shape))
+  return { dtype, shape: [...shape], strides: contiguousStrides(shape), offset: 0, storage }
+}
+
+export function isHostTensor(value: Tensor): value is HostTensor {
+  return ArrayBuffer.isView(value.storage)
+}
+
+/** Whether `value` has a tensor's parts; what they hold is {@link checkTensor}'s to say. */
+export function isTensor(value: unknown): value is Tensor {
+  return typeof value === 'object' && value !== null && 'storage' in value && 'shape' in value && 'strides' in value
+}
+
+/** @throws QkvError naming `argument` unless `value` is a tensor whose every element lies in its storage. */
+export function checkTensor(operation: string, argument: string, value: unknown): asserts value is Tensor {
+  if (!isTensor(value)) {
+    throw new QkvError({
+      code: 'OPTION_INVALID',
+      operation,
+      argument,
+      expected: 'a tensor (make one with tensor(data, shape))',
+      received: describe(value),
+    })
+  }
+  checkLayout(operation, argument, value)
+}
+
+function checkLayout(operation: string, argument: string, view: Tensor): void {
+  if (!dtypes.includes(view.dtype)) {
+    throw new QkvError({
+      code: 'DTYPE_UNSUPPORTED',
+      operation,
+      argument: `${argument}.dtype`,
+      expected: `one of ${dtypes.join(', ')}`,
+      received: describe(view.dtype),
+    })
+  }
+  checkShape(operation, argument, view.shape)
+  const { shape, strides, offset, storage, dtype } = view
+  if (strides.length !== shape.length || !strides.every(Number.isSafeInteger)) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation,
+      argument: `${argument}.strides`,
+      expected: `${shape.length} whole numbers, one for each dimension of [${shape.join(',')}]`,
+      received: describe(strides),
+    })
+  }
+  const length = Math.floor(storage.byteLength / bytesPerElement[dtype])
+  const { first, last } = reach(shape, strides, offset)
+  if (!Number.isSafeInteger(offset) || first < 0 || last >= length) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation,
+      argument,
+      expected: `within its storage of ${length} elements`,
+      received: `shape [${shape.join(',')}], strides [${strides.join(',')}], offset ${offset}, which reach elements ${first} to ${last}`,
+    })
+  }
+}
+
+function checkShape(operation: string, argument: string, shape: readonly number[]): void {
+  const valid = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0)
+  if (!valid || !Number.isSafeInteger(elementCount(shape))) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation,
+      argument,
+      expected: 'an array of whole numbers ≥ 0',
+      received: describe(shape),
+    })
+  }
+}
+
+function typedData(
+  data: TypedArray | ArrayBufferView | readonly number[] | readonly boolean[],
+  dtype: Dtype | undefined,
+): { array: TypedArray; dtype: Dtype } {
+  if (Array.isArray(data)) {
+    const kind = dtype ?? (typeof data[0] === 'boolean' ? 'bool' : 'float32')
+    if (kind === 'float16' || kind === 'bfloat16') throw unsupported(data, dtype)
+    return { array: new arrayConstructors[kind](Array.from(data, Number)), dtype: kind }
+  }
+  if (ArrayBuffer.isView(data)) {
+    if (Object.prototype.toString.call(data) === '[object Float16Array]' && (dtype ?? 'float16') === 'float16') {
+      return { array: new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2), dtype: 'float16' }
+    }
+    const kind = dtype ?? dtypeOfArray(data)
+    if (kind !== undefined && holds(data, kind)) return { array: data, dtype: kind }
+  }
+  throw unsupported(data, dtype)
+}
+
+function dtypeOfArray(array: ArrayBufferView): Dtype | undefined {
+  return dtypes.find((dtype) => dtype !== 'float16' && dtype !== 'bfloat16' && holds(array, dtype))
+}
+
+function holds<D extends Dtype>(array: ArrayBufferView, dtype: D): array is ArrayOf[D] {
+  return array instanceof arrayConstructors[dtype]
+}
+
+function unsupported(data: unknown, dtype: Dtype | undefined): QkvError {
+  return new QkvError({
+    code: 'DTYPE_UNSUPPORTED',
+    operation: 'tensor',
+    argument: 'data',
+    expected:
+      dtype === undefined
+        ? 'a typed array of a known dtype (halves: a Uint16Array with dtype float16 or bfloat16)'
+        : `what holds ${dtype}`,
+    received: describe(data),
+  })
+}

@@ -1,0 +1,116 @@
+import { QkvError } from './errors.ts'
+import { contiguousStrides, elementCount } from './strides.ts'
+import type { Storage, Tensor } from './tensor.ts'
+
+/** The same elements with the axes in another order: `permute(t, [0, 2, 1, 3])` swaps lengths and heads. No copy. */
+export function permute<S extends Storage>(view: Tensor<S>, axes: readonly number[]): Tensor<S> {
+  const sorted = [...axes].sort((a, b) => a - b)
+  if (axes.length !== view.shape.length || sorted.some((axis, index) => axis !== index)) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation: 'permute',
+      argument: 'axes',
+      expected: `each of 0…${view.shape.length - 1} once`,
+      received: `[${axes.join(',')}]`,
+    })
+  }
+  return relaid(view, axes.map((axis) => at(view.shape, axis)), axes.map((axis) => at(view.strides, axis)), view.offset)
+}
+
+/** Elements `start ≤ index < end` along one axis. No copy. */
+export function slice<S extends Storage>(view: Tensor<S>, axis: number, start: number, end: number): Tensor<S> {
+  const size = view.shape[axis]
+  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end)
+  if (size === undefined || !whole || start < 0 || end < start || end > size) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation: 'slice',
+      argument: 'range',
+      expected: `0 ≤ start ≤ end ≤ the size of axis ${axis} of [${view.shape.join(',')}]`,
+      received: `${start} to ${end}`,
+    })
+  }
+  const offset = end > start ? view.offset + start * at(view.strides, axis) : view.offset
+  return relaid(view, view.shape.with(axis, end - start), view.strides, offset)
+}
+
+/** The same elements, contiguous in memory, under another shape of the same count. No copy. */
+export function reshape<S extends Storage>(view: Tensor<S>, shape: readonly number[]): Tensor<S> {
+  if (!isContiguous(view) || elementCount(shape) !== elementCount(view.shape)) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation: 'reshape',
+      argument: 'tensor',
+      expected: `contiguous, with ${elementCount(shape)} elements for [${shape.join(',')}]`,
+      received: `shape [${view.shape.join(',')}], strides [${view.strides.join(',')}]`,
+    })
+  }
+  return relaid(view, shape, contiguousStrides(shape), view.offset)
+}
+
+/** Repeats along missing and size-1 axes (aligned at the last axis, as in NumPy) by strides of 0. No copy. */
+export function broadcastTo<S extends Storage>(view: Tensor<S>, shape: readonly number[]): Tensor<S> {
+  const missing = shape.length - view.shape.length
+  const fits = view.shape.every((size, axis) => size === shape[axis + missing] || size === 1)
+  if (missing < 0 || !fits) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation: 'broadcastTo',
+      argument: 'tensor',
+      expected: `a shape that broadcasts to [${shape.join(',')}]`,
+      received: `[${view.shape.join(',')}]`,
+    })
+  }
+  const strides = shape.map((size, axis) =>
+    axis < missing || (view.shape[axis - missing] === 1 && size !== 1) ? 0 : at(view.strides, axis - missing),
+  )
+  return relaid(view, shape, strides, view.offset)
+}
+
+/** `[batch, length, heads·dim]` seen as `[batch, heads, length, dim]`. No copy; the last axis must be without gaps. */
+export function splitHeads<S extends Storage>(view: Tensor<S>, heads: number): Tensor<S> {
+  const [batch, length, width] = view.shape
+  const [batchStride, lengthStride, widthStride] = view.strides
+  if (
+    batch === undefined || length === undefined || width === undefined || view.shape.length !== 3 ||
+    batchStride === undefined || lengthStride === undefined || widthStride === undefined ||
+    !(heads > 0) || width % heads !== 0
+  ) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation: 'splitHeads',
+      argument: 'tensor',
+      expected: `[batch, length, heads·dim] with a last axis divisible by ${heads}`,
+      received: `[${view.shape.join(',')}]`,
+    })
+  }
+  const dim = width / heads
+  return relaid(view, [batch, heads, length, dim], [batchStride, dim * widthStride, lengthStride, widthStride], view.offset)
+}
+
+/** `[batch, heads, length, dim]` that lies in memory as `[batch, length, heads, dim]`, as `[batch, length, heads·dim]`. No copy. */
+export function mergeHeads<S extends Storage>(view: Tensor<S>): Tensor<S> {
+  const byLength = permute(view, [0, 2, 1, 3])
+  const [batch, length, heads, dim] = byLength.shape as [number, number, number, number]
+  return reshape(byLength, [batch, length, heads * dim])
+}
+
+export function isContiguous(view: Tensor): boolean {
+  const expected = contiguousStrides(view.shape)
+  return view.shape.every((size, axis) => size <= 1 || view.strides[axis] === expected[axis])
+}
+
+function relaid<S extends Storage>(
+  view: Tensor<S>,
+  shape: readonly number[],
+  strides: readonly number[],
+  offset: number,
+): Tensor<S> {
+  return { dtype: view.dtype, shape: [...shape], strides: [...strides], offset, storage: view.storage }
+}
+
+function at(list: readonly number[], index: number): number {
+  const value = list[index]
+  if (value === undefined) throw new RangeError(`axis ${index} of ${list.length}`)
+  return value
+}

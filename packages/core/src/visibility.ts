@@ -1,0 +1,24 @@
+import type { AttentionProblem } from './problem.ts'
+
+/** Keys `first ≤ key < end`; empty when `end ≤ first`. */
+export interface KeyRange {
+  readonly first: number
+  readonly end: number
+}
+
+/** The position of query row 0 among the keys; row `i` stands `i` further. Negative where rows outnumber valid keys. */
+export function firstPosition(problem: AttentionProblem, validKeys: number): number {
+  return problem.alignment === 'upper-left' ? 0 : validKeys - problem.queryLength
+}
+
+/**
+ * The keys that `causal`, `window` and the sequence's length leave visible to the query at `position`. Masks and
+ * expressions can only take from these. Both ends grow with the position, so ranges of rows follow from their ends.
+ */
+export function visibleKeys(problem: AttentionProblem, position: number, validKeys: number): KeyRange {
+  const right = problem.causal ? Math.min(0, problem.window.right) : problem.window.right
+  return {
+    first: Math.max(0, Math.min(validKeys, position - problem.window.left)),
+    end: Math.max(0, Math.min(validKeys, position + right + 1)),
+  }
+}
