@@ -45,7 +45,6 @@ export class QkvError extends Error {
   readonly argument: string
   readonly expected: string
   readonly received: string
-  readonly [brand] = true
 
   constructor(details: QkvErrorDetails) {
     const { operation, argument, expected, received, sentence, cause } = details
@@ -53,6 +52,7 @@ export class QkvError extends Error {
       `${operation}: ${sentence ?? `${argument} must be ${expected}; received ${received}`}`,
       cause === undefined ? undefined : { cause },
     )
+    Object.defineProperty(this, brand, { value: true })
     this.code = details.code
     this.operation = operation
     this.argument = argument

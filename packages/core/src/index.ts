@@ -1,4 +1,5 @@
 export * from './backend.ts'
+export * from './block-map.ts'
 export * from './dtype.ts'
 export * from './errors.ts'
 export * from './expression/node.ts'
