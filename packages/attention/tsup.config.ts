@@ -1,0 +1,3 @@
+import { libraryConfig } from '../../tooling/tsup/library.ts'
+
+export default libraryConfig(['src/index.ts', 'src/auto.ts'])

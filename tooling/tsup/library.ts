@@ -1,0 +1,17 @@
+import { defineConfig, type Options } from 'tsup'
+
+/** How every package is bundled: ES modules for any platform; `tsc` makes the declarations. */
+export function libraryConfig(entry: string[]): ReturnType<typeof defineConfig> {
+  const options: Options = {
+    entry,
+    format: 'esm',
+    platform: 'neutral',
+    target: 'es2023',
+    dts: false,
+    splitting: true,
+    sourcemap: true,
+    clean: true,
+    loader: { '.wasm': 'binary' },
+  }
+  return defineConfig(options)
+}
