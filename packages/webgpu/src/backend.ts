@@ -1,0 +1,270 @@
+import {
+  contiguousStrides,
+  elementCount,
+  isContiguous,
+  isHostTensor,
+  QkvError,
+  type Activation,
+  type AttentionGradient,
+  type AttentionProblem,
+  type AttentionRequest,
+  type AttentionResult,
+  type Backend,
+  type Dtype,
+  type HostTensor,
+  type OwnedTensor,
+  type Partial,
+  type RotaryTable,
+  type Tensor,
+  type TensorOptions,
+  type TypedArray,
+  type Watch,
+} from '@qkv/core'
+import type { PoolStatistics } from './buffer-pool.ts'
+import { encodeCommands, packUniforms, type Recorder } from './commands.ts'
+import { acquireDevice, type DeviceOptions } from './device.ts'
+import { deviceProfile, type DeviceProfile } from './device-profile.ts'
+import { disposed } from './errors.ts'
+import { attention, attentionInto, attentionShape } from './operations/attention.ts'
+import { contiguous, copyElements, mapElements } from './operations/elementwise.ts'
+import { attentionGradient } from './operations/gradient.ts'
+import { gatherRows, multiplyByWeight, normaliseRows, rotateVectors } from './operations/layers.ts'
+import { mergePartials } from './operations/merge.ts'
+import { inSteps } from './operations/steps.ts'
+import { Queue, uniformBuffer, writeBytes } from './queue.ts'
+import { readBuffer } from './readback.ts'
+import { bufferBytes, gpuStorage, ownedTensor, storageOf } from './storage.ts'
+import { operand, scratchOperand, type Workspace } from './workspace.ts'
+
+export interface WebGpuOptions extends DeviceOptions {
+  /** Overrides what is assumed of the device. */
+  readonly profile?: { readonly [K in keyof DeviceProfile]?: DeviceProfile[K] } | undefined
+  /** How long `read` waits while the device finishes nothing before it throws `TIMEOUT`; default 60,000 ms. */
+  readonly patience?: number | undefined
+}
+
+/** Where {@link WebGpuBackend.encode} puts its results: existing tensors of this backend. */
+export interface EncodeTarget {
+  /** [batch, queryHeads, queryLength, valueDim], any strides, any float dtype. */
+  readonly output: Tensor
+  /** Contiguous float32 [batch, queryHeads, queryLength]. */
+  readonly lse?: Tensor | undefined
+}
+
+export interface WebGpuBackend extends Backend {
+  readonly device: GPUDevice
+  readonly profile: DeviceProfile
+  /** Buffers that tensors hold, and bytes kept for reuse. */
+  readonly memory: PoolStatistics
+  /** How many pipelines have been compiled. */
+  readonly pipelines: number
+  /** A tensor over a buffer (usage STORAGE, and COPY_SRC to be read) that stays its owner's. */
+  fromBuffer(buffer: GPUBuffer, shape: readonly number[], dtype?: Dtype, options?: Omit<TensorOptions, 'dtype'>): Tensor
+  /**
+   * Records attention into the caller's encoder, outside any pass, and submits nothing. Dispose the result once the
+   * encoder's commands have been submitted: it holds their scratch memory. Compiles on the spot what is not compiled yet.
+   */
+  encode(encoder: GPUCommandEncoder, problem: AttentionProblem, target: EncodeTarget): Disposable
+  /** Resolves when all issued work has been handed to the device, for those who submit work of their own after it. */
+  flush(): Promise<void>
+  /** Calls `listener` once when the device is lost; the result takes it back. A new backend goes on from there. */
+  onLost(listener: (error: QkvError) => void): () => void
+}
+
+/**
+ * A backend on a GPU through WebGPU: on `device`, which stays its owner's, or else on a new device of `adapter`, or of
+ * an adapter of `gpu`, or of `navigator.gpu`.
+ *
+ * @throws QkvError `DEVICE_UNAVAILABLE`
+ */
+export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
+  const { device, owned, information } = await acquireDevice(options)
+  const profile = { ...deviceProfile(information), ...options.profile }
+  const queue = new Queue(device, {
+    work: profile.workPerSubmission,
+    groups: device.limits.maxComputeWorkgroupsPerDimension,
+  })
+  const patience = options.patience ?? 60_000
+  let isDisposed = false
+
+  function allocate(shape: readonly number[], dtype: Dtype, strides?: readonly number[]): OwnedTensor {
+    const bytes = bufferBytes(elementCount(shape), dtype)
+    const buffer = queue.acquire(bytes)
+    return ownedTensor(storageOf(buffer, bytes), shape, dtype, () => queue.pool.release(buffer), strides)
+  }
+
+  function allocatePair(first: readonly number[], second: readonly number[]): [OwnedTensor, OwnedTensor] {
+    const offset = Math.ceil(elementCount(first) / 64) * 64
+    const bytes = bufferBytes(offset + elementCount(second), 'float32')
+    const buffer = queue.acquire(bytes)
+    let holders = 2
+    const release = (): void => {
+      if (--holders === 0) queue.pool.release(buffer)
+    }
+    return [
+      ownedTensor(storageOf(buffer, bytes), first, 'float32', release),
+      ownedTensor(storageOf(buffer, bytes), second, 'float32', release, contiguousStrides(second), offset),
+    ]
+  }
+
+  function workspace(operation: string, recorder: Recorder): Workspace {
+    return { recorder, limits: device.limits, profile, operation, allocate, allocatePair }
+  }
+
+  function run<T>(operation: string, work: (workspace: Workspace) => T): T {
+    checkAlive()
+    return queue.record((recorder) => work(workspace(operation, recorder)))
+  }
+
+  function checkAlive(): void {
+    if (isDisposed) throw disposed()
+    if (queue.lost !== undefined) throw queue.lost
+  }
+
+  const backend: WebGpuBackend = {
+    name: 'webgpu',
+    description: describeDevice(information, profile),
+    device,
+    profile,
+    get memory() {
+      return queue.pool.statistics
+    },
+    get pipelines() {
+      return queue.pipelines.size
+    },
+
+    attention: (problem: AttentionProblem, request: AttentionRequest = {}): AttentionResult =>
+      run('attention', (space) => attention(space, problem, request.lse === true)),
+
+    async attentionInSteps(problem: AttentionProblem, request: AttentionRequest & Watch): Promise<AttentionResult> {
+      checkAlive()
+      const compute = (recorder: Recorder): AttentionResult =>
+        attention(workspace('attention', recorder), problem, request.lse === true)
+      return inSteps(queue, compute, request, patience)
+    },
+
+    attentionGradient: (problem: AttentionProblem, forward: Partial, dOutput: Tensor): AttentionGradient =>
+      run('attentionGradient', (space) => attentionGradient(space, problem, forward, dOutput)),
+
+    merge: (partials: readonly Partial[]): AttentionResult => run('merge', (space) => mergePartials(space, partials)),
+
+    linear: (input: Tensor, weight: Tensor, bias?: Tensor): OwnedTensor =>
+      run('linear', (space) => multiplyByWeight(space, input, weight, bias)),
+
+    rmsNorm: (input: Tensor, weight: Tensor, epsilon: number): OwnedTensor =>
+      run('rmsNorm', (space) => normaliseRows(space, input, weight, undefined, epsilon, false)),
+
+    layerNorm: (input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number): OwnedTensor =>
+      run('layerNorm', (space) => normaliseRows(space, input, weight, bias, epsilon, true)),
+
+    activate: (input: Tensor, activation: Activation): OwnedTensor =>
+      run('activate', (space) => mapElements(space, activation, input)),
+
+    add: (left: Tensor, right: Tensor): OwnedTensor => run('add', (space) => mapElements(space, 'add', left, right)),
+
+    multiply: (left: Tensor, right: Tensor): OwnedTensor =>
+      run('multiply', (space) => mapElements(space, 'multiply', left, right)),
+
+    gather: (table: Tensor, indices: Tensor): OwnedTensor => run('gather', (space) => gatherRows(space, table, indices)),
+
+    copy: (source: Tensor, target: Tensor): void => run('copy', (space) => copyTensor(space, source, target)),
+
+    rotate: (input: Tensor, table: RotaryTable): OwnedTensor => run('rotate', (space) => rotateVectors(space, input, table)),
+
+    empty: (shape: readonly number[], dtype: Dtype = 'float32'): OwnedTensor =>
+      run('empty', ({ recorder }) => {
+        const result = allocate(shape, dtype)
+        recorder.clear(gpuStorage('empty', 'tensor', result).buffer)
+        return result
+      }),
+
+    upload: (tensor: HostTensor): OwnedTensor =>
+      run('upload', (space) => {
+        const result = allocate(tensor.shape, tensor.dtype)
+        if (isContiguous(tensor)) {
+          const { buffer, byteOffset, BYTES_PER_ELEMENT: size } = tensor.storage
+          const bytes = new Uint8Array(buffer, byteOffset + tensor.offset * size, elementCount(tensor.shape) * size)
+          writeBytes(device, gpuStorage('upload', 'tensor', result).buffer, bytes)
+        } else {
+          copyElements(space, operand(space, 'tensor', tensor), operand(space, 'result', result))
+        }
+        return result
+      }),
+
+    async read(tensor: Tensor): Promise<TypedArray> {
+      checkAlive()
+      const { source, offset } = run('read', (space) => {
+        if (!isHostTensor(tensor)) gpuStorage('read', 'tensor', tensor)
+        const flat = contiguous(space, operand(space, 'tensor', tensor))
+        const start = (flat.binding.offset ?? 0) + (flat.offset * bufferBytes(4, tensor.dtype)) / 4
+        return { source: flat.binding.buffer, offset: start }
+      })
+      return readBuffer(queue, source, offset, elementCount(tensor.shape), tensor.dtype, patience)
+    },
+
+    fromBuffer(buffer, shape, dtype = 'float32', { strides, offset = 0 } = {}) {
+      checkAlive()
+      return {
+        dtype, shape: [...shape], strides: [...(strides ?? contiguousStrides(shape))], offset,
+        storage: storageOf(buffer, buffer.size),
+      }
+    },
+
+    encode(encoder, problem, { output, lse }) {
+      checkAlive()
+      const { commands, release } = queue.stage((recorder) => {
+        const space = workspace('encode', recorder)
+        const rows = attentionShape(problem).slice(0, 3)
+        const lseOperand = lse ? operand(space, 'lse', lse) : scratchOperand(space, rows, contiguousStrides(rows))
+        attentionInto(space, problem, operand(space, 'output', output), lseOperand)
+      })
+      const uniforms = uniformBuffer(device, packUniforms(commands))
+      encodeCommands(device, encoder, commands, uniforms)
+      return {
+        [Symbol.dispose](): void {
+          uniforms.destroy()
+          release()
+        },
+      }
+    },
+
+    flush: () => queue.flush(),
+    onLost: (listener) => queue.onLost(listener),
+
+    dispose(): void {
+      if (isDisposed) return
+      isDisposed = true
+      queue.dispose()
+      if (owned) device.destroy()
+    },
+    [Symbol.dispose](): void {
+      backend.dispose()
+    },
+  }
+  return backend
+}
+
+/** Copies over the elements that `target` views; through memory in between where both lie in one buffer. */
+function copyTensor(space: Workspace, source: Tensor, target: Tensor): void {
+  if (String(source.shape) !== String(target.shape)) {
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH', operation: 'copy', argument: 'source',
+      expected: `the target's shape [${target.shape.join(',')}]`, received: `[${source.shape.join(',')}]`,
+    })
+  }
+  if (isHostTensor(target)) {
+    throw new QkvError({
+      code: 'OPTION_INVALID', operation: 'copy', argument: 'target',
+      expected: 'a tensor of this backend', received: 'a tensor over a typed array',
+    })
+  }
+  const into = operand(space, 'target', target)
+  const from = operand(space, 'source', source)
+  const apart = from.binding.buffer === into.binding.buffer ? contiguous(space, from, from.dtype, true) : from
+  copyElements(space, apart, into)
+}
+
+function describeDevice(information: globalThis.Partial<GPUAdapterInfo> | undefined, { software }: DeviceProfile): string {
+  const parts = [information?.vendor, information?.architecture, information?.description].filter(Boolean)
+  return `WebGPU on ${parts.length > 0 ? parts.join(' ') : 'an adapter that does not say what it is'}${software ? ' (software)' : ''}`
+}

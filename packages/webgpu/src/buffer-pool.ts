@@ -1,0 +1,90 @@
+import { QkvError } from '@qkv/core'
+
+export interface PoolStatistics {
+  /** Buffers and bytes that tensors and pending work hold. */
+  readonly buffers: number
+  readonly bytes: number
+  /** Bytes kept for reuse. */
+  readonly idleBytes: number
+}
+
+const usage = 0x80 | 0x04 | 0x08 // STORAGE | COPY_SRC | COPY_DST, spelled out since Node has no GPUBufferUsage
+
+/**
+ * Storage buffers, reused by size. What is released while work is still being recorded waits in `settling` until that
+ * work has been submitted: the queue then orders every later use after it.
+ */
+export class BufferPool {
+  readonly #device: GPUDevice
+  readonly #maxIdleBytes: number
+  readonly #idle = new Map<number, GPUBuffer[]>()
+  #settling: GPUBuffer[] = []
+  readonly #live = new Set<GPUBuffer>()
+  #liveBytes = 0
+  #idleBytes = 0
+
+  constructor(device: GPUDevice, maxIdleBytes = 128 * 2 ** 20) {
+    this.#device = device
+    this.#maxIdleBytes = maxIdleBytes
+  }
+
+  get statistics(): PoolStatistics {
+    return { buffers: this.#live.size, bytes: this.#liveBytes, idleBytes: this.#idleBytes }
+  }
+
+  /** A buffer of at least `byteLength` bytes; its contents are anything. */
+  acquire(byteLength: number): GPUBuffer {
+    const size = sizeClass(byteLength)
+    if (size > this.#device.limits.maxBufferSize) {
+      throw new QkvError({
+        code: 'LIMIT_EXCEEDED',
+        operation: 'webgpu',
+        argument: 'tensor',
+        expected: `at most ${this.#device.limits.maxBufferSize} bytes, this device's largest buffer`,
+        received: `${byteLength} bytes`,
+      })
+    }
+    const reused = this.#idle.get(size)?.pop()
+    if (reused !== undefined) this.#idleBytes -= size
+    const buffer = reused ?? this.#device.createBuffer({ size, usage })
+    this.#live.add(buffer)
+    this.#liveBytes += size
+    return buffer
+  }
+
+  release(buffer: GPUBuffer): void {
+    if (!this.#live.delete(buffer)) return
+    this.#liveBytes -= buffer.size
+    this.#settling.push(buffer)
+  }
+
+  /** Call when all recorded work has been submitted. */
+  settle(): void {
+    for (const buffer of this.#settling) {
+      if (this.#idleBytes + buffer.size > this.#maxIdleBytes) {
+        buffer.destroy()
+        continue
+      }
+      this.#idleBytes += buffer.size
+      const shelf = this.#idle.get(buffer.size)
+      if (shelf === undefined) this.#idle.set(buffer.size, [buffer])
+      else shelf.push(buffer)
+    }
+    this.#settling = []
+  }
+
+  dispose(): void {
+    for (const buffer of [...this.#live, ...this.#settling, ...[...this.#idle.values()].flat()]) buffer.destroy()
+    this.#live.clear()
+    this.#idle.clear()
+    this.#settling = []
+    this.#liveBytes = this.#idleBytes = 0
+  }
+}
+
+/** Powers of two and the three quarters between them below 1 MiB, then whole MiB: little waste, much reuse. */
+function sizeClass(byteLength: number): number {
+  if (byteLength > 2 ** 20) return Math.ceil(byteLength / 2 ** 20) * 2 ** 20
+  const power = 2 ** Math.ceil(Math.log2(Math.max(256, byteLength)))
+  return byteLength <= 0.75 * power && power >= 1024 ? 0.75 * power : power
+}

@@ -1,0 +1,182 @@
+import { packParameters, type Kernel } from './kernel.ts'
+import type { CompiledKernel, PipelineCache } from './pipeline-cache.ts'
+
+export interface Job {
+  /** A value for each of the kernel's parameters. */
+  readonly parameters: Readonly<Record<string, number>>
+  /** A binding for each of the kernel's buffers. */
+  readonly buffers: Readonly<Record<string, GPUBufferBinding>>
+  readonly groups: number
+  /** About how many multiply-adds all groups do together. */
+  readonly work: number
+}
+
+export interface Dispatch {
+  readonly kind: 'dispatch'
+  readonly compiled: CompiledKernel
+  readonly bindings: readonly GPUBufferBinding[]
+  readonly written: readonly GPUBuffer[]
+  readonly parameters: Readonly<Record<string, number>>
+  readonly firstGroup: number
+  readonly groups: number
+  readonly work: number
+}
+
+export interface Copy {
+  readonly kind: 'copy'
+  readonly source: GPUBuffer
+  readonly sourceOffset: number
+  readonly target: GPUBuffer
+  readonly targetOffset: number
+  readonly byteLength: number
+}
+
+export interface Clear {
+  readonly kind: 'clear'
+  readonly target: GPUBuffer
+}
+
+export type Command = Dispatch | Copy | Clear
+
+/** How much one dispatch, and one submission, may do before a device's watchdog or a page's frame rate suffers. */
+export interface WorkLimits {
+  /** In multiply-adds. */
+  readonly work: number
+  readonly groups: number
+}
+
+/** Operations say what to run through a recorder; they never touch the queue. */
+export class Recorder {
+  readonly commands: Command[] = []
+  readonly #pipelines: PipelineCache
+  readonly #limits: WorkLimits
+  readonly #acquire: (byteLength: number) => GPUBuffer
+  readonly #write: (buffer: GPUBuffer, bytes: Uint8Array) => void
+
+  constructor(
+    pipelines: PipelineCache,
+    limits: WorkLimits,
+    acquire: (byteLength: number) => GPUBuffer,
+    write: (buffer: GPUBuffer, bytes: Uint8Array) => void,
+  ) {
+    this.#pipelines = pipelines
+    this.#limits = limits
+    this.#acquire = acquire
+    this.#write = write
+  }
+
+  /** Memory for the time of the recorded work; its contents are anything. */
+  scratch(byteLength: number): GPUBuffer {
+    return this.#acquire(byteLength)
+  }
+
+  /** A copy of `bytes` for the time of the recorded work. */
+  upload(bytes: Uint8Array): GPUBuffer {
+    const buffer = this.#acquire(Math.max(16, bytes.byteLength))
+    this.#write(buffer, bytes)
+    return buffer
+  }
+
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, byteLength: number): void {
+    this.commands.push({ kind: 'copy', source, sourceOffset, target, targetOffset, byteLength })
+  }
+
+  clear(target: GPUBuffer): void {
+    this.commands.push({ kind: 'clear', target })
+  }
+
+  /** Records a kernel, in as many ranges of groups as the limits ask for. */
+  dispatch<Spec>(kernel: Kernel<Spec>, spec: Spec, { parameters, buffers, groups, work }: Job): void {
+    if (groups === 0) return
+    const compiled = this.#pipelines.get(kernel, spec)
+    const declared = Object.entries(compiled.kernel.buffers)
+    const bindings = declared.map(([name]) => {
+      const binding = buffers[name]
+      if (binding === undefined) throw new Error(`kernel ${kernel.name}: buffer ${name} is not bound`)
+      return binding
+    })
+    const written = declared.flatMap(([name, { access }]) => {
+      const binding = buffers[name]
+      return access === 'read_write' && binding !== undefined ? [binding.buffer] : []
+    })
+    const slices = Math.min(groups, Math.max(Math.ceil(groups / this.#limits.groups), Math.ceil(work / this.#limits.work)))
+    const groupsPerSlice = Math.ceil(groups / slices)
+    for (let firstGroup = 0; firstGroup < groups; firstGroup += groupsPerSlice) {
+      const count = Math.min(groupsPerSlice, groups - firstGroup)
+      this.commands.push({
+        kind: 'dispatch', compiled, bindings, written, parameters,
+        firstGroup, groups: count, work: (work * count) / groups,
+      })
+    }
+  }
+}
+
+export function isDispatch(command: Command): command is Dispatch {
+  return command.kind === 'dispatch'
+}
+
+export function buffersOf(command: Command): { read: readonly GPUBuffer[]; written: readonly GPUBuffer[] } {
+  switch (command.kind) {
+    case 'dispatch':
+      return { read: command.bindings.map(({ buffer }) => buffer), written: command.written }
+    case 'copy':
+      return { read: [command.source], written: [command.target] }
+    case 'clear':
+      return { read: [], written: [command.target] }
+  }
+}
+
+const uniformAlignment = 256
+
+/** The parameters of all dispatches, one aligned block each, in order. */
+export function packUniforms(commands: readonly Command[]): Uint8Array {
+  const blocks = commands.filter(isDispatch).map(({ compiled, parameters, firstGroup }) =>
+    packParameters(compiled.kernel, parameters, firstGroup),
+  )
+  const bytes = new Uint8Array(blocks.reduce((sum, block) => sum + aligned(block.byteLength), 0))
+  let offset = 0
+  for (const block of blocks) {
+    bytes.set(block, offset)
+    offset += aligned(block.byteLength)
+  }
+  return bytes
+}
+
+/** Encodes `commands`, whose parameters lie in `uniforms` as {@link packUniforms} put them. */
+export function encodeCommands(
+  device: GPUDevice,
+  encoder: GPUCommandEncoder,
+  commands: readonly Command[],
+  uniforms: GPUBuffer | undefined,
+): void {
+  let pass: GPUComputePassEncoder | undefined
+  let offset = 0
+  for (const command of commands) {
+    if (command.kind === 'dispatch' && uniforms !== undefined) {
+      pass ??= encoder.beginComputePass()
+      const size = 4 * (Object.keys(command.compiled.kernel.parameters).length + 1)
+      pass.setPipeline(command.compiled.now())
+      pass.setBindGroup(0, device.createBindGroup({
+        layout: command.compiled.layout,
+        entries: [{ buffer: uniforms, offset, size: Math.ceil(size / 16) * 16 }, ...command.bindings].map(
+          (resource, binding) => ({ binding, resource }),
+        ),
+      }))
+      pass.dispatchWorkgroups(command.groups)
+      offset += aligned(size)
+      continue
+    }
+    pass?.end()
+    pass = undefined
+    if (command.kind === 'copy') {
+      encoder.copyBufferToBuffer(command.source, command.sourceOffset, command.target, command.targetOffset, command.byteLength)
+    } else if (command.kind === 'clear') {
+      encoder.clearBuffer(command.target)
+    }
+  }
+  pass?.end()
+}
+
+function aligned(byteLength: number): number {
+  return Math.ceil(byteLength / uniformAlignment) * uniformAlignment
+}

@@ -1,0 +1,49 @@
+import { unavailable } from './errors.ts'
+
+export interface DeviceOptions {
+  /** A device that is ours to use and never to destroy. */
+  readonly device?: GPUDevice | undefined
+  /** An adapter that has not given a device yet. */
+  readonly adapter?: GPUAdapter | undefined
+  /** Where to ask for an adapter; default `navigator.gpu`. */
+  readonly gpu?: GPU | undefined
+}
+
+export interface AcquiredDevice {
+  readonly device: GPUDevice
+  /** Whether the device was made here, and is destroyed with the backend. */
+  readonly owned: boolean
+  readonly information: Partial<GPUAdapterInfo> | undefined
+}
+
+/** @throws QkvError `DEVICE_UNAVAILABLE` saying which part of WebGPU is missing. */
+export async function acquireDevice({ device, adapter, gpu }: DeviceOptions): Promise<AcquiredDevice> {
+  if (device !== undefined) return { device, owned: false, information: device.adapterInfo }
+  const source = adapter ?? (await requestAdapter(gpu))
+  const requiredFeatures = (['subgroups', 'shader-f16'] as const).filter((feature) => source.features.has(feature))
+  try {
+    const made = await source.requestDevice({ label: '@qkv/webgpu', requiredFeatures, requiredLimits: usefulLimits(source) })
+    return { device: made, owned: true, information: source.info }
+  } catch (cause) {
+    throw unavailable(`no device (${cause instanceof Error ? cause.message : String(cause)})`)
+  }
+}
+
+async function requestAdapter(gpu: GPU | undefined): Promise<GPUAdapter> {
+  const source = gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu
+  if (source === undefined) throw unavailable('no WebGPU here (navigator.gpu is missing)')
+  const adapter = await source.requestAdapter({ powerPreference: 'high-performance' })
+  if (adapter === null) throw unavailable('no adapter')
+  return adapter
+}
+
+function usefulLimits({ limits }: GPUAdapter): Record<string, number> {
+  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = limits
+  return {
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+    maxComputeWorkgroupStorageSize,
+    maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+  }
+}

@@ -1,0 +1,32 @@
+import { QkvError } from '@qkv/core'
+
+export function deviceLost({ reason, message }: GPUDeviceLostInfo): QkvError {
+  return new QkvError({
+    code: 'DEVICE_LOST',
+    operation: 'webgpu',
+    argument: 'device',
+    expected: 'alive (make a new backend to go on)',
+    received: `a lost device (${String(reason)})`,
+    cause: message,
+  })
+}
+
+export function disposed(): QkvError {
+  return new QkvError({
+    code: 'DISPOSED',
+    operation: 'webgpu',
+    argument: 'backend',
+    expected: 'alive',
+    received: 'a disposed backend',
+  })
+}
+
+export function unavailable(received: string): QkvError {
+  return new QkvError({
+    code: 'DEVICE_UNAVAILABLE',
+    operation: 'createWebGpuBackend',
+    argument: 'gpu',
+    expected: 'WebGPU with an adapter',
+    received,
+  })
+}

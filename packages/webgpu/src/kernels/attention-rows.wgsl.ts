@@ -1,0 +1,114 @@
+import { declarations, type Kernel } from '../kernel.ts'
+import { declareElements, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import type { FloatDtype } from '@qkv/core'
+
+export interface AttentionRowsSpec {
+  readonly problem: ProblemSpec
+  readonly output: Access<FloatDtype>
+}
+
+export const rowsPerGroup = 64
+
+/**
+ * Attention, one invocation per query row (or per share of a row's keys, a split):
+ *
+ *     m, l, o = −∞, 0, 0                        running maximum, sum of exponentials, weighted sum of values
+ *     for each key the row can see:
+ *       s = score(q · k) · log₂e                exponentials are powers of two
+ *       if s > m: l, o scaled by 2^(m − s); m = s
+ *       p = 2^(s − m);  l += p;  o += p · v
+ *     output = o / l;  lse = m · ln 2 + ln l
+ *
+ * A row that sees no key keeps l = 0 and is written as zeros with lse −∞. A sink is a key without a value.
+ * No workgroup memory, no barriers: what software adapters run best.
+ */
+export const attentionRows: Kernel<AttentionRowsSpec> = {
+  name: 'attention-rows',
+
+  interface({ problem, output }) {
+    const { parameters, buffers } = problemInterface(problem)
+    return {
+      parameters: {
+        ...parameters,
+        splits: 'i32',
+        keysPerSplit: 'i32',
+        outputOffset: 'i32',
+        outputStride0: 'i32',
+        outputStride1: 'i32',
+        outputStride2: 'i32',
+        outputStride3: 'i32',
+        outputSplitStride: 'i32',
+      },
+      buffers: {
+        ...buffers,
+        output: declareElements(output, 'read_write'),
+        lse: { type: 'array<u32>', access: 'read_write' },
+      },
+    }
+  },
+
+  code(spec) {
+    const { problem, output } = spec
+    const queryChunks = Math.max(1, Math.ceil(problem.headDim / 4))
+    const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
+    return `${declarations(this.interface(spec))}
+${problemFunctions(problem)}
+${writeVector('output', output, problem.valueDim)}
+${base('output')}
+
+@compute @workgroup_size(${rowsPerGroup})
+fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let planes = parameters.batch * parameters.queryHeads;
+  let rows = planes * parameters.queryLength;
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${rowsPerGroup} + i32(lane);
+  if (index >= rows * parameters.splits) { return; }
+  let split = index / rows;
+  let row = index % parameters.queryLength;
+  let plane = (index % rows) / parameters.queryLength;
+  let batch = plane / parameters.queryHeads;
+  let head = plane % parameters.queryHeads;
+  let keyHead = head / parameters.group;
+
+  var q: array<vec4f, ${queryChunks}>;
+  let queryRow = queryBase(batch, head, row);
+  for (var c = 0; c < ${queryChunks}; c++) { q[c] = queryVector(queryRow, c) * parameters.scale${isPlain(problem) ? ' * log2e' : ''}; }
+
+  let validKeys = validKeysOf(batch);
+  let position = positionOf(row, validKeys);
+  let first = max(firstKey(position, validKeys), split * parameters.keysPerSplit);
+  let end = min(endKey(position, validKeys), (split + 1) * parameters.keysPerSplit);
+
+  var m = lowest;
+  var l = 0.0;
+  var o: array<vec4f, ${valueChunks}>;
+  ${problem.sinks ? 'if (split == 0) { m = bitcast<f32>(context[parameters.sinksAt + head]) * log2e; l = 1.0; }' : ''}
+  for (var key = first; key < end; key++) {
+    let at = Pair(batch, head, position, key, row);
+    if (!isVisible(at)) { continue; }
+    let keyRow = keyBase(batch, keyHead, key);
+    var dots = vec4f();
+    for (var c = 0; c < ${queryChunks}; c++) { dots = fma(q[c], keyVector(keyRow, c), dots); }
+    let scaled = (dots.x + dots.y) + (dots.z + dots.w);
+    let s = ${isPlain(problem) ? 'scaled' : 'finalScore(scaled, at) * log2e'};
+    if (s > m) {
+      let rescale = exp2(m - s);
+      l *= rescale;
+      for (var c = 0; c < ${valueChunks}; c++) { o[c] *= rescale; }
+      m = s;
+    }
+    let p = exp2(s - m);
+    l += p;
+    let valueRow = valueBase(batch, keyHead, key);
+    for (var c = 0; c < ${valueChunks}; c++) { o[c] = fma(vec4f(p), valueVector(valueRow, c), o[c]); }
+  }
+
+  let empty = l == 0.0;
+  let total = select(l, 1.0, empty);
+  let outputRow = outputBase(batch, head, row) + split * parameters.outputSplitStride;
+  for (var c = 0; c < ${valueChunks}; c++) { outputStore(outputRow, c, o[c] / total); }
+  lse[index] = select(bitcast<u32>(fma(m, ln2, log(total))), 0xff800000u, empty);
+}
+`
+  },
+}

@@ -1,0 +1,73 @@
+import { bytesPerElement, isHostTensor, QkvError, reach, type Dtype, type Tensor } from '@qkv/core'
+import type { Recorder } from './commands.ts'
+import { gpuStorage } from './storage.ts'
+
+/** A tensor as a kernel sees it: a binding, and where in the binding its elements lie. */
+export interface Operand {
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  readonly strides: readonly number[]
+  /** In elements, from the start of the binding. */
+  readonly offset: number
+  readonly binding: GPUBufferBinding
+}
+
+export interface BindingLimits {
+  readonly maxStorageBufferBindingSize: number
+  readonly minStorageBufferOffsetAlignment: number
+}
+
+/** Binds a tensor; one over a typed array is copied in for the time of the recorded work, gaps and all. */
+export function bind(
+  recorder: Recorder,
+  limits: BindingLimits,
+  operation: string,
+  argument: string,
+  tensor: Tensor,
+): Operand {
+  const { dtype, shape, strides } = tensor
+  const bytes = bytesPerElement[dtype]
+  const { first, last } = reach(shape, strides, tensor.offset)
+  if (isHostTensor(tensor)) {
+    const start = Math.floor((Math.max(0, first) * bytes) / 16) * 16
+    const { storage } = tensor
+    const data = new Uint8Array(storage.buffer, storage.byteOffset + start, Math.max(0, (last + 1) * bytes - start))
+    return { dtype, shape, strides, offset: tensor.offset - start / bytes, binding: { buffer: recorder.upload(data) } }
+  }
+  const { buffer } = gpuStorage(operation, argument, tensor)
+  if (buffer.size <= limits.maxStorageBufferBindingSize) {
+    return { dtype, shape, strides, offset: tensor.offset, binding: { buffer } }
+  }
+  const alignment = limits.minStorageBufferOffsetAlignment
+  const start = Math.floor((Math.max(0, first) * bytes) / alignment) * alignment
+  const size = Math.ceil(((last + 1) * bytes - start) / 16) * 16
+  if (size > limits.maxStorageBufferBindingSize) {
+    throw new QkvError({
+      code: 'LIMIT_EXCEEDED',
+      operation,
+      argument,
+      expected: `at most ${limits.maxStorageBufferBindingSize} bytes, what this device binds`,
+      received: `${size} bytes`,
+    })
+  }
+  const binding = { buffer, offset: start, size: Math.min(size, buffer.size - start) }
+  return { dtype, shape, strides, offset: tensor.offset - start / bytes, binding }
+}
+
+/** Whether rows along the last axis lie without gaps at multiples of four elements. */
+export function hasVectors({ shape, strides, offset }: Pick<Operand, 'shape' | 'strides' | 'offset'>): boolean {
+  const last = shape.length - 1
+  return (
+    offset % 4 === 0 &&
+    (shape[last] ?? 0) % 4 === 0 &&
+    strides[last] === 1 &&
+    strides.every((stride, axis) => axis === last || stride % 4 === 0 || (shape[axis] ?? 0) <= 1)
+  )
+}
+
+/** `{name}Offset`, `{name}Stride0`, … */
+export function strideParameters(name: string, { offset, strides }: Pick<Operand, 'strides' | 'offset'>): Record<string, number> {
+  const parameters: Record<string, number> = { [`${name}Offset`]: offset }
+  strides.forEach((stride, axis) => (parameters[`${name}Stride${axis}`] = stride))
+  return parameters
+}

@@ -1,0 +1,109 @@
+import {
+  contiguousStrides,
+  elementCount,
+  isHostTensor,
+  reach,
+  toFloat32,
+  type AttentionProblem,
+  type HostTensor,
+  type Tensor,
+} from '@qkv/core'
+import type { Captures } from '../snippets/expression.wgsl.ts'
+import { gpuStorage } from '../storage.ts'
+import { operand, type Workspace } from '../workspace.ts'
+import { copyElements } from './elementwise.ts'
+import type { Operand } from '../operands.ts'
+
+/** The shared small buffer of attention kernels, and where in it everything lies. */
+export interface PackedContext {
+  readonly binding: GPUBufferBinding
+  readonly parameters: Readonly<Record<string, number>>
+}
+
+interface Section {
+  readonly words: number
+  /** What is known on this side; the rest is copied on the device. */
+  readonly host?: Uint8Array
+  readonly fromDevice?: (buffer: GPUBuffer, firstWord: number) => void
+}
+
+/** Packs lengths, sinks, the mask's bytes and captured tensors into one buffer. */
+export function packContext(workspace: Workspace, problem: AttentionProblem, captures: Captures): PackedContext {
+  const sections: Section[] = []
+  const parameters: Record<string, number> = {}
+  let words = 0
+  const add = (section: Section): number => {
+    sections.push(section)
+    words += section.words
+    return words - section.words
+  }
+  if (problem.lengths) parameters['lengthsAt'] = add(wordsOf(workspace, 'lengths', problem.lengths, 'int32'))
+  if (problem.sinks) parameters['sinksAt'] = add(wordsOf(workspace, 'sinks', problem.sinks, 'float32'))
+  captures.tensors.forEach((tensor, index) => {
+    parameters[`capture${index}`] = add(wordsOf(workspace, 'score', tensor, isFloat(tensor) ? 'float32' : 'int32'))
+    tensor.shape.forEach((size, axis) => (parameters[`capture${index}Size${axis}`] = size))
+  })
+  captures.scalars.forEach((scalar, index) => (parameters[`scalar${index}`] = scalar.value))
+  if (problem.mask) {
+    const { section, offset } = bytesOf(workspace, problem.mask)
+    parameters['maskOffset'] = 4 * add(section) + offset
+    problem.mask.strides.forEach((stride, axis) => (parameters[`maskStride${axis}`] = stride))
+  }
+  return { binding: { buffer: assemble(workspace, sections, words) }, parameters }
+}
+
+function assemble({ recorder }: Workspace, sections: readonly Section[], words: number): GPUBuffer {
+  const bytes = new Uint8Array(4 * words)
+  let at = 0
+  for (const { host, words } of sections) {
+    if (host !== undefined) bytes.set(host, 4 * at)
+    at += words
+  }
+  const buffer = recorder.upload(bytes)
+  at = 0
+  for (const { fromDevice, words } of sections) {
+    fromDevice?.(buffer, at)
+    at += words
+  }
+  return buffer
+}
+
+/** A tensor as contiguous 32-bit words. */
+function wordsOf(workspace: Workspace, argument: string, tensor: Tensor, dtype: 'int32' | 'float32'): Section {
+  const words = elementCount(tensor.shape)
+  if (isHostTensor(tensor)) {
+    const values = dtype === 'float32' ? toFloat32(tensor) : Int32Array.from(toFloat32(tensor))
+    return { words, host: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
+  }
+  const source = operand(workspace, argument, tensor)
+  return {
+    words,
+    fromDevice(buffer, firstWord) {
+      const target: Operand = { dtype, shape: tensor.shape, strides: contiguousStrides(tensor.shape), offset: firstWord, binding: { buffer } }
+      copyElements(workspace, source, target)
+    },
+  }
+}
+
+
+/** The bytes that a mask touches, as they lie in memory; `offset` is the byte of its element 0. */
+function bytesOf({ operation, recorder }: Workspace, mask: Tensor): { section: Section; offset: number } {
+  const { first, last } = reach(mask.shape, mask.strides, mask.offset)
+  const start = Math.max(0, first) & ~3
+  const byteLength = Math.max(0, Math.ceil((last + 1 - start) / 4) * 4)
+  const offset = mask.offset - start
+  if (isHostTensor(mask)) {
+    const { buffer, byteOffset } = mask.storage
+    const host = new Uint8Array(buffer, byteOffset + start, Math.max(0, last + 1 - start))
+    return { section: { words: byteLength / 4, host }, offset }
+  }
+  const { buffer: source } = gpuStorage(operation, 'mask', mask)
+  const fromDevice = (buffer: GPUBuffer, firstWord: number): void => {
+    if (byteLength > 0) recorder.copy(source, start, buffer, 4 * firstWord, byteLength)
+  }
+  return { section: { words: byteLength / 4, fromDevice }, offset }
+}
+
+function isFloat({ dtype }: HostTensor): boolean {
+  return dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16'
+}

@@ -1,0 +1,74 @@
+import { contiguousStrides, QkvError, type AttentionResult, type Partial } from '@qkv/core'
+import { merge, mergeGroupSize } from '../kernels/merge.wgsl.ts'
+import { strideParameters, type Operand } from '../operands.ts'
+import { stridesLike } from '../storage.ts'
+import { operand, scratchOperand, type Workspace } from '../workspace.ts'
+import { copyElements } from './elementwise.ts'
+import { fill } from './output.ts'
+
+/** Parts one after another, float32: outputs `[parts, rows, valueDim]`, lse `[parts, rows]`. */
+export interface Parts {
+  readonly parts: number
+  readonly rows: number
+  readonly partial: GPUBufferBinding
+  readonly partialLse: GPUBufferBinding
+}
+
+export function mergeParts(workspace: Workspace, parts: Parts, output: Operand, lse: Operand): void {
+  const [, heads = 1, queryLength = 1, valueDim = 1] = output.shape
+  fill(workspace, output, (access, target) => {
+    workspace.recorder.dispatch(merge, { valueDim, output: access }, {
+      parameters: { parts: parts.parts, rows: parts.rows, heads, queryLength, ...strideParameters('output', target) },
+      buffers: { partial: parts.partial, partialLse: parts.partialLse, output: target.binding, lse: lse.binding },
+      groups: Math.ceil((parts.rows * Math.max(1, Math.ceil(valueDim / 4))) / mergeGroupSize),
+      work: parts.parts * parts.rows * valueDim,
+    })
+  })
+}
+
+/** The whole from its parts, which are gathered in one place first. */
+export function mergePartials(workspace: Workspace, partials: readonly Partial[]): AttentionResult {
+  const first = partials[0]
+  if (first === undefined) {
+    throw new QkvError({
+      code: 'OPTION_INVALID', operation: 'merge', argument: 'partials', expected: 'one or more', received: 'none',
+    })
+  }
+  const shape = first.output.shape
+  checkShapes(shape, partials)
+  const [batch = 0, heads = 0, queryLength = 0, valueDim = 0] = shape
+  const rows = batch * heads * queryLength
+  const output = workspace.allocate(shape, first.output.dtype, stridesLike(shape, first.output))
+  const lse = workspace.allocate(shape.slice(0, 3), 'float32')
+  const partial = scratchOperand(workspace, [partials.length, rows, valueDim], [rows * valueDim, valueDim, 1])
+  const partialLse = scratchOperand(workspace, [partials.length, rows], [rows, 1])
+  partials.forEach((part, index) => {
+    const outputTarget = { ...partial, shape, strides: contiguousStrides(shape), offset: index * rows * valueDim }
+    const lseShape = shape.slice(0, 3)
+    const lseTarget = { ...partialLse, shape: lseShape, strides: contiguousStrides(lseShape), offset: index * rows }
+    copyElements(workspace, operand(workspace, `partials[${index}].output`, part.output), outputTarget)
+    copyElements(workspace, operand(workspace, `partials[${index}].lse`, part.lse), lseTarget)
+  })
+  mergeParts(
+    workspace,
+    { parts: partials.length, rows, partial: partial.binding, partialLse: partialLse.binding },
+    operand(workspace, 'output', output),
+    operand(workspace, 'lse', lse),
+  )
+  return { output, lse }
+}
+
+function checkShapes(shape: readonly number[], partials: readonly Partial[]): void {
+  partials.forEach(({ output, lse }, index) => {
+    const same = shape.length === 4 && String(output.shape) === String(shape) && String(lse.shape) === String(shape.slice(0, 3))
+    if (same && lse.dtype === 'float32') return
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation: 'merge',
+      argument: `partials[${index}]`,
+      expected: `an output [${String(shape)}] and a float32 lse [${String(shape.slice(0, 3))}]`,
+      received: `[${String(output.shape)}] and ${lse.dtype} [${String(lse.shape)}]`,
+    })
+  })
+}
+

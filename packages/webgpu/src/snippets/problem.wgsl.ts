@@ -1,0 +1,143 @@
+import type { FloatDtype } from '@qkv/core'
+import type { BufferDeclaration, KernelInterface } from '../kernel.ts'
+import { declareElements, readElement, readVector, type Access } from './elements.wgsl.ts'
+import { captureIndexFunctions, captureParameters, expressionHelpers, pair, type Captures } from './expression.wgsl.ts'
+import { accurateTanh } from './tanh.wgsl.ts'
+import { visibility, visibilityParameters } from './visibility.wgsl.ts'
+
+/** What of a problem is compiled into a kernel; everything else is a parameter. Plain data, the key of its pipeline. */
+export interface ProblemSpec {
+  readonly headDim: number
+  readonly valueDim: number
+  readonly query: Access<FloatDtype>
+  readonly key: Access<FloatDtype>
+  readonly value: Access<FloatDtype>
+  readonly bias: FloatDtype | undefined
+  readonly softcap: boolean
+  readonly sinks: boolean
+  readonly lengths: boolean
+  readonly mask: boolean
+  /** WGSL of `changeScore` and `mayAttend`, from the problem's expressions. */
+  readonly scoreCode: string | undefined
+  readonly maskCode: string | undefined
+  readonly captureRanks: readonly number[]
+  readonly scalarTypes: readonly ('i32' | 'f32')[]
+}
+
+/** Whether a score is just scale · q·k, so that log₂e may be folded into the scale. */
+export function isPlain(spec: ProblemSpec): boolean {
+  return !spec.softcap && spec.bias === undefined && spec.scoreCode === undefined
+}
+
+/**
+ * Buffers stay within the eight that every device has: lengths, sinks, mask bytes and captured tensors share one,
+ * `context`.
+ */
+export function problemInterface(spec: ProblemSpec): KernelInterface {
+  const strides = (name: string) =>
+    Object.fromEntries([`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]))
+  const buffers: Record<string, BufferDeclaration> = {
+    query: declareElements(spec.query),
+    key: declareElements(spec.key),
+    value: declareElements(spec.value),
+  }
+  if (spec.bias !== undefined) buffers['bias'] = declareElements({ dtype: spec.bias, vectors: false })
+  if (usesContext(spec)) buffers['context'] = { type: 'array<u32>', access: 'read' }
+  return {
+    parameters: {
+      batch: 'i32',
+      queryHeads: 'i32',
+      keyHeads: 'i32',
+      group: 'i32',
+      scale: 'f32',
+      ...visibilityParameters,
+      ...strides('query'),
+      ...strides('key'),
+      ...strides('value'),
+      ...(spec.bias === undefined ? {} : strides('bias')),
+      ...(spec.softcap ? { softcap: 'f32' as const } : {}),
+      ...(spec.lengths ? { lengthsAt: 'i32' as const } : {}),
+      ...(spec.sinks ? { sinksAt: 'i32' as const } : {}),
+      ...(spec.mask ? strides('mask') : {}),
+      ...captureParameters(capturesOf(spec)),
+    },
+    buffers,
+  }
+}
+
+export function usesContext(spec: ProblemSpec): boolean {
+  return spec.sinks || spec.lengths || spec.mask || spec.captureRanks.length > 0
+}
+
+/** Only ranks and types of captures matter to the code; a stand-in for the tensors themselves. */
+function capturesOf({ captureRanks, scalarTypes }: ProblemSpec): Captures {
+  const tensors = captureRanks.map((rank) => ({
+    dtype: 'float32' as const,
+    shape: new Array<number>(rank).fill(0),
+    strides: [],
+    offset: 0,
+    storage: new Float32Array(),
+  }))
+  return { tensors, scalars: [], scalarTypes: [...scalarTypes] }
+}
+
+/**
+ * The functions every attention kernel shares:
+ * `queryVector`, `keyVector`, `valueVector(base, chunk)`; `queryBase`, `keyBase`, `valueBase(batch, head, row)`;
+ * `validKeysOf(batch)`; `isVisible(at)` for masks; `finalScore(scaled, at)`, all that happens to scale · q·k.
+ */
+export function problemFunctions(spec: ProblemSpec): string {
+  return `const log2e = 1.4426950408889634;
+const ln2 = 0.6931471805599453;
+/* Below every score, and its distance to any score is finite. */
+const lowest = -1.7e38;
+${pair}
+${visibility}
+${spec.softcap || usesTanh(spec) ? accurateTanh : ''}
+${spec.scoreCode === undefined && spec.maskCode === undefined ? '' : expressionHelpers}
+${captureIndexFunctions(capturesOf(spec))}
+${spec.scoreCode ?? ''}
+${spec.maskCode ?? ''}
+${readVector('query', spec.query, spec.headDim)}
+${readVector('key', spec.key, spec.headDim)}
+${readVector('value', spec.value, spec.valueDim)}
+${base('query')}
+${base('key')}
+${base('value')}
+${spec.bias === undefined ? '' : readElement('bias', spec.bias)}
+fn validKeysOf(batch: i32) -> i32 { return ${spec.lengths ? 'clamp(bitcast<i32>(context[parameters.lengthsAt + batch]), 0, parameters.keyLength)' : 'parameters.keyLength'}; }
+${isVisible(spec)}
+${spec.bias === undefined ? '' : biasAt}
+fn finalScore(scaled: f32, at: Pair) -> f32 {
+  var score = scaled;
+  ${spec.softcap ? 'score = parameters.softcap * accurateTanh(score / parameters.softcap);' : ''}
+  ${spec.bias === undefined ? '' : 'score += biasAt(at);'}
+  ${spec.scoreCode === undefined ? '' : 'score = changeScore(at, score);'}
+  return score;
+}`
+}
+
+function usesTanh({ scoreCode = '', maskCode = '' }: ProblemSpec): boolean {
+  return scoreCode.includes('accurateTanh') || maskCode.includes('accurateTanh')
+}
+
+/** `fn {name}Base(batch, head, row) -> i32`: the first element of a vector. */
+export function base(name: string): string {
+  return `fn ${name}Base(batch: i32, head: i32, row: i32) -> i32 {
+  return parameters.${name}Offset + batch * parameters.${name}Stride0 + head * parameters.${name}Stride1 + row * parameters.${name}Stride2;
+}`
+}
+
+const scoreIndex = (name: string): string =>
+  `parameters.${name}Offset + at.batch * parameters.${name}Stride0 + at.head * parameters.${name}Stride1 + at.row * parameters.${name}Stride2 + at.key * parameters.${name}Stride3`
+
+const biasAt = `fn biasAt(at: Pair) -> f32 { return biasElement(${scoreIndex('bias')}); }`
+
+function isVisible({ mask, maskCode }: ProblemSpec): string {
+  const byte = `let byte = ${scoreIndex('mask')};
+  if (((context[byte >> 2] >> (8u * u32(byte & 3))) & 0xffu) == 0u) { return false; }`
+  return `fn isVisible(at: Pair) -> bool {
+  ${mask ? byte : ''}
+  return ${maskCode === undefined ? 'true' : 'mayAttend(at, 0.0)'};
+}`
+}

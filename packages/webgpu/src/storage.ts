@@ -1,0 +1,82 @@
+import {
+  bytesPerElement,
+  contiguousStrides,
+  elementCount,
+  QkvError,
+  type DeviceStorage,
+  type Dtype,
+  type OwnedTensor,
+  type Tensor,
+} from '@qkv/core'
+
+/** Marks the storage of every WebGPU backend; which device it belongs to is its buffer's affair. */
+const owner = Symbol('@qkv/webgpu')
+
+/** A tensor's memory on the GPU: a buffer of the pool's or one that someone lent us. */
+export interface GpuStorage extends DeviceStorage {
+  readonly buffer: GPUBuffer
+  /** Set once its owner has given it back. */
+  disposed: boolean
+}
+
+export function storageOf(buffer: GPUBuffer, byteLength: number): GpuStorage {
+  return { owner, byteLength, buffer, disposed: false }
+}
+
+/** @throws QkvError when `tensor` lives elsewhere or was disposed. */
+export function gpuStorage(operation: string, argument: string, tensor: Tensor): GpuStorage {
+  const { storage } = tensor
+  if (!isGpuStorage(storage)) {
+    throw new QkvError({
+      code: 'OPTION_INVALID',
+      operation,
+      argument,
+      expected: 'a tensor of this backend or over a typed array',
+      received: "another backend's tensor",
+    })
+  }
+  if (storage.disposed) {
+    throw new QkvError({ code: 'DISPOSED', operation, argument, expected: 'alive', received: 'a disposed tensor' })
+  }
+  return storage
+}
+
+export function isGpuStorage(storage: Tensor['storage']): storage is GpuStorage {
+  return !ArrayBuffer.isView(storage) && storage.owner === owner
+}
+
+/** Bytes of a buffer that holds `count` elements: whole words, and never none, since bindings may not be empty. */
+export function bufferBytes(count: number, dtype: Dtype): number {
+  return Math.max(16, Math.ceil((count * bytesPerElement[dtype]) / 4) * 4)
+}
+
+export function ownedTensor(
+  storage: GpuStorage,
+  shape: readonly number[],
+  dtype: Dtype,
+  release: () => void,
+  strides: readonly number[] = contiguousStrides(shape),
+  offset = 0,
+): OwnedTensor {
+  const dispose = (): void => {
+    if (storage.disposed) return
+    storage.disposed = true
+    release()
+  }
+  return { dtype, shape: [...shape], strides, offset, storage, dispose, [Symbol.dispose]: dispose }
+}
+
+/** Strides without gaps in the order in which `like`'s leading axes lie in memory; the last axis stays innermost. */
+export function stridesLike(shape: readonly number[], like: Pick<Tensor, 'shape' | 'strides'>): number[] {
+  const leading = shape.slice(0, -1).map((_, axis) => axis)
+  const distance = (axis: number): number => ((like.shape[axis] ?? 1) > 1 ? Math.abs(like.strides[axis] ?? 0) : -1)
+  const known = leading.filter((axis) => distance(axis) > 0).sort((a, b) => distance(b) - distance(a) || a - b)
+  // Axes of size 1 (or broadcast) lie anywhere: they keep their place in the list, the others are put in memory order.
+  const order = leading.map((axis) => (distance(axis) > 0 ? (known.shift() ?? axis) : axis))
+  const axes = [...order, shape.length - 1]
+  const packed = contiguousStrides(axes.map((axis) => shape[axis] ?? 1))
+  const strides = new Array<number>(shape.length).fill(0)
+  axes.forEach((axis, place) => (strides[axis] = packed[place] ?? 1))
+  return strides
+}
+

@@ -1,0 +1,33 @@
+import type { Dtype, FloatDtype, OwnedTensor, Tensor } from '@qkv/core'
+import type { Recorder } from './commands.ts'
+import type { DeviceProfile } from './device-profile.ts'
+import { bind, type BindingLimits, type Operand } from './operands.ts'
+
+/** What an operation works with: somewhere to record, somewhere to put results, and what the device is like. */
+export interface Workspace {
+  readonly recorder: Recorder
+  readonly limits: BindingLimits
+  readonly profile: DeviceProfile
+  /** The name that errors give the caller's operation. */
+  readonly operation: string
+  /** A tensor of its own; its contents are anything. Strides must leave no gaps. */
+  allocate(shape: readonly number[], dtype: Dtype, strides?: readonly number[]): OwnedTensor
+  /** Two float32 tensors in one buffer, which goes back when both are disposed. */
+  allocatePair(first: readonly number[], second: readonly number[]): [OwnedTensor, OwnedTensor]
+}
+
+export function operand({ recorder, limits, operation }: Workspace, argument: string, tensor: Tensor): Operand {
+  return bind(recorder, limits, operation, argument, tensor)
+}
+
+/** Float32 memory for the time of the recorded work, as a contiguous operand. */
+export function scratchOperand({ recorder }: Workspace, shape: readonly number[], strides: readonly number[]): Operand {
+  const count = shape.reduce((product, size) => product * size, 1)
+  const buffer = recorder.scratch(Math.max(16, 4 * count))
+  return { dtype: 'float32', shape, strides, offset: 0, binding: { buffer } }
+}
+
+export function floatDtype(dtype: Dtype): FloatDtype {
+  if (dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16') return dtype
+  throw new TypeError(`${dtype} is no float dtype`)
+}
