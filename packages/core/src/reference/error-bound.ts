@@ -99,7 +99,8 @@ export function outputBound(
   const { relative, absolute } = outputRounding(dtype, platform)
   const sums = row.summation * (magnitude + size)
   const lost = underflow * (1 + largest * terms.length)
-  return 1.01 * (Math.min(row.spread * weights, furthest) + sums + (unit + relative) * size) + lost + absolute
+  const moved = row.spread * weights
+  return 1.01 * ((moved <= furthest ? moved : furthest) + sums + (unit + relative) * size) + lost + absolute
 }
 
 /**

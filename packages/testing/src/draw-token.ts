@@ -1,0 +1,126 @@
+import type { FloatDtype } from '@qkv/core'
+import { distributions } from './distributions.ts'
+import { layouts } from './guarded.ts'
+import { printToken, floatDtypes, type ProblemSpec } from './problem-token.ts'
+import { random, type Random } from './random.ts'
+
+/** What random problems may be like. What is left out is unrestricted (sizes: as below). */
+export interface Limits {
+  /** Default 3. */
+  readonly batch?: number
+  /** Of queries; default 8. */
+  readonly heads?: number
+  /** Default 300. */
+  readonly queryLength?: number
+  /** Default 600. */
+  readonly keyLength?: number
+  /** Of queries, keys and values; default 256. */
+  readonly headDim?: number
+  /** Most products in all, batch·heads·queries·keys·(dim + 16); default 2¹⁷, some ten seconds of oracle for a thousand problems. */
+  readonly work?: number
+  readonly dtypes?: readonly FloatDtype[]
+  /** Options that must not occur. */
+  readonly without?: readonly (keyof ProblemSpec)[]
+  /** Sizes around which kernels change their ways: tiles, vectors, register blocks. */
+  readonly tiles?: readonly number[]
+}
+
+export interface DrawOptions {
+  readonly count: number
+  readonly seed: number
+  readonly limits?: Limits
+}
+
+/** Tokens of random problems, half of them at boundary sizes. One seed always draws the same tokens. */
+export function drawTokens({ count, seed, limits = {} }: DrawOptions): string[] {
+  return Array.from({ length: count }, (_, index) => printToken(drawSpec(random(seed, `problem ${index}`), limits)))
+}
+
+function drawSpec(random: Random, limits: Limits): ProblemSpec {
+  const allowed = (option: keyof ProblemSpec, probability: number): boolean =>
+    random.chance(probability) && !limits.without?.includes(option)
+  const dtypes = limits.dtypes ?? floatDtypes
+  const queryDtype = random.pick(dtypes)
+  const shape = drawShape(random, limits)
+  const layout = allowed('layout', 0.6) ? random.pick([...layouts, 'mixed'] as const) : 'plain'
+  return {
+    queryDtype,
+    keyDtype: allowed('keyDtype', 0.15) ? random.pick(dtypes) : queryDtype,
+    ...shape,
+    distribution: random.chance(0.4) ? 'normal' : random.pick(distributions),
+    layout,
+    scale: allowed('scale', 0.15) ? random.pick([0, -0.5, 0.01, 1]) : undefined,
+    softcap: allowed('softcap', 0.2) ? random.pick([0.5, 5, 30, 50]) : undefined,
+    causal: allowed('causal', 0.4) ? random.pick(['lower-right', 'lower-right', 'upper-left'] as const) : undefined,
+    window: allowed('window', 0.25) ? drawWindow(random, shape.keyLength) : undefined,
+    bias: allowed('bias', 0.25) ? drawAxes(random) : undefined,
+    mask: allowed('mask', 0.25) ? drawAxes(random) : undefined,
+    sinks: allowed('sinks', 0.2),
+    lengths: allowed('lengths', 0.25),
+    poison: allowed('poison', 0.3),
+    seed: random.integer(0, 2 ** 30),
+  }
+}
+
+function drawShape(random: Random, limits: Limits) {
+  const { work = 2 ** 17, tiles = [4, 8, 16, 32, 64, 128] } = limits
+  const size = (most: number): number => Math.min(most, random.chance(0.5) ? boundary(random, tiles) : logUniform(random, most))
+  const batch = Math.min(limits.batch ?? 3, random.chance(0.02) ? 0 : random.pick([1, 1, 1, 1, 2, 2, 3, 4]))
+  const group = random.pick([1, 1, 1, 2, 3, 4, 8])
+  const mostHeads = limits.heads ?? 8
+  const queryHeads = Math.max(group, Math.floor(random.pick([1, 1, 2, 3, 8]) / group) * group)
+  const keyHeads = queryHeads / group
+  const dim = (): number =>
+    Math.min(limits.headDim ?? 256, random.pick([1, 2, 3, 4, 5, 8, 16, 31, 32, 40, 64, 64, 64, 96, 128, 128, 256]))
+  const headDim = dim()
+  const fitted = fitWork(random, work, {
+    batch,
+    ...(queryHeads > mostHeads ? { queryHeads: 1, keyHeads: 1 } : { queryHeads, keyHeads }),
+    queryLength: Math.min(limits.queryLength ?? 300, random.chance(0.2) ? 1 : size(limits.queryLength ?? 300)),
+    keyLength: size(limits.keyLength ?? 600),
+    headDim,
+    valueDim: random.chance(0.8) ? headDim : dim(),
+  })
+  return fitted
+}
+
+type Shape = Pick<ProblemSpec, 'batch' | 'queryHeads' | 'keyHeads' | 'queryLength' | 'keyLength' | 'headDim' | 'valueDim'>
+
+/** Halves one size after another until the problem is small enough. */
+function fitWork(random: Random, work: number, shape: Shape): Shape {
+  const { batch, queryHeads, queryLength, keyLength, headDim, valueDim } = shape
+  if (batch * queryHeads * queryLength * keyLength * (Math.max(headDim, valueDim) + 16) <= work) return shape
+  const half = (size: number): number => Math.ceil(size / 2)
+  switch (random.pick(['batch', 'heads', 'queries', 'keys', 'dims'] as const)) {
+    case 'batch':
+      return fitWork(random, work, { ...shape, batch: half(batch) })
+    case 'heads':
+      return fitWork(random, work, { ...shape, queryHeads: queryHeads / shape.keyHeads, keyHeads: 1 })
+    case 'queries':
+      return fitWork(random, work, { ...shape, queryLength: random.chance(0.5) ? 1 : half(queryLength) })
+    case 'keys':
+      return fitWork(random, work, { ...shape, keyLength: half(keyLength) })
+    case 'dims':
+      return fitWork(random, work, { ...shape, headDim: half(headDim), valueDim: half(valueDim) })
+  }
+}
+
+function boundary(random: Random, tiles: readonly number[]): number {
+  if (random.chance(0.03)) return 0
+  const tile = random.pick(tiles)
+  return random.pick([1, 2, 3, tile - 1, tile, tile + 1, 2 * tile - 1, 2 * tile, 2 * tile + 1])
+}
+
+function logUniform(random: Random, most: number): number {
+  return Math.min(most, Math.floor(Math.exp(random.uniform() * Math.log(most + 1))))
+}
+
+function drawWindow(random: Random, keyLength: number): { left: number; right: number } {
+  const side = (): number => random.pick([0, 1, 7, Math.floor(keyLength / 3), keyLength, Infinity])
+  return { left: side(), right: side() }
+}
+
+/** Any subset of the axes, written as the letters of those that are kept. */
+function drawAxes(random: Random): string {
+  return random.pick(['bhqk', '1hqk', 'b1qk', '11qk', 'b11k', 'bh1k', '111k', '11q1', 'qk', 'hqk', 'k'])
+}

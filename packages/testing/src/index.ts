@@ -1,0 +1,7 @@
+export { distributions, type Distribution } from './distributions.ts'
+export { drawTokens, type DrawOptions, type Limits } from './draw-token.ts'
+export { guarded, layouts, poisoned, type GuardedTensor, type Layout } from './guarded.ts'
+export { parseToken, printToken, type ProblemSpec } from './problem-token.ts'
+export { randomProblem, randomProblems, type RandomProblem } from './problems.ts'
+export { random, type Random } from './random.ts'
+export { compare, expectWithinBound, tally, type Agreement, type Bounded, type Comparison, type Tally } from './within-bound.ts'
