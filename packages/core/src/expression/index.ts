@@ -1,0 +1,8 @@
+export { expressionLimits } from './canonical.ts'
+export { and, composeScores, maskMod, not, or, scoreMod, type TokenPair } from './build.ts'
+export { compileExpression, type CompiledExpression } from './evaluate.ts'
+export * from './node.ts'
+export { printExpression } from './print.ts'
+export { capture, float, int, scalar, select, type Captured, type FloatScalar, type IntScalar } from './terms.ts'
+export type { BoolExpression, BoolOperand, FloatExpression, FloatOperand, IntExpression, IntOperand } from './value.ts'
+export { foldExpression, nodesOf, operandsOf, type ExpressionVisitor, type NodeOf } from './visit.ts'
