@@ -1,9 +1,8 @@
-import { isFloat } from '../dtype.ts'
 import type { AttentionProblem } from '../problem.ts'
 import { lseBound, outputBound, rowError, type SoftmaxTerm } from './error-bound.ts'
-import { platforms, type Platform } from './estimate.ts'
+import type { Platform } from './estimate.ts'
 import { decodeInputs, type Inputs } from './inputs.ts'
-import { scoreRow, type PairScore } from './scores.ts'
+import { keyVector, scoreRow, type PairScore } from './scores.ts'
 
 export interface ReferenceOptions {
   /** Whose float32 arithmetic the bounds are for; default `'cpu'`. */
@@ -34,8 +33,7 @@ export interface Reference {
  */
 export function reference(problem: AttentionProblem, options: ReferenceOptions = {}): Reference {
   const { batch, queryHeads, queryLength, keyLength, valueDim } = problem
-  const inputs = decodeInputs('reference', problem)
-  const platform = options.backend ?? 'cpu'
+  const inputs = decodeInputs('reference', problem, options.backend)
   const rows = batch * queryHeads * queryLength
   const result: Reference = {
     output: new Float64Array(rows * valueDim),
@@ -46,35 +44,40 @@ export function reference(problem: AttentionProblem, options: ReferenceOptions =
   }
   for (let at = 0, b = 0; b < batch; b++) {
     for (let h = 0; h < queryHeads; h++) {
-      for (let i = 0; i < queryLength; i++, at++) attendRow(inputs, b, h, i, at, platform, result)
+      for (let i = 0; i < queryLength; i++, at++) attendRow(inputs, b, h, i, at, result)
     }
   }
   return result
 }
 
-function attendRow(inputs: Inputs, b: number, h: number, i: number, at: number, platform: Platform, result: Reference): void {
-  const { problem, value } = inputs
+/** Row `at` of all rows, which is query `i` of head `h` of batch entry `b`. */
+function attendRow(inputs: Inputs, b: number, h: number, i: number, at: number, result: Reference): void {
+  const { problem, arithmetic } = inputs
   const { keyLength, valueDim } = problem
-  const arithmetic = platforms[platform]
-  const seen = scoreRow(inputs, b, h, i, arithmetic)
+  const seen = scoreRow(inputs, b, h, i)
   const { terms, maximum, lse } = softmax(seen, inputs.sinks?.[h])
   result.lse[at] = lse
-  seen.forEach(({ key }, term) => result.weights?.fill(terms[term]?.weight ?? 0, at * keyLength + key, at * keyLength + key + 1))
+  seen.forEach(({ key }, term) => {
+    if (result.weights) result.weights[at * keyLength + key] = terms[term]?.weight ?? 0
+  })
   if (terms.length === 0) return
 
   const error = rowError(terms, maximum, arithmetic)
   result.lseBound[at] = lseBound(terms, lse, maximum, error, arithmetic)
-  const valueHead = b * problem.keyHeads + Math.floor(h / problem.group)
-  const dtype = isFloat(problem.query.dtype) ? problem.query.dtype : 'float32'
   for (let c = 0; c < valueDim; c++) {
-    const valueOf = (term: number): number => {
-      const pair = seen[term]
-      return pair === undefined ? 0 : (value[(valueHead * keyLength + pair.key) * valueDim + c] ?? NaN)
-    }
-    const output = terms.reduce((sum, { weight }, term) => sum + weight * valueOf(term), 0)
+    const values = valueColumn(inputs, b, h, seen, c, terms.length)
+    const output = terms.reduce((sum, { weight }, term) => sum + weight * (values[term] ?? NaN), 0)
     result.output[at * valueDim + c] = output
-    result.bound[at * valueDim + c] = outputBound(terms, valueOf, output, error, dtype, platform, arithmetic)
+    result.bound[at * valueDim + c] = outputBound(terms, values, output, error, inputs)
   }
+}
+
+/** Component `c` of the values that a row sees, and 0 for the sink, which has none. */
+function valueColumn(inputs: Inputs, b: number, h: number, seen: readonly PairScore[], c: number, terms: number): Float64Array {
+  const { value, problem } = inputs
+  const column = new Float64Array(terms)
+  seen.forEach(({ key }, term) => (column[term] = value[keyVector(inputs, b, h, key) * problem.valueDim + c] ?? NaN))
+  return column
 }
 
 /** The row's terms, the sink's last, with weights exp(s − m) / Σ exp(s − m), and log Σ exp(s). */
@@ -86,7 +89,8 @@ export function softmax(
   if (sink !== undefined && sink !== -Infinity) scores.push({ value: sink, error: 0 })
   const maximum = scores.reduce((highest, { value }) => Math.max(highest, value), -Infinity)
   if (scores.length === 0) return { terms: [], maximum, lse: -Infinity }
-  const sum = scores.reduce((total, { value }) => total + Math.exp(value - maximum), 0)
-  const terms = scores.map(({ value, error }) => ({ score: value, error, weight: Math.exp(value - maximum) / sum }))
+  const exponentials = scores.map(({ value }) => Math.exp(value - maximum))
+  const sum = exponentials.reduce((total, exponential) => total + exponential, 0)
+  const terms = scores.map(({ value, error }, term) => ({ score: value, error, weight: (exponentials[term] ?? NaN) / sum }))
   return { terms, maximum, lse: maximum + Math.log(sum) }
 }

@@ -1,5 +1,6 @@
-import type { FloatDtype } from '../dtype.ts'
+import type { Dtype } from '../dtype.ts'
 import { accumulated, underflow, type Arithmetic, type Platform } from './estimate.ts'
+import { flushed, type Inputs } from './inputs.ts'
 
 /**
  * What a row's softmax is made of: keys and, without a value, the sink. `error` bounds the absolute error of the score
@@ -74,33 +75,33 @@ function risesOfMaximum(terms: readonly SoftmaxTerm[]): number {
  */
 export function outputBound(
   terms: readonly SoftmaxTerm[],
-  values: (term: number) => number,
+  values: Float64Array,
   output: number,
   row: RowError,
-  dtype: FloatDtype,
-  platform: Platform,
-  { unit }: Arithmetic,
+  { problem, platform, arithmetic }: Inputs,
 ): number {
   let weights = 0
   let furthest = 0
   let magnitude = 0
   let largest = 0
-  terms.forEach(({ weight }, index) => {
-    const value = values(index)
+  let lost = 0
+  terms.forEach(({ weight }, term) => {
+    const value = values[term] ?? NaN
     const distance = Math.abs(value - output)
-    if (row.plausible[index]) {
-      weights += weight * distance * (row.exponents[index] ?? 0)
+    if (row.plausible[term]) {
+      weights += weight * distance * (row.exponents[term] ?? 0)
       furthest = Math.max(furthest, distance)
     }
     magnitude += weight * Math.abs(value)
     largest = Math.max(largest, Math.abs(value))
+    lost += weight * flushed(value, problem.value.dtype, platform)
   })
   const size = Math.abs(output)
-  const { relative, absolute } = outputRounding(dtype, platform)
-  const sums = row.summation * (magnitude + size)
-  const lost = underflow * (1 + largest * terms.length)
   const moved = row.spread * weights
-  return 1.01 * ((moved <= furthest ? moved : furthest) + sums + (unit + relative) * size) + lost + absolute
+  const sums = row.summation * (magnitude + size)
+  const { relative, absolute } = storing(problem.query.dtype, platform)
+  const rounded = 1.01 * ((moved <= furthest ? moved : furthest) + sums + (arithmetic.unit + relative) * size)
+  return rounded + lost + absolute + underflow * (1 + largest * terms.length)
 }
 
 /**
@@ -123,10 +124,10 @@ export function lseBound(terms: readonly SoftmaxTerm[], lse: number, maximum: nu
 }
 
 /** Storing a float32 result as the output's dtype: to nearest on the CPU, in either direction by WGSL. */
-function outputRounding(dtype: FloatDtype, platform: Platform): { relative: number; absolute: number } {
+function storing(dtype: Dtype, platform: Platform): { relative: number; absolute: number } {
   const directions = platform === 'wgsl' ? 2 : 1
-  if (dtype === 'float32') return { relative: 0, absolute: 0 }
   if (dtype === 'bfloat16') return { relative: directions * 2 ** -8, absolute: 0 }
   // A GPU may flush subnormal halves to zero.
-  return { relative: directions * 2 ** -11, absolute: platform === 'wgsl' ? 2 ** -14 : 2 ** -25 }
+  if (dtype === 'float16') return { relative: directions * 2 ** -11, absolute: platform === 'wgsl' ? 2 ** -14 : 2 ** -25 }
+  return { relative: 0, absolute: 0 }
 }

@@ -1,15 +1,17 @@
 import { firstPosition, visibleKeys } from '../visibility.ts'
 import { accumulated, add, divide, exact, multiply, rounded, tanh, type Arithmetic, type Estimate } from './estimate.ts'
-import type { Inputs } from './inputs.ts'
+import type { PairEstimate } from './expression-estimate.ts'
+import { flushed, type Inputs } from './inputs.ts'
 
-/** One visible key's score on its way through scale, softcap and bias to its final value. */
+/** One visible key's score on its way through scale, softcap, bias and score expression, with its error in a kernel. */
 export interface PairScore {
   readonly key: number
   /** scale · q·k */
   readonly scaled: Estimate
   /** softcap · tanh(scaled / softcap), or `scaled` without softcap. */
   readonly capped: Estimate
-  readonly biased: Estimate
+  /** With the bias: what the score expression is given. */
+  readonly pair: PairEstimate
   /** What the softmax sees. */
   readonly final: Estimate
 }
@@ -18,43 +20,52 @@ export interface PairScore {
  * The keys that a row sees, each with its score. A key whose final score is −∞ is not seen, as if it were masked: its
  * value takes no part, whatever it is.
  */
-export function scoreRow(inputs: Inputs, batch: number, head: number, row: number, arithmetic: Arithmetic): PairScore[] {
-  const { problem } = inputs
+export function scoreRow(inputs: Inputs, batch: number, head: number, row: number): PairScore[] {
+  const { problem, arithmetic, bias, scoreMod } = inputs
   const validKeys = inputs.lengths[batch] ?? 0
-  const position = firstPosition(problem, validKeys) + row
-  const { first, end } = visibleKeys(problem, position, validKeys)
+  const query = firstPosition(problem, validKeys) + row
+  const { first, end } = visibleKeys(problem, query, validKeys)
   const seen: PairScore[] = []
   for (let key = first; key < end; key++) {
     if (inputs.mask && inputs.mask(batch, head, row, key) === 0) continue
-    const scaled = scaledProduct(inputs, batch, head, row, key, arithmetic)
+    if (inputs.maskMod && inputs.maskMod(batch, head, query, key, row, NaN) === 0) continue
+    const scaled = scaledProduct(inputs, batch, head, row, key)
     const capped = problem.softcap === 0 ? scaled : softcapped(scaled, problem.softcap, arithmetic)
-    const biased = inputs.bias ? withBias(capped, inputs.bias(batch, head, row, key), arithmetic) : capped
-    const final = biased
-    if (final.value !== -Infinity) seen.push({ key, scaled, capped, biased, final })
+    const score = bias ? withBias(capped, bias(batch, head, row, key), arithmetic) : capped
+    const pair = { batch, head, query, key, row, score }
+    const final = scoreMod ? scoreMod(pair) : score
+    if (final.value !== -Infinity) seen.push({ key, scaled, capped, pair, final })
   }
   return seen
 }
 
-function scaledProduct(
-  { problem, query, key: keys }: Inputs,
-  batch: number,
-  head: number,
-  row: number,
-  key: number,
-  arithmetic: Arithmetic,
-): Estimate {
+/** Offsets of a row's query vector and of a key's vectors in the row-major inputs, in vectors. */
+export function queryVector({ problem }: Inputs, batch: number, head: number, row: number): number {
+  return (batch * problem.queryHeads + head) * problem.queryLength + row
+}
+
+export function keyVector({ problem }: Inputs, batch: number, head: number, key: number): number {
+  return (batch * problem.keyHeads + Math.floor(head / problem.group)) * problem.keyLength + key
+}
+
+function scaledProduct(inputs: Inputs, batch: number, head: number, row: number, key: number): Estimate {
+  const { query, key: keys, problem, arithmetic, platform } = inputs
   const { headDim, scale } = problem
-  const queryAt = ((batch * problem.queryHeads + head) * problem.queryLength + row) * headDim
-  const keyHead = Math.floor(head / problem.group)
-  const keyAt = ((batch * problem.keyHeads + keyHead) * problem.keyLength + key) * headDim
+  const queryAt = queryVector(inputs, batch, head, row) * headDim
+  const keyAt = keyVector(inputs, batch, head, key) * headDim
   let sum = 0
   let magnitude = 0
+  let lost = 0
   for (let c = 0; c < headDim; c++) {
-    const product = (query[queryAt + c] ?? 0) * (keys[keyAt + c] ?? 0)
-    sum += product
-    magnitude += Math.abs(product)
+    const q = query[queryAt + c] ?? 0
+    const k = keys[keyAt + c] ?? 0
+    sum += q * k
+    magnitude += Math.abs(q * k)
+    if (platform === 'wgsl') {
+      lost += flushed(q, problem.query.dtype, platform) * Math.abs(k) + Math.abs(q) * flushed(k, problem.key.dtype, platform)
+    }
   }
-  return { value: scale * sum, error: accumulated(headDim + 1, arithmetic) * Math.abs(scale) * magnitude }
+  return { value: scale * sum, error: Math.abs(scale) * (accumulated(headDim + 1, arithmetic) * magnitude + lost) }
 }
 
 function softcapped(score: Estimate, softcap: number, arithmetic: Arithmetic): Estimate {
