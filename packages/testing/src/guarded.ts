@@ -1,4 +1,4 @@
-import { arrayConstructors, bytesPerElement, contiguousStrides, elementCount, reach, roundTo, type Dtype, type HostTensor, type TypedArray } from '@qkv/core'
+import { arrayConstructors, bytesPerElement, contiguousStrides, reach, roundTo, type Dtype, type HostTensor, type TypedArray } from '@qkv/core'
 import type { Random } from './random.ts'
 
 /** How a tensor lies in its storage. All but `plain` lie between guards, with NaN in every gap. */
@@ -28,9 +28,8 @@ export interface GuardedTensor {
 
 const guardBytes = 256
 
-/** Two bytes of it are NaN as either half, four as float32. */
-const poisonByte = 0x7f
-const poison = [0xff, poisonByte]
+/** NaN as either half, and twice over as float32. */
+const poison = 0x7fff
 
 /** A tensor of `values` (row-major, rounded to the dtype) in poisoned, guarded storage. */
 export function guarded(
@@ -45,26 +44,26 @@ export function guarded(
   const guard = layout === 'plain' ? 0 : guardBytes / bytesPerElement[dtype] + random.integer(0, 7)
   const offset = guard - first
   const storage = poisoned(offset + last + 1 + guard, dtype)
-  const own = new Set<number>()
   const rounded = roundTo(values, dtype)
-  forEachElement(shape, strides, offset, (element, index) => {
-    storage[element] = rounded[index] ?? 0
-    own.add(element)
-  })
+  forEachElement(shape, strides, offset, (element, index) => (storage[element] = rounded[index] ?? 0))
   const tensor: HostTensor = { dtype, shape: [...shape], strides, offset, storage }
   const before = storage.slice()
   return {
     tensor,
     changed: () => firstDifference(storage, before, () => true),
-    trespassed: () => firstDifference(storage, before, (element) => !own.has(element)),
+    trespassed: () => {
+      const own = new Set<number>()
+      forEachElement(shape, strides, offset, (element) => own.add(element))
+      return firstDifference(storage, before, (element) => !own.has(element))
+    },
   }
 }
 
 /** Storage in which every element reads as NaN, whichever float it is taken for. */
 export function poisoned(length: number, dtype: Dtype): TypedArray {
   const storage = new arrayConstructors[dtype](length)
-  const bytes = new Uint8Array(storage.buffer)
-  bytes.forEach((_, index) => (bytes[index] = poison[index % 2] ?? 0))
+  const words = new Uint16Array(Math.ceil(storage.byteLength / 2)).fill(poison)
+  new Uint8Array(storage.buffer).set(new Uint8Array(words.buffer, 0, storage.byteLength))
   return storage
 }
 
@@ -75,15 +74,14 @@ export function forEachElement(
   offset: number,
   visit: (element: number, index: number) => void,
 ): void {
-  const count = elementCount(shape)
-  const steps = contiguousStrides(shape)
-  for (let index = 0; index < count; index++) {
-    let element = offset
-    for (let axis = 0; axis < shape.length; axis++) {
-      element += (Math.floor(index / (steps[axis] ?? 1)) % (shape[axis] ?? 1)) * (strides[axis] ?? 0)
-    }
-    visit(element, index)
+  let index = 0
+  const walk = (axis: number, start: number): void => {
+    const size = shape[axis]
+    const stride = strides[axis] ?? 0
+    if (size === undefined) visit(start, index++)
+    else for (let i = 0; i < size; i++) walk(axis + 1, start + i * stride)
   }
+  walk(0, offset)
 }
 
 function stridesOf(layout: Layout, shape: readonly number[], random: Random): number[] {
@@ -110,10 +108,11 @@ function stridesOf(layout: Layout, shape: readonly number[], random: Random): nu
 function firstDifference(now: TypedArray, before: TypedArray, concerns: (element: number) => boolean): string | undefined {
   const bytes = new Uint8Array(now.buffer, now.byteOffset, now.byteLength)
   const bytesBefore = new Uint8Array(before.buffer, before.byteOffset, before.byteLength)
-  const element = bytes.findIndex(
-    (byte, index) => byte !== bytesBefore[index] && concerns(Math.floor(index / now.BYTES_PER_ELEMENT)),
-  )
-  if (element < 0) return undefined
-  const at = Math.floor(element / now.BYTES_PER_ELEMENT)
-  return `element ${at} of ${now.length}: ${before[at]} became ${now[at]}`
+  for (let index = 0; index < bytes.length; index++) {
+    const element = Math.floor(index / now.BYTES_PER_ELEMENT)
+    if (bytes[index] !== bytesBefore[index] && concerns(element)) {
+      return `element ${element} of ${now.length}: ${before[element]} became ${now[element]}`
+    }
+  }
+  return undefined
 }
