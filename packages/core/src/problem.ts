@@ -14,7 +14,7 @@ export interface ProblemOptions {
   readonly causal?: boolean | Alignment | undefined
   /** How many keys a query sees to either side of its own position, which is always included; missing = unbounded. */
   readonly window?: { readonly left?: number | undefined; readonly right?: number | undefined } | undefined
-  /** Added to the scores; broadcasts to [batch, queryHeads, queryLength, keyLength]. */
+  /** Added to the scores; −∞ hides a key as a mask does. Broadcasts to [batch, queryHeads, queryLength, keyLength]. */
   readonly bias?: Tensor | undefined
   /** Changes each score, after softcap and bias. */
   readonly score?: ScoreMod | undefined

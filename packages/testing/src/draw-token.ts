@@ -1,5 +1,6 @@
 import type { FloatDtype } from '@qkv/core'
 import { distributions } from './distributions.ts'
+import { maskExpressionNames, scoreExpressionNames, type MaskExpression } from './expressions.ts'
 import { layouts } from './guarded.ts'
 import { printToken, floatDtypes, type ProblemSpec } from './problem-token.ts'
 import { random, type Random } from './random.ts'
@@ -54,7 +55,10 @@ function drawSpec(random: Random, limits: Limits): ProblemSpec {
     causal: allowed('causal', 0.4) ? random.pick(['lower-right', 'lower-right', 'upper-left'] as const) : undefined,
     window: allowed('window', 0.25) ? drawWindow(random, shape.keyLength) : undefined,
     bias: allowed('bias', 0.25) ? drawAxes(random) : undefined,
-    mask: allowed('mask', 0.25) ? drawAxes(random) : undefined,
+    ...(random.chance(0.5)
+      ? { mask: allowed('mask', 0.4) ? drawAxes(random) : undefined }
+      : { maskMod: allowed('maskMod', 0.4) ? drawMaskExpression(random) : undefined }),
+    score: allowed('score', 0.25) ? random.pick(scoreExpressionNames) : undefined,
     sinks: allowed('sinks', 0.2),
     lengths: allowed('lengths', 0.25),
     poison: allowed('poison', 0.3),
@@ -65,7 +69,7 @@ function drawSpec(random: Random, limits: Limits): ProblemSpec {
 function drawShape(random: Random, limits: Limits) {
   const { work = 2 ** 17, tiles = [4, 8, 16, 32, 64, 128] } = limits
   const size = (most: number): number => Math.min(most, random.chance(0.5) ? boundary(random, tiles) : logUniform(random, most))
-  const batch = Math.min(limits.batch ?? 3, random.chance(0.02) ? 0 : random.pick([1, 1, 1, 1, 2, 2, 3, 4]))
+  const batch = Math.min(limits.batch ?? 3, random.chance(0.01) ? 0 : random.pick([1, 1, 1, 1, 2, 2, 3, 4]))
   const group = random.pick([1, 1, 1, 2, 3, 4, 8])
   const mostHeads = limits.heads ?? 8
   const queryHeads = Math.max(group, Math.floor(random.pick([1, 1, 2, 3, 8]) / group) * group)
@@ -76,7 +80,7 @@ function drawShape(random: Random, limits: Limits) {
   const fitted = fitWork(random, work, {
     batch,
     ...(queryHeads > mostHeads ? { queryHeads: 1, keyHeads: 1 } : { queryHeads, keyHeads }),
-    queryLength: Math.min(limits.queryLength ?? 300, random.chance(0.2) ? 1 : size(limits.queryLength ?? 300)),
+    queryLength: Math.min(limits.queryLength ?? 300, random.chance(0.15) ? 1 : size(limits.queryLength ?? 300)),
     keyLength: size(limits.keyLength ?? 600),
     headDim,
     valueDim: random.chance(0.8) ? headDim : dim(),
@@ -91,22 +95,22 @@ function fitWork(random: Random, work: number, shape: Shape): Shape {
   const { batch, queryHeads, queryLength, keyLength, headDim, valueDim } = shape
   if (batch * queryHeads * queryLength * keyLength * (Math.max(headDim, valueDim) + 16) <= work) return shape
   const half = (size: number): number => Math.ceil(size / 2)
-  switch (random.pick(['batch', 'heads', 'queries', 'keys', 'dims'] as const)) {
+  switch (random.pick(['batch', 'heads', 'dims', 'length', 'length'] as const)) {
     case 'batch':
       return fitWork(random, work, { ...shape, batch: half(batch) })
     case 'heads':
       return fitWork(random, work, { ...shape, queryHeads: queryHeads / shape.keyHeads, keyHeads: 1 })
-    case 'queries':
-      return fitWork(random, work, { ...shape, queryLength: random.chance(0.5) ? 1 : half(queryLength) })
-    case 'keys':
-      return fitWork(random, work, { ...shape, keyLength: half(keyLength) })
     case 'dims':
       return fitWork(random, work, { ...shape, headDim: half(headDim), valueDim: half(valueDim) })
+    case 'length':
+      return queryLength > keyLength || random.chance(0.2)
+        ? fitWork(random, work, { ...shape, queryLength: half(queryLength) })
+        : fitWork(random, work, { ...shape, keyLength: half(keyLength) })
   }
 }
 
 function boundary(random: Random, tiles: readonly number[]): number {
-  if (random.chance(0.03)) return 0
+  if (random.chance(0.02)) return 0
   const tile = random.pick(tiles)
   return random.pick([1, 2, 3, tile - 1, tile, tile + 1, 2 * tile - 1, 2 * tile, 2 * tile + 1])
 }
@@ -118,6 +122,11 @@ function logUniform(random: Random, most: number): number {
 function drawWindow(random: Random, keyLength: number): { left: number; right: number } {
   const side = (): number => random.pick([0, 1, 7, Math.floor(keyLength / 3), keyLength, Infinity])
   return { left: side(), right: side() }
+}
+
+/** Seeing nothing at all is rare: it says little. */
+function drawMaskExpression(random: Random): MaskExpression {
+  return random.chance(0.04) ? 'nothing' : random.pick(maskExpressionNames.filter((name) => name !== 'nothing'))
 }
 
 /** Any subset of the axes, written as the letters of those that are kept. */

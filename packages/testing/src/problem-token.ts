@@ -1,5 +1,6 @@
 import type { Alignment, FloatDtype } from '@qkv/core'
 import { distributions, type Distribution } from './distributions.ts'
+import { maskExpressionNames, scoreExpressionNames, type MaskExpression, type ScoreExpression } from './expressions.ts'
 import { layouts, type Layout } from './guarded.ts'
 
 /** Everything that a random problem is made from; its token says it in one line. */
@@ -24,10 +25,8 @@ export interface ProblemSpec {
   /** Which axes the bias has: a letter of `bhqk`, or `1` where it broadcasts. */
   readonly bias?: string | undefined
   readonly mask?: string | undefined
-  /** Name of a score expression. */
-  readonly score?: string | undefined
-  /** Name of a mask expression. */
-  readonly maskMod?: string | undefined
+  readonly score?: ScoreExpression | undefined
+  readonly maskMod?: MaskExpression | undefined
   readonly sinks?: boolean | undefined
   readonly lengths?: boolean | undefined
   /** NaN in every key and value that no query sees. */
@@ -87,8 +86,8 @@ export function parseToken(token: string): ProblemSpec {
     window: left !== undefined && right !== undefined ? { left, right } : undefined,
     bias: options.get('bias'),
     mask: options.get('mask'),
-    score: options.get('score'),
-    maskMod: options.get('maskMod'),
+    score: options.has('score') ? oneOf(scoreExpressionNames, options.get('score')) : undefined,
+    maskMod: options.has('maskMod') ? oneOf(maskExpressionNames, options.get('maskMod')) : undefined,
     sinks: options.has('sinks'),
     lengths: options.has('lengths'),
     poison: options.has('poison'),

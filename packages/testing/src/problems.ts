@@ -1,10 +1,11 @@
 import {
-  firstPosition, isHostTensor, problem as makeProblem, slice, toFloat64, visibleKeys,
+  compileExpression, firstPosition, isHostTensor, problem as makeProblem, slice, toFloat64, visibleKeys,
   type AttentionProblem, type Dtype, type HostTensor, type ProblemOptions,
 } from '@qkv/core'
 import { drawVectors } from './distributions.ts'
 import { drawTokens, type DrawOptions } from './draw-token.ts'
-import { forEachElement, guarded, layouts, poisoned, type GuardedTensor, type Layout } from './guarded.ts'
+import { maskExpressions, scoreExpressions, type Place } from './expressions.ts'
+import { guarded, layouts, type GuardedTensor, type Layout } from './guarded.ts'
 import { parseToken, type ProblemSpec } from './problem-token.ts'
 import { random, type Random } from './random.ts'
 
@@ -28,7 +29,7 @@ export function randomProblem(token: string): RandomProblem {
   const spec = parseToken(token)
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, queryDtype, keyDtype } = spec
   const placed = new Map<string, GuardedTensor>()
-  const place = (name: string, values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): HostTensor => {
+  const place: Place = (name, values, shape, dtype) => {
     const stream = random(spec.seed, `layout of ${name}`)
     const layout: Layout = spec.layout === 'mixed' ? stream.pick(layouts) : spec.layout
     const tensor = guarded(values, shape, dtype, layout, stream)
@@ -71,8 +72,6 @@ export function randomProblem(token: string): RandomProblem {
   }
 }
 
-type Place = (name: string, values: ArrayLike<number>, shape: readonly number[], dtype: Dtype) => HostTensor
-
 function drawOptions(spec: ProblemSpec, place: Place): ProblemOptions {
   const { batch, queryHeads, queryLength, keyLength, seed } = spec
   const sizes: Record<string, number> = { b: batch, h: queryHeads, q: queryLength, k: keyLength, '1': 1 }
@@ -81,16 +80,19 @@ function drawOptions(spec: ProblemSpec, place: Place): ProblemOptions {
     const shape = [...axes].map((axis) => sizes[axis] ?? 1)
     return place(name, Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next(stream)), shape, dtype)
   }
-  const density = random(seed, 'density').pick([0.05, 0.5, 0.9])
+  const density = random(seed, 'density').pick([0.15, 0.5, 0.9])
   return {
     scale: spec.scale,
     softcap: spec.softcap,
     causal: spec.causal,
     window: spec.window,
     bias: spec.bias ? broadcast('bias', spec.bias, spec.queryDtype, biasOf) : undefined,
-    mask: spec.mask ? broadcast('mask', spec.mask, 'bool', (stream) => (stream.chance(density) ? 1 : 0)) : undefined,
+    mask: spec.mask
+      ? broadcast('mask', spec.mask, 'bool', (stream) => (stream.chance(density) ? 1 : 0))
+      : spec.maskMod && maskExpressions[spec.maskMod](spec, place),
+    score: spec.score && scoreExpressions[spec.score](spec, place),
     sinks: spec.sinks ? broadcast('sinks', 'h', 'float32', (stream) => 3 * stream.normal()) : undefined,
-    lengths: spec.lengths ? broadcast('lengths', 'b', 'int32', (stream) => stream.integer(0, keyLength)) : undefined,
+    lengths: spec.lengths ? broadcast('lengths', 'b', 'int32', (stream) => stream.integer(stream.chance(0.1) ? 0 : Math.min(1, keyLength), keyLength)) : undefined,
   }
 }
 
@@ -110,17 +112,19 @@ function poisonUnseen(problem: AttentionProblem, key: Float64Array, value: Float
 
 /** [batch · keyHeads · keyLength]: whether any query sees the key. */
 function seenKeys(problem: AttentionProblem): Uint8Array {
-  const { batch, queryHeads, keyHeads, group, queryLength, keyLength, mask } = problem
+  const { batch, queryHeads, keyHeads, group, queryLength, keyLength, mask, maskMod } = problem
+  const expression = maskMod && compileExpression(maskMod.node)
   const seen = new Uint8Array(batch * keyHeads * keyLength)
   const allows = mask && isHostTensor(mask) ? toFloat64(mask) : undefined
   for (let b = 0; b < batch; b++) {
     const validKeys = validKeysOf(problem, b)
     for (let h = 0; h < queryHeads; h++) {
       for (let i = 0; i < queryLength; i++) {
-        const { first, end } = visibleKeys(problem, firstPosition(problem, validKeys) + i, validKeys)
+        const query = firstPosition(problem, validKeys) + i
+        const { first, end } = visibleKeys(problem, query, validKeys)
         for (let j = first; j < end; j++) {
           const allowed = allows === undefined || allows[((b * queryHeads + h) * queryLength + i) * keyLength + j] !== 0
-          if (allowed) seen[(b * keyHeads + Math.floor(h / group)) * keyLength + j] = 1
+          if (allowed && expression?.(b, h, query, j, i, NaN) !== 0) seen[(b * keyHeads + Math.floor(h / group)) * keyLength + j] = 1
         }
       }
     }

@@ -46,7 +46,7 @@ export function compare(actual: ArrayLike<number>, expected: Bounded, backend: P
     magnitude += Math.abs(value)
     allowance += Math.abs(bound[index] ?? 0)
   })
-  return { worstRatio: Math.max(0, worstRatio), worst, mistrusted: !(allowance <= 0.1 * magnitude) || magnitude === 0 }
+  return { worstRatio: Math.max(0, worstRatio), worst, mistrusted: values.length > 0 && (magnitude === 0 || !(allowance <= 0.1 * magnitude)) }
 }
 
 /** @throws naming the element that is furthest beyond its bound, and the token that replays the problem. */

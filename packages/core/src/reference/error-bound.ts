@@ -101,7 +101,9 @@ export function outputBound(
   const sums = row.summation * (magnitude + size)
   const { relative, absolute } = storing(problem.query.dtype, platform)
   const rounded = 1.01 * ((moved <= furthest ? moved : furthest) + sums + (arithmetic.unit + relative) * size)
-  return rounded + lost + absolute + underflow * (1 + largest * terms.length)
+  // Tiny weights may be flushed to zero anywhere, tiny values by a GPU only; a CPU rounds them to multiples of 2⁻¹⁴⁹.
+  const tiny = underflow * (largest * terms.length + (platform === 'wgsl' ? 1 : terms.length * 2 ** -23))
+  return rounded + lost + absolute + tiny
 }
 
 /**
@@ -126,8 +128,8 @@ export function lseBound(terms: readonly SoftmaxTerm[], lse: number, maximum: nu
 /** Storing a float32 result as the output's dtype: to nearest on the CPU, in either direction by WGSL. */
 function storing(dtype: Dtype, platform: Platform): { relative: number; absolute: number } {
   const directions = platform === 'wgsl' ? 2 : 1
-  if (dtype === 'bfloat16') return { relative: directions * 2 ** -8, absolute: 0 }
-  // A GPU may flush subnormal halves to zero.
+  // Below the normal range: half a step, or all of it where a GPU flushes to zero.
+  if (dtype === 'bfloat16') return { relative: directions * 2 ** -8, absolute: platform === 'wgsl' ? 2 ** -126 : 2 ** -134 }
   if (dtype === 'float16') return { relative: directions * 2 ** -11, absolute: platform === 'wgsl' ? 2 ** -14 : 2 ** -25 }
   return { relative: 0, absolute: 0 }
 }

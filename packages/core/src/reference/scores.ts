@@ -17,8 +17,8 @@ export interface PairScore {
 }
 
 /**
- * The keys that a row sees, each with its score. A key whose final score is −∞ is not seen, as if it were masked: its
- * value takes no part, whatever it is.
+ * The keys that a row sees, each with its score. A bias of −∞ hides a key as a mask does, whatever a score expression
+ * would make of it, and so does a final score of −∞: the key's value takes no part, even if it is NaN.
  */
 export function scoreRow(inputs: Inputs, batch: number, head: number, row: number): PairScore[] {
   const { problem, arithmetic, bias, scoreMod } = inputs
@@ -32,6 +32,7 @@ export function scoreRow(inputs: Inputs, batch: number, head: number, row: numbe
     const scaled = scaledProduct(inputs, batch, head, row, key)
     const capped = problem.softcap === 0 ? scaled : softcapped(scaled, problem.softcap, arithmetic)
     const score = bias ? withBias(capped, bias(batch, head, row, key), arithmetic) : capped
+    if (score.value === -Infinity) continue
     const pair = { batch, head, query, key, row, score }
     const final = scoreMod ? scoreMod(pair) : score
     if (final.value !== -Infinity) seen.push({ key, scaled, capped, pair, final })
