@@ -24,12 +24,33 @@ export interface ProblemOptions {
   readonly sinks?: Tensor | readonly number[] | undefined
   /** How many keys of each batch entry are valid, [batch]; the rest are never read. */
   readonly lengths?: Tensor | readonly number[] | undefined
+  /** Of quantised keys, float32 [batch, keyHeads, keyLength, groups]; see {@link AttentionProblem.keyScales}. */
+  readonly keyScales?: Tensor | undefined
+  /** Of quantised values, float32 [batch, keyHeads, keyLength, groups]. */
+  readonly valueScales?: Tensor | undefined
+  /** Drops each normalised weight with this probability and scales the others up; see {@link Dropout}. */
+  readonly dropout?: Dropout | undefined
+}
+
+/**
+ * Which weights are dropped follows from the seed and the pair's batch, head, row and key alone, so that every backend,
+ * any tiling and the backward pass drop the same. The log-sum-exp counts them all.
+ */
+export interface Dropout {
+  /** 0 ≤ probability < 1 */
+  readonly probability: number
+  /** A whole number of 32 bits. */
+  readonly seed: number
 }
 
 /**
  * One question to a backend: validated, canonical, frozen and independent of any backend. Made by `problem()`.
- * Tensors are views with four axes; query head `h` reads key/value head `floor(h / group)`. Key and value share a float
- * dtype that may differ from the query's (a float16 cache under float32 queries).
+ * Tensors are views with four axes; query head `h` reads key/value head `floor(h / group)`. Key and value share a dtype
+ * that may differ from the query's: a float16 cache under float32 queries, or a quantised one.
+ *
+ * Quantised keys and values come with scales. int8: element `c` stands for `key[…, c] · keyScales[…, floor(c / size)]`,
+ * where each of the scales' `groups` covers `size = headDim / groups` elements. uint8: two 4-bit elements a byte, the
+ * even one in the low bits, each standing for `(bits − 8) · scale`; the last axis has half the head dim.
  */
 export interface AttentionProblem {
   /** [batch, queryHeads, queryLength, headDim] */
@@ -64,4 +85,9 @@ export interface AttentionProblem {
   readonly sinks: Tensor | undefined
   /** Int32 [batch]. */
   readonly lengths: Tensor | undefined
+  /** Float32 [batch, keyHeads, keyLength, groups]; present exactly where keys are int8 or uint8. */
+  readonly keyScales: Tensor | undefined
+  /** Float32 [batch, keyHeads, keyLength, groups]; groups may differ from the keys'. */
+  readonly valueScales: Tensor | undefined
+  readonly dropout: Dropout | undefined
 }

@@ -44,6 +44,9 @@ export function problem(query: Tensor, key: Tensor, value: Tensor, options: Prob
     scoreMod: options.score,
     sinks: checkSinks(options.sinks, queryHeads),
     lengths: checkLengths(options.lengths, batch, keyLength),
+    keyScales: options.keyScales,
+    valueScales: options.valueScales,
+    dropout: options.dropout,
   })
 }
 

@@ -138,7 +138,7 @@ function scoreOf(problem: AttentionProblem, data: Data, { b, h, i, position, key
   const scaled = defect === 'scores in float16' ? toHalf(f(sum * f(scale))) : f(sum * f(scale))
   const cap = (s: number): number => (softcap === 0 || defect === 'softcap forgotten' ? s : f(f(softcap) * f(Math.tanh(f(s / f(softcap))))))
   const score = defect === 'bias added before softcap' ? cap(f(scaled + bias)) : f(cap(scaled) + bias)
-  return data.scoreMod ? f(data.scoreMod(b, h, position, key, i, score)) : score
+  return data.scoreMod && score !== -Infinity ? f(data.scoreMod(b, h, position, key, i, score)) : score
 }
 
 /** Takes another partial state into `state`. */

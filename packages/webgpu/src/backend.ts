@@ -79,7 +79,7 @@ export interface WebGpuBackend extends Backend {
  */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { device, owned, information } = await acquireDevice(options)
-  const profile = { ...deviceProfile(information), ...options.profile }
+  const profile = { ...deviceProfile(device, information), ...options.profile }
   const queue = new Queue(device, {
     work: profile.workPerSubmission,
     groups: device.limits.maxComputeWorkgroupsPerDimension,

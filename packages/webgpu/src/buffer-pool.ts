@@ -23,7 +23,7 @@ export class BufferPool {
   #liveBytes = 0
   #idleBytes = 0
 
-  constructor(device: GPUDevice, maxIdleBytes = 128 * 2 ** 20) {
+  constructor(device: GPUDevice, maxIdleBytes: number = 128 * 2 ** 20) {
     this.#device = device
     this.#maxIdleBytes = maxIdleBytes
   }

@@ -2,17 +2,23 @@
 export interface DeviceProfile {
   /** A CPU that plays a GPU: barriers and workgroup memory are what costs there. */
   readonly software: boolean
+  /** Lanes that exchange values without memory, at least; 0 where they cannot. */
+  readonly subgroupSize: number
+  readonly workgroupBytes: number
   /** Invocations that keep the device busy; WebGPU does not say, so this is a guess by kind. */
   readonly invocations: number
   /** Multiply-adds per submission, so that none lasts long enough for a watchdog or a dropped frame. */
   readonly workPerSubmission: number
 }
 
-export function deviceProfile(information: Partial<GPUAdapterInfo> | undefined): DeviceProfile {
-  const software = information?.isFallbackAdapter === true || /swiftshader|llvmpipe|software/i.test(
-    `${information?.architecture ?? ''} ${information?.description ?? ''} ${information?.device ?? ''}`,
-  )
-  return software
-    ? { software, invocations: 256, workPerSubmission: 2 ** 28 }
-    : { software, invocations: 2 ** 15, workPerSubmission: 2 ** 34 }
+export function deviceProfile(device: GPUDevice, information: Partial<GPUAdapterInfo> | undefined): DeviceProfile {
+  const { isFallbackAdapter, architecture = '', description = '', subgroupMinSize = 0 } = information ?? {}
+  const software = isFallbackAdapter === true || /swiftshader|llvmpipe|software/i.test(`${architecture} ${description}`)
+  return {
+    software,
+    subgroupSize: device.features.has('subgroups') ? subgroupMinSize : 0,
+    workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
+    invocations: software ? 256 : 2 ** 15,
+    workPerSubmission: software ? 2 ** 28 : 2 ** 34,
+  }
 }

@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   var m = lowest;
   var l = 0.0;
   var o: array<vec4f, ${valueChunks}>;
-  ${problem.sinks ? 'if (split == 0) { m = bitcast<f32>(context[parameters.sinksAt + head]) * log2e; l = 1.0; }' : ''}
+  ${problem.sinks ? 'if (split == 0) { m = sinkOf(head); l = select(0.0, 1.0, m > lowest); }' : ''}
   for (var key = first; key < end; key++) {
     let at = Pair(batch, head, position, key, row);
     if (!isVisible(at)) { continue; }

@@ -6,6 +6,8 @@ import {
   type OwnedTensor,
 } from '@qkv/core'
 import { attentionRows, rowsPerGroup } from '../kernels/attention-rows.wgsl.ts'
+import { prefill, prefillWorkgroupBytes, type PrefillTile } from '../kernels/prefill.wgsl.ts'
+import type { DeviceProfile } from '../device-profile.ts'
 import { hasVectors, strideParameters, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { expressionFunction, noCaptures, type Captures } from '../snippets/expression.wgsl.ts'
@@ -48,6 +50,11 @@ export function attentionInto(workspace: Workspace, problem: AttentionProblem, o
   const rows = problem.batch * problem.queryHeads * problem.queryLength
   if (rows === 0) return
   const bound = bindProblem(workspace, problem)
+  const tile = choosePrefillTile(workspace.profile, problem)
+  if (tile !== undefined) {
+    fill(workspace, output, (access, target) => runPrefill(workspace, problem, bound, tile, access, target, lse.binding))
+    return
+  }
   const splits = splitsFor(workspace, problem, rows)
   if (splits === 1) {
     fill(workspace, output, (access, target) => runRows(workspace, problem, bound, 1, access, target, 0, lse.binding))
@@ -60,6 +67,35 @@ export function attentionInto(workspace: Workspace, problem: AttentionProblem, o
   const access: Access<FloatDtype> = { dtype: 'float32', vectors: hasVectors(first) }
   runRows(workspace, problem, bound, splits, access, first, rows * problem.valueDim, partsLse.binding)
   mergeParts(workspace, { parts: splits, rows, partial: parts.binding, partialLse: partsLse.binding }, output, lse)
+}
+
+/** The tile for a problem, or none where one invocation per row is better: on software, and for few rows. */
+export function choosePrefillTile(profile: DeviceProfile, { queryLength, group, headDim, valueDim }: AttentionProblem): PrefillTile | undefined {
+  if (profile.software || queryLength * group < 16) return undefined
+  const wide: PrefillTile = Math.max(headDim, valueDim) <= 64
+    ? { rowGroups: 16, columns: 8, depth: 64 }
+    : { rowGroups: 8, columns: 16, depth: 64 }
+  const small: PrefillTile = { rowGroups: 8, columns: 8, depth: 32 }
+  return [wide, small].find((tile) => prefillWorkgroupBytes(tile) <= profile.workgroupBytes)
+}
+
+function runPrefill(
+  { recorder, profile }: Workspace,
+  problem: AttentionProblem,
+  bound: BoundProblem,
+  tile: PrefillTile,
+  access: Access<FloatDtype>,
+  output: Operand,
+  lse: GPUBufferBinding,
+): void {
+  const tiles = Math.ceil((problem.queryLength * problem.group) / (4 * tile.rowGroups))
+  const spec = { problem: bound.spec, output: access, tile, subgroups: profile.subgroupSize >= tile.columns }
+  recorder.dispatch(prefill, spec, {
+    parameters: { ...bound.parameters, ...strideParameters('output', output), tiles },
+    buffers: { ...bound.buffers, output: output.binding, lse },
+    groups: tiles * problem.batch * problem.keyHeads,
+    work: attentionWork(problem),
+  })
 }
 
 /** Few rows over many keys would leave most of the device idle: their keys are split and the parts merged. */

@@ -4,6 +4,7 @@ import {
   isHostTensor,
   reach,
   toFloat32,
+  toFloat64,
   type AttentionProblem,
   type HostTensor,
   type Tensor,
@@ -72,7 +73,7 @@ function assemble({ recorder }: Workspace, sections: readonly Section[], words: 
 function wordsOf(workspace: Workspace, argument: string, tensor: Tensor, dtype: 'int32' | 'float32'): Section {
   const words = elementCount(tensor.shape)
   if (isHostTensor(tensor)) {
-    const values = dtype === 'float32' ? toFloat32(tensor) : Int32Array.from(toFloat32(tensor))
+    const values = dtype === 'float32' ? toFloat32(tensor) : Int32Array.from(toFloat64(tensor))
     return { words, host: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
   }
   const source = operand(workspace, argument, tensor)

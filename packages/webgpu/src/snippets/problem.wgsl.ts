@@ -107,6 +107,7 @@ ${base('value')}
 ${spec.bias === undefined ? '' : readElement('bias', spec.bias)}
 fn validKeysOf(batch: i32) -> i32 { return ${spec.lengths ? 'clamp(bitcast<i32>(context[parameters.lengthsAt + batch]), 0, parameters.keyLength)' : 'parameters.keyLength'}; }
 ${isVisible(spec)}
+${spec.sinks ? sinkOf : ''}
 ${spec.bias === undefined ? '' : biasAt}
 fn finalScore(scaled: f32, at: Pair) -> f32 {
   var score = scaled;
@@ -127,6 +128,12 @@ export function base(name: string): string {
   return parameters.${name}Offset + batch * parameters.${name}Stride0 + head * parameters.${name}Stride1 + row * parameters.${name}Stride2;
 }`
 }
+
+/** A head's sink in powers of two; `lowest` where it is −∞, that is, none. */
+const sinkOf = `fn sinkOf(head: i32) -> f32 {
+  let bits = context[parameters.sinksAt + head];
+  return select(bitcast<f32>(bits) * log2e, lowest, bits == 0xff800000u);
+}`
 
 const scoreIndex = (name: string): string =>
   `parameters.${name}Offset + at.batch * parameters.${name}Stride0 + at.head * parameters.${name}Stride1 + at.row * parameters.${name}Stride2 + at.key * parameters.${name}Stride3`

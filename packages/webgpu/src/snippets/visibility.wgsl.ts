@@ -17,4 +17,4 @@ export const visibilityParameters = {
 } as const
 
 /** More keys than any buffer holds, small enough that adding a position to it does not overflow. */
-export const unbounded = 2 ** 30
+export const unbounded: number = 2 ** 30

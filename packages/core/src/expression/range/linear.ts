@@ -1,0 +1,28 @@
+/**
+ * A whole number as constant + Σ coefficient · slot, where slots hold token indices and whatever else is not linear.
+ * 32-bit arithmetic is arithmetic modulo 2³², in which sums, differences and constant multiples stay linear even where
+ * they wrap around: coefficients are kept modulo 2³², and the form equals the number wherever its range fits 32 bits.
+ */
+export interface Linear {
+  readonly constant: number
+  readonly terms: ReadonlyMap<number, number>
+}
+
+export function linearConstant(constant: number): Linear {
+  return { constant, terms: new Map() }
+}
+
+export function linearSlot(slot: number): Linear {
+  return { constant: 0, terms: new Map([[slot, 1]]) }
+}
+
+/** left + factor · right, modulo 2³². */
+export function addLinear(left: Linear, right: Linear, factor: number): Linear {
+  const terms = new Map(left.terms)
+  for (const [slot, coefficient] of right.terms) {
+    const sum = ((terms.get(slot) ?? 0) + Math.imul(coefficient, factor)) | 0
+    if (sum === 0) terms.delete(slot)
+    else terms.set(slot, sum)
+  }
+  return { constant: (left.constant + Math.imul(right.constant, factor)) | 0, terms }
+}

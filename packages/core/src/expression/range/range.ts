@@ -1,0 +1,46 @@
+import { highestInt, lowestInt } from '../arithmetic.ts'
+
+/**
+ * What is known of each slot's value over a box of token pairs. A whole number is one of `low, low + step, …, high`
+ * (interval and congruence in one); a truth 0…1, 1…1 or 0…0; a float lies within `low…high`, of which infinite ends mean
+ * that nothing is known, not even that it is a number.
+ */
+export interface Ranges {
+  readonly low: Float64Array
+  readonly high: Float64Array
+  readonly step: Float64Array
+}
+
+export function makeRanges(slots: number): Ranges {
+  return { low: new Float64Array(slots), high: new Float64Array(slots), step: new Float64Array(slots).fill(1) }
+}
+
+/** Sets a whole number's range. One that 32 bits do not hold wraps around, and may then be anything. */
+export function setInt({ low, high, step }: Ranges, slot: number, from: number, to: number, by = 1): void {
+  const fits = from >= lowestInt && to <= highestInt
+  low[slot] = fits ? from : lowestInt
+  high[slot] = fits ? to : highestInt
+  step[slot] = fits ? by : 1
+}
+
+/** Sets a truth: certain where both ends agree. */
+export function setBool({ low, high }: Ranges, slot: number, certain: boolean, possible: boolean): void {
+  low[slot] = certain ? 1 : 0
+  high[slot] = possible ? 1 : 0
+}
+
+/** The step between a slot's possible values; 0 where it has but one. */
+export function stepOf({ low, high, step }: Ranges, slot: number): number {
+  return low[slot] === high[slot] ? 0 : step[slot]!
+}
+
+/** The step of all values of both slots together. */
+export function commonStep(ranges: Ranges, a: number, b: number): number {
+  const apart = Math.abs(ranges.low[a]! - ranges.low[b]!)
+  return greatestCommonDivisor(greatestCommonDivisor(stepOf(ranges, a), stepOf(ranges, b)), apart)
+}
+
+export function greatestCommonDivisor(a: number, b: number): number {
+  while (b !== 0) [a, b] = [b, a % b]
+  return a
+}
