@@ -1,0 +1,93 @@
+import type { HostTensor, RotaryTable, ScoreMod } from '@qkv/core'
+
+/**
+ * What tells attention the order of tokens. Each kind acts in one place and they stack:
+ * `rotary` turns queries and keys, `score` changes scores inside the kernel, `embedding` is added to the inputs.
+ */
+export type PositionEncoding = RotaryEncoding | ScoreEncoding | EmbeddingEncoding
+
+/**
+ * Where tokens stand: a range, one number per token, or a tensor [length] or [batch, length] of any dtype. Encodings
+ * over several axes (multimodal, axial) also take [axes, batch, length]; plain positions count on every axis.
+ * Fractions and negative numbers are positions too; beyond ±2²⁴ they are refused.
+ */
+export type Positions = PositionRange | readonly number[] | HostTensor
+
+export interface PositionRange {
+  readonly start: number
+  readonly length: number
+}
+
+/** Pairs of elements of each query and key turn by angles that grow with position: q·k sees differences alone. */
+export interface RotaryEncoding {
+  readonly kind: 'rotary'
+  /** `half` pairs x[i] with x[i + dim/2]; `interleaved` pairs x[2i] with x[2i + 1]. */
+  readonly layout: 'half' | 'interleaved'
+  /** How many leading elements of each vector rotate. */
+  readonly dim: number
+  /** How many numbers make a position: 1 for text, more for images and video. */
+  readonly axes: number
+  /**
+   * Cosines and sines for tokens at `positions`: [length, dim/2], or [batch, 1, length, dim/2] for batched positions.
+   * Queries and keys share a table but where the encoding scales them apart (xPos).
+   *
+   * @param contextLength how many tokens the sequence has, for encodings whose frequencies follow it (dynamic, longrope);
+   * by default one more than the largest position.
+   * @throws QkvError `OPTION_INVALID` or `SHAPE_MISMATCH`, naming the positions at fault.
+   */
+  table(positions: Positions, role?: 'query' | 'key', contextLength?: number): RotaryTable
+  /**
+   * Turns keys that are already rotated on by an offset (negative: back), as when a cache drops tokens before them.
+   * Exact in the group of rotations: R(a)·R(b) = R(a + b). Offsets are positions; a single number serves all tokens.
+   */
+  shift(offset: number | Positions, contextLength?: number): RotaryTable
+}
+
+/** Something added to the scores before the softmax. */
+export type ScoreEncoding = PositionScore | ContentScore
+
+/** A score change that follows from positions alone. */
+export interface PositionScore {
+  readonly kind: 'score'
+  readonly follows: 'positions'
+  /** For `ProblemOptions.score`; several compose with `composeScores`. */
+  readonly scoreMod: ScoreMod
+  /** Trainable tables, each with its gradient in `AttentionGradient.captured`; empty where nothing is learned. */
+  readonly parameters: readonly HostTensor[]
+}
+
+/** A score change that also follows from queries and keys, so it is made anew for each call. */
+export interface ContentScore {
+  readonly kind: 'score'
+  readonly follows: 'content'
+  readonly parameters: readonly HostTensor[]
+  /** What to attend with instead, `scale` being the problem's own. */
+  terms(inputs: ContentInputs): ContentTerms
+}
+
+export interface ContentInputs {
+  /** [batch, queryHeads, queryLength, headDim] */
+  readonly query: HostTensor
+  /** [batch, keyHeads, keyLength, headDim] */
+  readonly key: HostTensor
+  /** What multiplies q·k. */
+  readonly scale: number
+}
+
+export interface ContentTerms {
+  /** Their head dim may have grown; the scale stays that of the inputs. */
+  readonly query: HostTensor
+  readonly key: HostTensor
+  readonly scoreMod: ScoreMod | undefined
+}
+
+/** Vectors added to the inputs of the first layer. */
+export interface EmbeddingEncoding {
+  readonly kind: 'embedding'
+  /** Elements of each vector. */
+  readonly dim: number
+  /** Trainable tables; empty where nothing is learned. */
+  readonly parameters: readonly HostTensor[]
+  /** [length, dim], or [batch, length, dim] for batched positions. Float32. */
+  embed(positions: Positions): HostTensor
+}
