@@ -7,7 +7,7 @@ export interface KeyRange {
 }
 
 /** The position of query row 0 among the keys; row `i` stands `i` further. Negative where rows outnumber valid keys. */
-export function firstPosition(problem: AttentionProblem, validKeys: number): number {
+export function firstPosition(problem: Pick<AttentionProblem, 'alignment' | 'queryLength'>, validKeys: number): number {
   return problem.alignment === 'upper-left' ? 0 : validKeys - problem.queryLength
 }
 
@@ -15,7 +15,7 @@ export function firstPosition(problem: AttentionProblem, validKeys: number): num
  * The keys that `causal`, `window` and the sequence's length leave visible to the query at `position`. Masks and
  * expressions can only take from these. Both ends grow with the position, so ranges of rows follow from their ends.
  */
-export function visibleKeys(problem: AttentionProblem, position: number, validKeys: number): KeyRange {
+export function visibleKeys(problem: Pick<AttentionProblem, 'causal' | 'window'>, position: number, validKeys: number): KeyRange {
   const right = problem.causal ? Math.min(0, problem.window.right) : problem.window.right
   return {
     first: Math.max(0, Math.min(validKeys, position - problem.window.left)),
