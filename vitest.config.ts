@@ -14,7 +14,7 @@ export default defineConfig({
           exclude: ['**/*.gpu.test.ts', '**/*.browser.test.ts', '**/node_modules/**'],
         },
       },
-      { ...source, test: { name: 'gpu', include: ['packages/*/test/**/*.gpu.test.ts'], pool: 'forks', fileParallelism: false } },
+      { ...source, test: { name: 'gpu', include: ['packages/*/test/**/*.gpu.test.ts'], pool: 'forks', fileParallelism: false, globalSetup: 'packages/testing/src/software-gpu.setup.ts' } },
       { ...source, test: { name: 'browser', include: ['**/test/**/*.browser.test.ts'], fileParallelism: false, testTimeout: 120_000 } },
     ],
   },
