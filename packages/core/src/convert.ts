@@ -31,6 +31,11 @@ export function decoder(dtype: Dtype): (stored: number) => number {
   return dtype === 'float16' ? float16ToFloat32 : dtype === 'bfloat16' ? bfloat16ToFloat32 : asStored
 }
 
+/** What turns a number into one stored element of a dtype; see {@link roundTo}. */
+export function encoder(dtype: Dtype): (value: number) => number {
+  return encoders[dtype]
+}
+
 function asStored(stored: number): number {
   return stored
 }

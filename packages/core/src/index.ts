@@ -1,7 +1,7 @@
 export * from './backend.ts'
 export { bfloat16ToFloat32, float32ToBfloat16 } from './bfloat16.ts'
 export * from './block-map.ts'
-export { roundTo, toFloat32, toFloat64 } from './convert.ts'
+export { decoder, encoder, roundTo, toFloat32, toFloat64 } from './convert.ts'
 export { cost, type Cost, type CostShape } from './cost.ts'
 export * from './dtype.ts'
 export * from './errors.ts'
