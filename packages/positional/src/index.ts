@@ -1,1 +1,5 @@
 export * from './encoding.ts'
+export { alibi, alibiSlopes, type AlibiOptions } from './score/alibi.ts'
+export { learned, type LearnedOptions } from './embedding/learned.ts'
+export { rotary, type RotaryOptions, type RotaryScaling, type RotaryShape } from './rotary/rotary.ts'
+export { sinusoidal, type SinusoidalOptions } from './embedding/sinusoidal.ts'

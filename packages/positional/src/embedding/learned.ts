@@ -1,0 +1,39 @@
+import { isFloat, slice, toFloat32, type HostTensor } from '@qkv/core'
+import type { EmbeddingEncoding } from '../encoding.ts'
+import { checkCount, misshapen, refused } from '../refuse.ts'
+import { embeddingEncoding } from './embedding.ts'
+
+export interface LearnedOptions {
+  /** [positions, dim], a float dtype; read at each call, so it may be trained. */
+  readonly table: HostTensor
+  /** Added to each position, as OPT and BART add 2. Default 0. */
+  readonly offset?: number | undefined
+}
+
+/**
+ * A trained vector for each position, added to the inputs. Gehring et al. 2017, arXiv:1705.03122; BERT, GPT-2, ViT.
+ * Positions outside the table are refused: `resizeTable` makes a table for other lengths.
+ */
+export function learned({ table, offset = 0 }: LearnedOptions): EmbeddingEncoding {
+  checkTable('learned', table)
+  checkCount('learned', 'offset', offset, 0)
+  const [count = 0, dim = 0] = table.shape
+  return embeddingEncoding({
+    operation: 'learned',
+    dim,
+    axes: 1,
+    parameters: [table],
+    write: ([position = NaN], vector) => {
+      const row = position + offset
+      if (!Number.isInteger(row) || row < 0 || row >= count) {
+        throw refused('learned', 'positions', `whole numbers from ${-offset} to ${count - offset - 1}, within the table`, position)
+      }
+      vector.set(toFloat32(slice(table, 0, row, row + 1)))
+    },
+  })
+}
+
+export function checkTable(operation: string, table: HostTensor): void {
+  if (table.shape.length !== 2) throw misshapen(operation, 'table', '[positions, dim]', table.shape)
+  if (!isFloat(table.dtype)) throw refused(operation, 'table', 'of a float dtype', table.dtype)
+}

@@ -1,0 +1,29 @@
+import { QkvError, describe } from '@qkv/core'
+
+/** An option or position that an encoding cannot take. */
+export function refused(operation: string, argument: string, expected: string, received: unknown): QkvError {
+  return new QkvError({ code: 'OPTION_INVALID', operation, argument, expected, received: describe(received) })
+}
+
+/** A tensor of another shape than an encoding's. */
+export function misshapen(operation: string, argument: string, expected: string, shape: readonly number[]): QkvError {
+  return new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received: `[${shape.join(',')}]` })
+}
+
+/** @throws QkvError unless `value` is a whole number of at least `lowest`. */
+export function checkCount(operation: string, argument: string, value: number, lowest = 1): number {
+  if (Number.isSafeInteger(value) && value >= lowest) return value
+  throw refused(operation, argument, `a whole number ≥ ${lowest}`, value)
+}
+
+/** @throws QkvError unless `value` is an even number of elements. */
+export function checkEven(operation: string, argument: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 2 && value % 2 === 0) return value
+  throw refused(operation, argument, 'an even number ≥ 2 (elements rotate in pairs)', value)
+}
+
+/** @throws QkvError unless `value` is a finite number above 0. */
+export function checkPositive(operation: string, argument: string, value: number): number {
+  if (Number.isFinite(value) && value > 0) return value
+  throw refused(operation, argument, 'a positive number', value)
+}

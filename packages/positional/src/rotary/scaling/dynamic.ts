@@ -1,0 +1,29 @@
+import { checkCount, checkPositive, refused } from '../../refuse.ts'
+import { rotaryFrequencies } from '../frequencies.ts'
+import type { Frequencies, Scaling } from './scaling.ts'
+
+export interface DynamicScaling {
+  readonly type: 'dynamic'
+  readonly factor: number
+  /** The trained length, beyond which the base grows. */
+  readonly max_position_embeddings: number
+}
+
+/**
+ * Dynamic NTK: a sequence of n tokens beyond the trained length L turns by a larger base,
+ * base · (s·n/L − (s − 1))^(d/(d−2)) with s = factor, so that the slowest pair slows by as much as the sequence grew and
+ * the fastest stays. As in Hugging Face's `dynamic`, from bloc97 and emozilla.
+ *
+ * Keys cached while the sequence was shorter turned by another base: tables of one sequence agree only for one
+ * `contextLength`.
+ */
+export function dynamicScaling({ dim, base }: Frequencies, options: DynamicScaling): Scaling {
+  const s = checkPositive('rotary', 'factor', options.factor)
+  const L = checkCount('rotary', 'max_position_embeddings', options.max_position_embeddings)
+  if (dim < 4) throw refused('rotary', 'dim', 'at least 4 for dynamic scaling', dim)
+  const frequencies = (contextLength: number): Float64Array => {
+    const n = Math.max(contextLength, L)
+    return rotaryFrequencies(dim, base * ((s * n) / L - (s - 1)) ** (dim / (dim - 2)))
+  }
+  return { frequencies, attentionFactor: 1 }
+}

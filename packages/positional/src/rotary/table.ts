@@ -1,0 +1,74 @@
+import { contiguousStrides, roundTo, type FloatDtype, type RotaryTable, type Tensor } from '@qkv/core'
+import type { Positions, RotaryEncoding } from '../encoding.ts'
+import { sequenceLength, tokenPositions, type TokenPositions } from '../positions.ts'
+
+/** What tells one rotary encoding from another. */
+export interface Rotation {
+  /** The public function, for errors. */
+  readonly operation: string
+  readonly layout: 'half' | 'interleaved'
+  readonly dim: number
+  readonly axes: number
+  /** Heads that turn by frequencies of their own; 1 where all share. */
+  readonly heads: number
+  /** Radians per position, [heads, axes, dim/2]: a pair turns by θ · position, summed over the axes. */
+  frequencies(contextLength: number): Float64Array
+  /** Multiplies queries and keys, and so scores by its square. */
+  readonly attentionFactor: number
+  /** The logarithm, per position and pair, by which queries grow and keys shrink. */
+  readonly growth?: Float64Array | undefined
+  readonly dtype: FloatDtype
+}
+
+/** Angles, cosines and sines are float64 and rounded once, as they are stored. */
+export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
+  const { operation, layout, dim, axes, attentionFactor } = rotation
+  const make = (positions: Positions, role: 'query' | 'key', factor: number, contextLength?: number): RotaryTable => {
+    const tokens = tokenPositions(operation, positions, axes)
+    const frequencies = rotation.frequencies(contextLength ?? sequenceLength(tokens))
+    return rotaryTable(rotation, tokens, frequencies, factor, role === 'query' ? 1 : -1)
+  }
+  return Object.freeze<RotaryEncoding>({
+    kind: 'rotary',
+    layout,
+    dim,
+    axes,
+    table: (positions, role = 'query', contextLength) => make(positions, role, attentionFactor, contextLength),
+    shift: (offset, contextLength = 0) => make(typeof offset === 'number' ? [offset] : offset, 'key', 1, contextLength),
+  })
+}
+
+function rotaryTable(
+  rotation: Rotation,
+  { shape, axes }: TokenPositions,
+  frequencies: Float64Array,
+  factor: number,
+  growthSign: 1 | -1,
+): RotaryTable {
+  const { heads, dim, layout, growth, dtype } = rotation
+  const pairs = dim / 2
+  const length = shape.at(-1) ?? 0
+  const batch = shape.length === 2 ? (shape[0] ?? 0) : 1
+  const cos = new Float64Array(batch * heads * length * pairs)
+  const sin = new Float64Array(cos.length)
+  for (let at = 0; at < cos.length; at++) {
+    const pair = at % pairs
+    const row = Math.floor(at / pairs)
+    const head = Math.floor(row / length) % heads
+    const token = Math.floor(row / (length * heads)) * length + (row % length)
+    let angle = 0
+    axes.forEach((positions, axis) => (angle += positions[token]! * frequencies[(head * axes.length + axis) * pairs + pair]!))
+    const scale = growth ? factor * Math.exp(growthSign * growth[pair]! * axes[0]![token]!) : factor
+    cos[at] = scale * Math.cos(angle)
+    sin[at] = scale * Math.sin(angle)
+  }
+  const tableShape = shape.length === 2 || heads > 1 ? [batch, heads, length, pairs] : [length, pairs]
+  const stored = (values: Float64Array): Tensor => ({
+    dtype,
+    shape: tableShape,
+    strides: contiguousStrides(tableShape),
+    offset: 0,
+    storage: roundTo(values, dtype),
+  })
+  return { cos: stored(cos), sin: stored(sin), layout, dim }
+}
