@@ -1,1 +1,5 @@
-export {}
+export { readLlama2cCheckpoint } from './checkpoint/llama2c.ts'
+export type * from './decoder/weights.ts'
+export { greedy, sampler, type Sampler, type SamplingOptions } from './generation/sample.ts'
+export { readLlama2cTokenizer } from './tokenizer/llama2c.ts'
+export type { StreamDecoder, Tokenizer } from './tokenizer/tokenizer.ts'
