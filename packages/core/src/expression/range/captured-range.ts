@@ -10,31 +10,38 @@ export interface CapturedRange {
   high: number
   /** Sets `low` and `high` for elements `first[axis] ≤ index ≤ last[axis]`, which must lie in the tensor. Uses up both arrays. */
   find(first: number[], last: number[]): void
+  /** The tensor's elements may have changed. */
+  forget(): void
 }
 
 /**
- * A pyramid: each level holds the extremes of blocks twice as wide as the level below, along the axes that `halved`
- * marks. A box costs time in its surface, not in its contents, and next to nothing where it is aligned as tiles are.
+ * A pyramid: each level holds the extremes of wider blocks of the level below, along the axes that `narrowed` marks. A
+ * box costs time in its surface, not in its contents, and next to nothing where it is aligned as tiles are. The first
+ * blocks are 16 wide, so that a pyramid is small beside its tensor; each next is twice as wide.
  */
-export function capturedRange(tensor: HostTensor, halved: readonly boolean[]): CapturedRange {
+export function capturedRange(tensor: HostTensor, narrowed: readonly boolean[]): CapturedRange {
   let levels: readonly Level[] | undefined
   const range: CapturedRange = {
     low: 0,
     high: 0,
     find(first, last) {
-      levels ??= makeLevels(tensor, halved)
+      levels ??= makeLevels(tensor, narrowed)
       range.low = Infinity
       range.high = -Infinity
-      let level = 0
-      while (level < levels.length - 1 && peel(levels[level]!, halved, range, first, last)) {
-        level++
+      for (let level = 0; level < levels.length - 1; level++) {
+        const { shift } = levels[level + 1]!
+        if (!peel(levels[level]!, narrowed, shift, range, first, last)) return
         for (let axis = 0; axis < first.length; axis++) {
-          if (!halved[axis]) continue
-          first[axis] = first[axis]! >> 1
-          last[axis] = last[axis]! >> 1
+          if (!narrowed[axis]) continue
+          first[axis] = first[axis]! >> shift
+          last[axis] = last[axis]! >> shift
         }
       }
-      scan(levels[level]!, range, first, last, 0, levels[level]!.offset)
+      const top = levels.at(-1)!
+      scan(top, range, first, last, 0, top.offset)
+    },
+    forget() {
+      levels = undefined
     },
   }
   return range
@@ -47,38 +54,45 @@ interface Level {
   readonly low: TypedArray
   readonly high: TypedArray
   readonly decode: (stored: number) => number
+  /** Its blocks are 2^shift wide in the level below. */
+  readonly shift: number
 }
 
-/** Looks at what the next level's blocks would not cover whole; false when nothing is left. */
-function peel(level: Level, halved: readonly boolean[], range: CapturedRange, first: number[], last: number[]): boolean {
+/** Looks at what whole blocks of the next level leave out, and leaves the rest to it; false when nothing is left. */
+function peel(level: Level, narrowed: readonly boolean[], shift: number, range: CapturedRange, first: number[], last: number[]): boolean {
   for (let axis = 0; axis < first.length; axis++) {
-    if (!halved[axis]) continue
+    if (!narrowed[axis]) continue
     const from = first[axis]!
     const to = last[axis]!
-    if (from % 2 === 1) {
-      last[axis] = from
+    const block = 1 << shift
+    const inner = Math.ceil(from / block) * block
+    // The axis' last block is whole, however short.
+    const end = to === level.shape[axis]! - 1 ? to + 1 : (to + 1) & -block
+    if (inner >= end) {
       scan(level, range, first, last, 0, level.offset)
+      return false
+    }
+    if (from < inner) {
+      last[axis] = inner - 1
+      scan(level, range, first, last, 0, level.offset)
+    }
+    if (end <= to) {
+      first[axis] = end
       last[axis] = to
-      first[axis] = from + 1
-    }
-    if (to % 2 === 0 && to !== level.shape[axis]! - 1 && first[axis]! <= to) {
-      const rest = first[axis]!
-      first[axis] = to
       scan(level, range, first, last, 0, level.offset)
-      first[axis] = rest
-      last[axis] = to - 1
     }
-    if (first[axis]! > last[axis]!) return false
+    first[axis] = inner
+    last[axis] = end - 1
   }
   return true
 }
 
 function scan(level: Level, range: CapturedRange, first: readonly number[], last: readonly number[], axis: number, at: number): void {
   const stride = level.strides[axis] ?? 0
-  const inner = axis + 1 >= first.length
+  const innermost = axis + 1 >= first.length
   for (let index = first[axis] ?? 0; index <= (last[axis] ?? 0); index++) {
     const element = at + index * stride
-    if (inner) include(range, level.decode(level.low[element]!), level.decode(level.high[element]!))
+    if (innermost) include(range, level.decode(level.low[element]!), level.decode(level.high[element]!))
     else scan(level, range, first, last, axis + 1, element)
   }
 }
@@ -90,40 +104,44 @@ function include(range: CapturedRange, low: number, high: number): void {
   if (high > range.high) range.high = high
 }
 
-function makeLevels(tensor: HostTensor, halved: readonly boolean[]): readonly Level[] {
-  const levels: Level[] = [{ ...tensor, low: tensor.storage, high: tensor.storage, decode: decoder(tensor.dtype) }]
-  const make = isFloat(tensor.dtype) ? Float32Array : tensor.dtype === 'bool' ? Uint8Array : Int32Array
-  for (let below = levels[0]!; below.shape.some((size, axis) => halved[axis] && size > 1); below = levels.at(-1)!) {
-    const shape = below.shape.map((size, axis) => (halved[axis] ? Math.ceil(size / 2) : size))
+function makeLevels(tensor: HostTensor, narrowed: readonly boolean[]): readonly Level[] {
+  const levels: Level[] = [{ ...tensor, low: tensor.storage, high: tensor.storage, decode: decoder(tensor.dtype), shift: 0 }]
+  const make = isFloat(tensor.dtype) ? Float32Array : Int32Array
+  const [highest, lowest] = make === Float32Array ? [Infinity, -Infinity] : [highestInt, lowestInt]
+  for (let below = levels[0]!; below.shape.some((size, axis) => narrowed[axis] && size > 1); below = levels.at(-1)!) {
+    const shift = levels.length === 1 ? 4 : 1
+    const shape = below.shape.map((size, axis) => (narrowed[axis] ? Math.ceil(size / (1 << shift)) : size))
     const count = elementCount(shape)
-    const low = make === Float32Array ? new make(count).fill(Infinity) : new make(count).fill(highestInt)
-    const high = make === Float32Array ? new make(count).fill(-Infinity) : new make(count).fill(lowestInt)
-    const level: Level = { shape, strides: contiguousStrides(shape), offset: 0, low, high, decode: asStored }
-    halve(below, level, halved, 0, below.offset, 0)
+    const level: Level = {
+      shape,
+      strides: contiguousStrides(shape),
+      offset: 0,
+      low: new make(count).fill(highest),
+      high: new make(count).fill(lowest),
+      decode: (stored) => stored,
+      shift,
+    }
+    narrow(below, level, narrowed, 0, below.offset, 0)
     levels.push(level)
   }
   return levels
 }
 
-function halve(below: Level, above: Level, halved: readonly boolean[], axis: number, from: number, to: number): void {
-  const shift = halved[axis] ? 1 : 0
+function narrow(below: Level, above: Level, narrowed: readonly boolean[], axis: number, from: number, to: number): void {
+  const shift = narrowed[axis] ? above.shift : 0
   const { low, high } = above
-  const inner = axis === above.shape.length - 1
+  const innermost = axis === above.shape.length - 1
   for (let index = 0; index < below.shape[axis]!; index++) {
     const source = from + index * below.strides[axis]!
     const target = to + (index >> shift) * above.strides[axis]!
-    if (inner) {
+    if (innermost) {
       const least = below.decode(below.low[source]!)
       const greatest = below.decode(below.high[source]!)
       // NaN is neither less nor greater: it has to be looked for.
       if (!(least >= low[target]!)) low[target] = least === least ? least : -Infinity
       if (!(greatest <= high[target]!)) high[target] = greatest === greatest ? greatest : Infinity
     } else {
-      halve(below, above, halved, axis + 1, source, target)
+      narrow(below, above, narrowed, axis + 1, source, target)
     }
   }
-}
-
-function asStored(stored: number): number {
-  return stored
 }

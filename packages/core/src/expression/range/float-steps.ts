@@ -1,6 +1,6 @@
 import type { BinaryOperator, UnaryOperator } from '../node.ts'
-import { compareDifference, type Step } from './int-steps.ts'
-import { setBool, type Ranges } from './range.ts'
+import { compareDifference } from './int-steps.ts'
+import { setBool, type Ranges, type Step } from './range.ts'
 
 /**
  * Kernels compute floats in float32, each platform with its own rounding, and the reference in float64: a range that
@@ -12,7 +12,7 @@ const rounding = 2 ** -14
 const absoluteRounding = 2 ** -18
 const largestFloat = 3.4e38
 
-function setFloat({ low, high }: Ranges, slot: number, from: number, to: number, widened = true): void {
+export function setFloat({ low, high }: Ranges, slot: number, from: number, to: number, widened = true): void {
   const margin = widened ? rounding * Math.max(Math.abs(from), Math.abs(to)) + absoluteRounding : 0
   const known = from - margin >= -largestFloat && to + margin <= largestFloat
   low[slot] = known ? from - margin : -Infinity

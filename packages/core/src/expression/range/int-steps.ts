@@ -1,39 +1,92 @@
 import { floorModulo, highestInt, lowestInt } from '../arithmetic.ts'
 import type { BinaryOperator } from '../node.ts'
 import type { Linear } from './linear.ts'
-import { commonStep, greatestCommonDivisor, setBool, setInt, stepOf, type Ranges } from './range.ts'
-
-/** Sets one slot's range from the ranges of the slots it depends on. */
-export type Step = () => void
+import { commonStep, greatestCommonDivisor, setAnyInt, setBool, setInt, stepOf, type Ranges, type Step } from './range.ts'
 
 /** Up to here, sums of float64 products are exact. */
 const exactSums = 2 ** 52
 
-/**
- * The range of a linear form; exact where its slots do not depend on each other. `wraps[slot]` becomes 1 where the form
- * may leave 32 bits, so that the number is no longer equal to it.
- */
-export function linearStep(ranges: Ranges, slot: number, { constant, terms }: Linear, wraps: Uint8Array): Step {
+/** The values that a linear form takes: `from, from + step, …, to`. */
+interface Span {
+  from: number
+  to: number
+  /** 0 where there is but one. */
+  step: number
+}
+
+/** What finds the span of a linear form, exact where its slots do not depend on each other; false where it cannot. */
+function spanOf({ low, high, step }: Ranges, { constant, terms }: Linear, span: Span): () => boolean {
   const slots = Int32Array.from(terms.keys())
   const coefficients = Float64Array.from(terms.values())
   return () => {
     let from = constant
     let to = constant
+    let common = 0
     let size = Math.abs(constant)
-    let step = 0
     for (let term = 0; term < slots.length; term++) {
+      const slot = slots[term]!
       const coefficient = coefficients[term]!
-      const a = coefficient * ranges.low[slots[term]!]!
-      const b = coefficient * ranges.high[slots[term]!]!
-      from += Math.min(a, b)
-      to += Math.max(a, b)
+      const a = coefficient * low[slot]!
+      const b = coefficient * high[slot]!
+      from += a < b ? a : b
+      to += a < b ? b : a
       size += Math.abs(a) + Math.abs(b)
-      if (step !== 1) step = greatestCommonDivisor(Math.abs(coefficient) * stepOf(ranges, slots[term]!), step)
+      if (common !== 1 && a !== b) common = greatestCommonDivisor(Math.abs(coefficient) * step[slot]!, common)
     }
-    const wrapped = size > exactSums || from < lowestInt || to > highestInt
-    wraps[slot] = wrapped ? 1 : 0
-    if (wrapped) setInt(ranges, slot, -Infinity, Infinity)
-    else setInt(ranges, slot, from, to, step || 1)
+    span.from = from
+    span.to = to
+    span.step = common
+    return size <= exactSums
+  }
+}
+
+/** The range of a linear form. `wraps[slot]` becomes 1 where it may leave 32 bits, so that the number may not equal it. */
+export function linearStep(ranges: Ranges, slot: number, form: Linear, wraps: Uint8Array): Step {
+  const span: Span = { from: 0, to: 0, step: 0 }
+  const find = spanOf(ranges, form, span)
+  return () => {
+    const fits = find() && span.from >= lowestInt && span.to <= highestInt
+    wraps[slot] = fits ? 0 : 1
+    if (fits) setInt(ranges, slot, span.from, span.to, span.step || 1)
+    else setAnyInt(ranges, slot)
+  }
+}
+
+/**
+ * The truth of a comparison: from the difference of the sides' linear forms, in which what they share cancels (`key ≤
+ * query` over a box depends on their distance alone), or from their ranges where a side may not equal its form.
+ */
+export function intCompareStep(
+  operator: BinaryOperator, ranges: Ranges, slot: number, a: number, b: number, difference: Linear, wraps: Uint8Array,
+): Step {
+  const { low, high } = ranges
+  const span: Span = { from: 0, to: 0, step: 0 }
+  const find = spanOf(ranges, difference, span)
+  return () => {
+    if (wraps[a] === 0 && wraps[b] === 0 && find()) compareDifference(operator, ranges, slot, span.from, span.to, span.step)
+    else compareDifference(operator, ranges, slot, low[a]! - high[b]!, high[a]! - low[b]!, commonStep(ranges, a, b))
+  }
+}
+
+/** Whether `operator` holds between numbers whose difference is one of `from, from + step, …, to`. */
+export function compareDifference(
+  operator: BinaryOperator, ranges: Ranges, slot: number, from: number, to: number, step: number,
+): void {
+  const equal = from === 0 && to === 0
+  const unequal = from > 0 || to < 0 || (step > 1 && from % step !== 0)
+  switch (operator) {
+    case 'less':
+      return setBool(ranges, slot, to < 0, from < 0)
+    case 'lessOrEqual':
+      return setBool(ranges, slot, to <= 0, from <= 0)
+    case 'greater':
+      return setBool(ranges, slot, from > 0, to > 0)
+    case 'greaterOrEqual':
+      return setBool(ranges, slot, from >= 0, to >= 0)
+    case 'equal':
+      return setBool(ranges, slot, equal, !unequal)
+    default:
+      return setBool(ranges, slot, unequal, !equal)
   }
 }
 
@@ -45,7 +98,7 @@ export function intStep(operator: BinaryOperator, ranges: Ranges, slot: number, 
       return () => corners(ranges, slot, a, b, (x, y) => x * y)
     case 'floorDivide':
       return () => {
-        if (low[b]! <= 0 && high[b]! >= 0) setInt(ranges, slot, -Infinity, Infinity)
+        if (low[b]! <= 0 && high[b]! >= 0) setAnyInt(ranges, slot)
         else corners(ranges, slot, a, b, (x, y) => Math.floor(x / y))
       }
     case 'modulo':
@@ -55,7 +108,7 @@ export function intStep(operator: BinaryOperator, ranges: Ranges, slot: number, 
     case 'maximum':
       return () => setInt(ranges, slot, Math.max(low[a]!, low[b]!), Math.max(high[a]!, high[b]!), commonStep(ranges, a, b) || 1)
     default:
-      return () => setInt(ranges, slot, -Infinity, Infinity)
+      return () => setAnyInt(ranges, slot)
   }
 }
 
@@ -72,16 +125,11 @@ function corners(ranges: Ranges, slot: number, a: number, b: number, operation: 
 function modulo(ranges: Ranges, slot: number, a: number, b: number): void {
   const { low, high } = ranges
   const divisor = low[b]!
-  if (divisor !== high[b]) {
-    if (divisor > 0) setInt(ranges, slot, 0, high[b]! - 1)
-    else if (high[b]! < 0) setInt(ranges, slot, divisor + 1, 0)
-    else setInt(ranges, slot, -Infinity, Infinity)
-    return
-  }
+  if (divisor <= 0 && high[b]! >= 0) return setAnyInt(ranges, slot)
+  if (divisor !== high[b]) return divisor > 0 ? setInt(ranges, slot, 0, high[b]! - 1) : setInt(ranges, slot, divisor + 1, 0)
   const period = Math.floor(low[a]! / divisor)
   if (period === Math.floor(high[a]! / divisor)) {
-    setInt(ranges, slot, low[a]! - period * divisor, high[a]! - period * divisor, ranges.step[a])
-    return
+    return setInt(ranges, slot, low[a]! - period * divisor, high[a]! - period * divisor, ranges.step[a])
   }
   // Over several periods only what the dividend's step and the divisor have in common remains.
   const step = greatestCommonDivisor(Math.abs(divisor), stepOf(ranges, a))
@@ -102,29 +150,8 @@ export function absoluteStep(ranges: Ranges, slot: number, a: number): Step {
   }
 }
 
-/** Whether `operator` holds between numbers whose difference is one of `from, from + step, …, to`. */
-export function compareDifference(
-  operator: BinaryOperator,
-  ranges: Ranges,
-  slot: number,
-  from: number,
-  to: number,
-  step: number,
-): void {
-  const equal = from === 0 && to === 0
-  const unequal = from > 0 || to < 0 || (step > 1 && from % step !== 0)
-  switch (operator) {
-    case 'less':
-      return setBool(ranges, slot, to < 0, from < 0)
-    case 'lessOrEqual':
-      return setBool(ranges, slot, to <= 0, from <= 0)
-    case 'greater':
-      return setBool(ranges, slot, from > 0, to > 0)
-    case 'greaterOrEqual':
-      return setBool(ranges, slot, from >= 0, to >= 0)
-    case 'equal':
-      return setBool(ranges, slot, equal, !unequal)
-    default:
-      return setBool(ranges, slot, unequal, !equal)
-  }
+/** A floored float as a whole number; where nothing is known of it, nothing is known of the result. */
+export function toIntStep(ranges: Ranges, slot: number, a: number): Step {
+  const within = (value: number): number => Math.max(lowestInt, Math.min(highestInt, value))
+  return () => setInt(ranges, slot, within(ranges.low[a]!), within(ranges.high[a]!))
 }

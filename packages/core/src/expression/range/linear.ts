@@ -18,11 +18,20 @@ export function linearSlot(slot: number): Linear {
 
 /** left + factor · right, modulo 2³². */
 export function addLinear(left: Linear, right: Linear, factor: number): Linear {
+  return combine(left, right, (a, b) => (a + Math.imul(b, factor)) | 0)
+}
+
+/** left − right in whole numbers without bound: the difference of two numbers that equal their forms. */
+export function linearDifference(left: Linear, right: Linear): Linear {
+  return combine(left, right, (a, b) => a - b)
+}
+
+function combine(left: Linear, right: Linear, operation: (a: number, b: number) => number): Linear {
   const terms = new Map(left.terms)
   for (const [slot, coefficient] of right.terms) {
-    const sum = ((terms.get(slot) ?? 0) + Math.imul(coefficient, factor)) | 0
+    const sum = operation(terms.get(slot) ?? 0, coefficient)
     if (sum === 0) terms.delete(slot)
     else terms.set(slot, sum)
   }
-  return { constant: (left.constant + Math.imul(right.constant, factor)) | 0, terms }
+  return { constant: operation(left.constant, right.constant), terms }
 }

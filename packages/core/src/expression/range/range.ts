@@ -2,14 +2,17 @@ import { highestInt, lowestInt } from '../arithmetic.ts'
 
 /**
  * What is known of each slot's value over a box of token pairs. A whole number is one of `low, low + step, …, high`
- * (interval and congruence in one); a truth 0…1, 1…1 or 0…0; a float lies within `low…high`, of which infinite ends mean
- * that nothing is known, not even that it is a number.
+ * (interval and congruence in one); a truth 0…1, 1…1 or 0…0; a float lies within `low…high`, or is anything, even no
+ * number, where these are infinite (then both are).
  */
 export interface Ranges {
   readonly low: Float64Array
   readonly high: Float64Array
   readonly step: Float64Array
 }
+
+/** Sets one slot's range from the ranges of the slots it depends on. */
+export type Step = () => void
 
 export function makeRanges(slots: number): Ranges {
   return { low: new Float64Array(slots), high: new Float64Array(slots), step: new Float64Array(slots).fill(1) }
@@ -23,10 +26,23 @@ export function setInt({ low, high, step }: Ranges, slot: number, from: number, 
   step[slot] = fits ? by : 1
 }
 
+/** Of a whole number that may be anything. */
+export function setAnyInt(ranges: Ranges, slot: number): void {
+  setInt(ranges, slot, lowestInt, highestInt)
+}
+
 /** Sets a truth: certain where both ends agree. */
 export function setBool({ low, high }: Ranges, slot: number, certain: boolean, possible: boolean): void {
   low[slot] = certain ? 1 : 0
   high[slot] = possible ? 1 : 0
+}
+
+/** Sets a value that is known to be one of two slots'. */
+export function setEither(ranges: Ranges, slot: number, a: number, b: number): void {
+  const { low, high, step } = ranges
+  step[slot] = commonStep(ranges, a, b) || 1
+  low[slot] = Math.min(low[a]!, low[b]!)
+  high[slot] = Math.max(high[a]!, high[b]!)
 }
 
 /** The step between a slot's possible values; 0 where it has but one. */
