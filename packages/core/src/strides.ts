@@ -29,3 +29,23 @@ export function reach(
   })
   return { first, last }
 }
+
+/**
+ * Strides without gaps for `shape`, its leading axes in the order in which those of `like` lie in memory and its last
+ * axis innermost: how a result lies that keeps its operand's order of axes.
+ */
+export function stridesLike(
+  shape: readonly number[],
+  like: { readonly shape: readonly number[]; readonly strides: readonly number[] },
+): number[] {
+  const distance = (axis: number): number => ((like.shape[axis] ?? 1) > 1 ? Math.abs(like.strides[axis] ?? 0) : 0)
+  const leading = shape.slice(0, -1).map((_, axis) => axis)
+  const byDistance = leading.filter((axis) => distance(axis) > 0).sort((a, b) => distance(b) - distance(a) || a - b)
+  // Axes of one element, and repeated ones, lie anywhere: they keep their places among the others.
+  const order = leading.map((axis) => (distance(axis) > 0 ? (byDistance.shift() ?? axis) : axis))
+  const axes = shape.length > 0 ? [...order, shape.length - 1] : []
+  const packed = contiguousStrides(axes.map((axis) => shape[axis] ?? 1))
+  const strides = new Array<number>(shape.length).fill(0)
+  axes.forEach((axis, place) => (strides[axis] = packed[place] ?? 1))
+  return strides
+}
