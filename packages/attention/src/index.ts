@@ -1,1 +1,5 @@
-export {}
+export { attention, type AttentionOptions } from './attention.ts'
+export { attentionWithGradient, type DifferentiableResult, type Gradients } from './gradient.ts'
+export * as inspect from './inspect/index.ts'
+export type { Inspection, OnBackend, WeightMap, WeightOptions } from './inspect/index.ts'
+export type { PositionOptions } from './positions.ts'

@@ -1,0 +1,50 @@
+import { and, type AttentionResult, type MaskMod, type Tensor } from '@qkv/core'
+import { attention, type AttentionOptions } from '../attention.ts'
+import { refused } from '../refuse.ts'
+import type { AttentionCache, CachedKeys } from './cache.ts'
+
+/** What a cache settles by itself is left out: its backend, its lengths, where its keys stand. */
+export type CachedAttentionOptions = Omit<AttentionOptions, 'backend' | 'positions' | 'lengths' | 'keyScales' | 'valueScales'>
+
+/**
+ * Attention of the last tokens taken in to all that the cache holds: one query to decode, several for a chunk of a
+ * prompt. Causal unless said otherwise, so that chunks and single tokens see what they would see in the whole.
+ *
+ *     await cache.append(key, value)                       // of the new tokens
+ *     const { output } = await cachedAttention(query, cache)
+ *
+ * A score encoding goes in `position`; with a rotary one, rotate queries and keys before (as `MultiHeadAttention` does).
+ *
+ * @param query [batch, queryHeads, tokens, headDim], of the last tokens appended
+ * @throws QkvError as {@link attention} does.
+ */
+export async function cachedAttention(query: Tensor, cache: AttentionCache, options: CachedAttentionOptions = {}): Promise<AttentionResult> {
+  const { position } = options
+  if (position !== undefined && !(position.kind === 'score' && position.follows === 'positions')) {
+    throw refused('OPTION_INVALID', 'cachedAttention', 'position', 'a score encoding that follows positions (rotate before appending)', `${position.kind}`)
+  }
+  const keys = cache.keys()
+  try {
+    return await attention(query, keys.key, keys.value, {
+      causal: true,
+      ...options,
+      position: position && keys.reindex ? { ...position, scoreMod: keys.reindex(position.scoreMod) } : position,
+      score: options.score && keys.reindex ? keys.reindex(options.score) : options.score,
+      mask: cachedMask(keys, options),
+      keyScales: keys.keyScales,
+      valueScales: keys.valueScales,
+      backend: cache.backend,
+    })
+  } finally {
+    keys.dispose()
+  }
+}
+
+/** The caller's mask and the cache's. */
+function cachedMask(keys: CachedKeys, { mask }: CachedAttentionOptions): Tensor | MaskMod | undefined {
+  if (mask === undefined || keys.mask === undefined) return mask ?? keys.mask
+  if (!('kind' in mask)) {
+    throw refused('OPTION_INVALID', 'cachedAttention', 'mask', 'an expression (maskMod) with a cache that has a mask of its own', 'a tensor')
+  }
+  return and(keys.reindex ? keys.reindex(mask) : mask, keys.mask)
+}

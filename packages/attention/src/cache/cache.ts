@@ -1,0 +1,55 @@
+import type { Backend, HostTensor, MaskMod, ScoreMod, Tensor } from '@qkv/core'
+import type { CacheLayout } from './layout.ts'
+import type { StoredKeys } from './memory.ts'
+
+/**
+ * Keys and values of the tokens so far, kept on a backend between calls. Attend to them with `cachedAttention`.
+ *
+ * Keys are kept as they come: rotate them before they are appended, at positions from `length` on.
+ */
+export interface AttentionCache extends Disposable {
+  readonly backend: Backend
+  readonly layout: CacheLayout
+  /** How many tokens have been taken in (and not truncated again), whether or not they are still held: the next position. */
+  readonly length: number
+  /** Bytes of backend memory that the cache holds, used and spare. */
+  readonly byteLength: number
+  /**
+   * Takes in the next tokens; await it before the cache is used again. Quantised caches read keys and values home first,
+   * on a GPU a wait that the others do without.
+   *
+   * @param key [batch, heads, tokens, headDim], any float dtype
+   * @param value [batch, heads, tokens, valueDim]
+   * @throws QkvError `SHAPE_MISMATCH`, `LIMIT_EXCEEDED` when it is full, `DISPOSED`; the cache stays as it was.
+   */
+  append(key: Tensor, value: Tensor): Promise<void>
+  /** Forgets the tokens from `length` on. */
+  truncate(length: number): void
+  /** An independent cache with the same tokens. */
+  fork(): AttentionCache
+  /** What attention takes; dispose it after the call. */
+  keys(): CachedKeys
+  /** All that is held, in host memory, to be kept or sent elsewhere. */
+  save(): Promise<CacheState>
+  /** Becomes what was saved from a cache of the same kind and layout. */
+  restore(state: CacheState): void
+  dispose(): void
+}
+
+/** What a cache holds, as attention takes it. */
+export interface CachedKeys extends StoredKeys {
+  /** What restricts visibility besides causality, in the indices of these keys; undefined = nothing. */
+  readonly mask: MaskMod | undefined
+  /** Expressions over a sequence's own indices, made to hold for these keys, where tokens are missing among them. */
+  readonly reindex: (<E extends MaskMod | ScoreMod>(expression: E) => E) | undefined
+  dispose(): void
+}
+
+/** A saved cache: plain data. */
+export interface CacheState {
+  readonly kind: 'contiguous' | 'sliding' | 'paged'
+  readonly layout: CacheLayout
+  readonly length: number
+  /** [batch, heads, held, …], as stored; a sliding cache holds fewer tokens than its length. */
+  readonly stored: StoredKeys<HostTensor>
+}

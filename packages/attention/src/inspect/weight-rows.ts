@@ -1,0 +1,155 @@
+import {
+  addScore, compileExpression, emptySoftmax, firstPosition, isHostTensor, isTensor, logSumExp, problem, slice, toFloat64, visibleKeys,
+  type AttentionProblem, type Backend, type CompiledExpression, type HostTensor, type ProblemOptions, type Tensor,
+} from '@qkv/core'
+import { bringHome, type PositionOptions } from '../positions.ts'
+import { checkCount, refused } from '../refuse.ts'
+import { positionedOnHost } from './positioned.ts'
+
+/** The options of attention that shape its weights, and which of them to look at. */
+export interface WeightOptions extends Omit<ProblemOptions, 'dropout' | 'keyScales' | 'valueScales'>, PositionOptions {
+  /** Which batch entry; default 0. */
+  readonly batch?: number | undefined
+  /** Which query heads, in this order; default all. */
+  readonly heads?: readonly number[] | undefined
+  /** Which queries, in this order; default all. */
+  readonly rows?: readonly number[] | undefined
+}
+
+/** One query's weights over the keys. The next row reuses `weights`: copy what is to stay. */
+export interface WeightRow {
+  /** Place of the head and row among the chosen ones. */
+  readonly head: number
+  readonly row: number
+  /** The query's number, and the head's. */
+  readonly query: number
+  readonly queryHead: number
+  /** The query's own position among the keys. */
+  readonly position: number
+  /** [keyLength]; sums to 1, less the sink's share, or to 0 where the query sees no key. */
+  readonly weights: Float64Array
+  /** The share of the learned sink logit. */
+  readonly sink: number
+}
+
+/** How many rows and heads a walk visits. */
+export interface WeightSizes {
+  readonly heads: readonly number[]
+  readonly rows: readonly number[]
+  readonly keyLength: number
+}
+
+/**
+ * Visits the softmax weights of the chosen rows one at a time, in float64, on the host, by attention's own order of
+ * steps: scale, softcap, bias, score expression, masks, softmax with the sink. One row is in memory at a time, so maps of
+ * any length can be summed up.
+ *
+ * @throws QkvError as `attention` does; `OPTION_INVALID` for rows and heads that there are not.
+ */
+export function eachWeightRow(
+  operation: string, query: Tensor, key: Tensor, options: WeightOptions, visit: (row: WeightRow) => void,
+): WeightSizes {
+  const asked = problem(query, key, key, { ...options, dropout: undefined, keyScales: undefined, valueScales: undefined })
+  const sizes = chosen(operation, asked, options)
+  const batch = options.batch ?? 0
+  const source = rowSource(operation, positionedOnHost(operation, asked, options), batch)
+  const weights = new Float64Array(asked.keyLength)
+  sizes.heads.forEach((queryHead, head) => {
+    sizes.rows.forEach((at, row) => {
+      const { position, sink } = softmaxRow(source, queryHead, at, weights)
+      visit({ head, row, query: at, queryHead, position, weights, sink })
+    })
+  })
+  return sizes
+}
+
+/** The options with those of their tensors in host memory that live on a backend. */
+export async function optionsAtHome(backend: Backend, options: WeightOptions): Promise<WeightOptions> {
+  const { mask, bias, sinks, lengths } = options
+  const home = async <T>(option: T): Promise<T | HostTensor> => (isTensor(option) ? bringHome(backend, option) : option)
+  return { ...options, mask: await home(mask), bias: await home(bias), sinks: await home(sinks), lengths: await home(lengths) }
+}
+
+function chosen(operation: string, { batch, queryHeads, queryLength, keyLength }: AttentionProblem, options: WeightOptions): WeightSizes {
+  checkCount(operation, 'batch', options.batch ?? 0, 0)
+  if ((options.batch ?? 0) >= Math.max(1, batch)) throw refused('OPTION_INVALID', operation, 'batch', `below ${batch}`, String(options.batch))
+  const pick = (argument: string, picked: readonly number[] | undefined, count: number): readonly number[] => {
+    if (picked === undefined) return Array.from({ length: batch === 0 ? 0 : count }, (_, index) => index)
+    const wrong = picked.find((index) => !Number.isSafeInteger(index) || index < 0 || index >= count)
+    if (wrong === undefined) return picked
+    throw refused('OPTION_INVALID', operation, argument, `whole numbers from 0 to ${count - 1}`, String(wrong))
+  }
+  return { heads: pick('heads', options.heads, queryHeads), rows: pick('rows', options.rows, queryLength), keyLength }
+}
+
+/** A problem's numbers for one batch entry, decoded. */
+interface RowSource {
+  readonly problem: AttentionProblem
+  readonly batch: number
+  readonly validKeys: number
+  readonly first: number
+  readonly query: Float64Array
+  readonly key: Float64Array
+  readonly sinks: Float64Array | undefined
+  readonly score: CompiledExpression | undefined
+  readonly mask: CompiledExpression | undefined
+}
+
+function rowSource(operation: string, problem: AttentionProblem, batch: number): RowSource {
+  const { lengths, keyLength, scoreMod, maskMod } = problem
+  const entry = (view: Tensor): Float64Array => numbers(operation, slice(view, 0, batch, batch + 1))
+  const validKeys = lengths === undefined ? keyLength : (entry(lengths)[0] ?? 0)
+  return {
+    problem,
+    batch,
+    validKeys,
+    first: firstPosition(problem, validKeys),
+    query: problem.batch === 0 ? new Float64Array() : entry(problem.query),
+    key: problem.batch === 0 ? new Float64Array() : entry(problem.key),
+    sinks: problem.sinks && numbers(operation, problem.sinks),
+    score: scoreMod && compileExpression(scoreMod.node),
+    mask: maskMod && compileExpression(maskMod.node),
+  }
+}
+
+/** Fills `weights` with row `i` of head `h`. */
+function softmaxRow(source: RowSource, h: number, i: number, weights: Float64Array): { position: number; sink: number } {
+  const { problem, batch, validKeys, query, key } = source
+  const { headDim: d, keyLength, queryLength, group, scale, softcap } = problem
+  const position = source.first + i
+  const { first, end } = visibleKeys(problem, position, validKeys)
+  const bias = scoreRow(problem.bias, batch, h, i)
+  const allowed = scoreRow(problem.mask, batch, h, i)
+  const q = (h * queryLength + i) * d
+  const sink = source.sinks?.[h] ?? -Infinity
+  let state = addScore(emptySoftmax, sink)
+  weights.fill(-Infinity)
+  for (let j = first; j < end; j++) {
+    if (allowed?.[j] === 0 || source.mask?.(batch, h, position, j, i, NaN) === 0) continue
+    const k = (Math.floor(h / group) * keyLength + j) * d
+    let s = 0
+    for (let c = 0; c < d; c++) s += query[q + c]! * key[k + c]!
+    s *= scale
+    if (softcap > 0) s = softcap * Math.tanh(s / softcap)
+    if (bias) s += bias[j]!
+    if (source.score) s = source.score(batch, h, position, j, i, s)
+    weights[j] = s
+    state = addScore(state, s)
+  }
+  const lse = logSumExp(state)
+  const shareOf = (score: number): number => (score === -Infinity ? 0 : Math.exp(score - lse))
+  for (let j = 0; j < keyLength; j++) weights[j] = shareOf(weights[j]!)
+  return { position, sink: shareOf(sink) }
+}
+
+/** The row of a tensor that broadcasts to [batch, heads, queries, keys]; only this row is decoded. */
+function scoreRow(view: Tensor | undefined, batch: number, h: number, i: number): Float64Array | undefined {
+  if (view === undefined) return undefined
+  const row = [batch, h, i].reduce((part, index, axis) => slice(part, axis, index, index + 1), view)
+  return numbers('inspect', row)
+}
+
+function numbers(operation: string, view: Tensor): Float64Array {
+  if (isHostTensor(view)) return toFloat64(view)
+  throw refused('OPTION_INVALID', operation, 'tensors', 'in host memory, or given with their backend', 'a tensor that a backend owns')
+}

@@ -1,0 +1,27 @@
+import { QkvError, describe, type Backend, type QkvErrorCode } from '@qkv/core'
+
+/** What a function of this package throws: a {@link QkvError} that names the argument, what was expected and what came. */
+export function refused(
+  code: QkvErrorCode, operation: string, argument: string, expected: string, received: string, cause?: unknown,
+): QkvError {
+  return new QkvError({ code, operation, argument, expected, received, cause })
+}
+
+/** @throws QkvError `OPTION_INVALID` unless `backend` is one. */
+export function checkBackend(operation: string, backend: Backend | undefined): asserts backend is Backend {
+  if (typeof backend === 'object' && backend !== null && typeof backend.attention === 'function') return
+  throw refused('OPTION_INVALID', operation, 'backend', 'a backend (await createBackend() of @qkv/attention/auto makes one)', describe(backend))
+}
+
+/** @throws QkvError `OPTION_INVALID` unless `value` is a whole number of at least `lowest`. */
+export function checkCount(operation: string, argument: string, value: number, lowest = 1): void {
+  if (Number.isSafeInteger(value) && value >= lowest) return
+  throw refused('OPTION_INVALID', operation, argument, `a whole number ≥ ${lowest}`, describe(value))
+}
+
+/** @throws QkvError `SHAPE_MISMATCH` unless `shape` is `expected`, where −1 stands for any size. */
+export function checkShape(operation: string, argument: string, shape: readonly number[], expected: readonly number[]): void {
+  if (shape.length === expected.length && shape.every((size, axis) => expected[axis] === -1 || size === expected[axis])) return
+  const wanted = expected.map((size) => (size === -1 ? '…' : size)).join(',')
+  throw refused('SHAPE_MISMATCH', operation, argument, `[${wanted}]`, `[${shape.join(',')}]`)
+}
