@@ -39,7 +39,7 @@ export interface ProblemOptions {
 export interface Dropout {
   /** 0 ≤ probability < 1 */
   readonly probability: number
-  /** A whole number of 32 bits. */
+  /** A whole number, 0 ≤ seed < 2³². */
   readonly seed: number
 }
 

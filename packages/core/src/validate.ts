@@ -1,7 +1,7 @@
 import { isFloat } from './dtype.ts'
 import { QkvError, describe } from './errors.ts'
 import type { MaskMod, ScoreMod } from './expression/node.ts'
-import type { Alignment, AttentionProblem, ProblemOptions } from './problem.ts'
+import type { Alignment, AttentionProblem, Dropout, ProblemOptions } from './problem.ts'
 import { checkTensor, isTensor, tensor, type Tensor } from './tensor.ts'
 import { broadcastTo } from './views.ts'
 
@@ -44,29 +44,23 @@ export function problem(query: Tensor, key: Tensor, value: Tensor, options: Prob
     scoreMod: options.score,
     sinks: checkSinks(options.sinks, queryHeads),
     lengths: checkLengths(options.lengths, batch, keyLength),
-    keyScales: options.keyScales,
-    valueScales: options.valueScales,
-    dropout: options.dropout,
+    keyScales: checkScales('key', key, headDim, options.keyScales),
+    valueScales: checkScales('value', value, sizes.valueDim, options.valueScales),
+    dropout: checkDropout(options.dropout),
   })
 }
 
 function checkShapes(query: Tensor, key: Tensor, value: Tensor) {
-  for (const [argument, view, axes] of [
-    ['query', query, '[batch, heads, length, dim]'],
-    ['key', key, '[batch, heads, length, dim]'],
-    ['value', value, '[batch, heads, length, dim]'],
-  ] as const) {
-    checkTensor(operation, argument, view)
-    if (view.shape.length !== 4) throw mismatch(argument, `four axes, ${axes}`, `[${view.shape.join(',')}]`)
-    if (!isFloat(view.dtype)) throw unsupported(argument, 'float32, float16 or bfloat16', view.dtype)
-  }
-  if (value.dtype !== key.dtype) throw unsupported('value', `${key.dtype}, as the key is`, value.dtype)
+  checkVectors('query', query, isFloat(query.dtype), 'float32, float16 or bfloat16')
+  checkVectors('key', key, isFloat(key.dtype) || isQuantised(key), 'float32, float16 or bfloat16, or int8 or uint8 with scales')
+  checkVectors('value', value, value.dtype === key.dtype, `${key.dtype}, as the key is`)
   const [batch, queryHeads, queryLength, headDim] = query.shape as Shape4
   const [, keyHeads, keyLength] = key.shape as Shape4
-  const [, valueHeads, valueLength, valueDim] = value.shape as Shape4
+  const [, valueHeads, valueLength] = value.shape as Shape4
+  const valueDim = dimOf(value)
   sameSize('batch size', batch, 'query', query, 'key', key, 0)
   sameSize('batch size', batch, 'query', query, 'value', value, 0)
-  sameSize('head size', headDim, 'query', query, 'key', key, 3)
+  sameSize('head size', headDim, 'query', query, 'key', key, 3, dimOf(key))
   if (valueHeads !== keyHeads) sameSize('head count', keyHeads, 'key', key, 'value', value, 1)
   if (valueLength !== keyLength) sameSize('length', keyLength, 'key', key, 'value', value, 2)
   if (keyHeads === 0 ? queryHeads !== 0 : queryHeads % keyHeads !== 0) {
@@ -83,10 +77,24 @@ function checkShapes(query: Tensor, key: Tensor, value: Tensor) {
   return { batch, queryHeads, keyHeads, group, queryLength, keyLength, headDim, valueDim }
 }
 
+function checkVectors(argument: string, view: Tensor, supported: boolean, dtypes: string): void {
+  checkTensor(operation, argument, view)
+  if (view.shape.length !== 4) throw mismatch(argument, 'four axes, [batch, heads, length, dim]', shapeOf(view))
+  if (!supported) throw unsupported(argument, dtypes, view.dtype)
+}
+
+function isQuantised({ dtype }: Tensor): boolean {
+  return dtype === 'int8' || dtype === 'uint8'
+}
+
+/** Of keys or values; bytes hold two elements each. */
+function dimOf({ dtype, shape }: Tensor): number {
+  return (shape[3] ?? 0) * (dtype === 'uint8' ? 2 : 1)
+}
+
 type Shape4 = [number, number, number, number]
 
-function sameSize(what: string, expected: number, left: string, a: Tensor, right: string, b: Tensor, axis: number): void {
-  const received = b.shape[axis]
+function sameSize(what: string, expected: number, left: string, a: Tensor, right: string, b: Tensor, axis: number, received = b.shape[axis]): void {
   if (received === expected) return
   throw new QkvError({
     code: 'SHAPE_MISMATCH',
@@ -172,6 +180,37 @@ function checkLengths(lengths: ProblemOptions['lengths'], batch: number, keyLeng
     }
   }
   return view
+}
+
+/** Scales are there exactly when what they scale is quantised. */
+function checkScales(of: 'key' | 'value', quantised: Tensor, dim: number, scales: Tensor | undefined): Tensor | undefined {
+  const argument = `${of}Scales`
+  if (!isQuantised(quantised)) {
+    if (scales !== undefined) throw invalid(argument, `left out, as the ${of} is ${quantised.dtype}`, describe(scales))
+    return undefined
+  }
+  if (scales === undefined) throw invalid(argument, `given, as the ${of} is ${quantised.dtype}`, 'undefined')
+  checkTensor(operation, argument, scales)
+  if (scales.dtype !== 'float32') throw unsupported(argument, 'float32', scales.dtype)
+  const [batch, heads, length] = quantised.shape
+  const [, , , groups = 0] = scales.shape
+  const fits = scales.shape.length === 4 && [batch, heads, length].every((size, axis) => size === scales.shape[axis])
+  if (!fits || groups < 1 || dim % groups !== 0) {
+    throw mismatch(argument, `[${batch},${heads},${length},groups] with groups that divide ${dim}`, shapeOf(scales))
+  }
+  return scales
+}
+
+/** @returns none where nothing is dropped. */
+function checkDropout(dropout: Dropout | undefined): Dropout | undefined {
+  if (dropout === undefined) return undefined
+  if (typeof dropout !== 'object' || dropout === null) throw invalid('dropout', 'an object { probability, seed }', describe(dropout))
+  const { probability, seed } = dropout
+  if (!(probability >= 0 && probability < 1)) throw invalid('dropout.probability', 'a number from 0 to below 1', describe(probability))
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+    throw invalid('dropout.seed', 'a whole number from 0 to below 2³²', describe(seed))
+  }
+  return probability === 0 ? undefined : Object.freeze({ probability, seed })
 }
 
 function checkNumber(argument: string, value: number, expected: string): number {

@@ -1,5 +1,6 @@
 import {
-  compileExpression, firstPosition, isHostTensor, roundTo, tensor, toFloat32, visibleKeys, type AttentionProblem, type HostTensor, type Tensor,
+  compileExpression, dropoutHash, dropoutThreshold, firstPosition, isHostTensor, roundTo, tensor, toFloat32, visibleKeys,
+  type AttentionProblem, type HostTensor, type Tensor,
 } from '@qkv/core'
 
 const f = Math.fround
@@ -26,6 +27,11 @@ export type Defect =
   | 'wrong key head'
   | 'lengths forgotten'
   | 'log of base 2 kept'
+  | 'scales of the wrong group'
+  | 'nibbles swapped'
+  | 'dropout before the sum'
+  | 'dropout not scaled up'
+  | 'dropout by position'
 
 export interface KernelOptions {
   /** Keys per tile. */
@@ -46,7 +52,7 @@ interface State {
 /** Online softmax in float32, every operation rounded: a plain, correct kernel, to be made incorrect on purpose. */
 export function float32Kernel(problem: AttentionProblem, options: KernelOptions = {}): { output: Float64Array; lse: Float32Array } {
   const { batch, queryHeads, queryLength, valueDim } = problem
-  const data = decode(problem)
+  const data = decode(problem, options.defect)
   const output = new Float32Array(batch * queryHeads * queryLength * valueDim)
   const lse = new Float32Array(batch * queryHeads * queryLength)
   const { defect, base2 = false } = options
@@ -118,11 +124,19 @@ function attendTile(problem: AttentionProblem, data: Data, tile: Tile, state: St
   state.m = m
   if (defect === 'first key of a tile is counted twice') scores.unshift(...scores.slice(0, 1))
   for (const { key, s } of scores) {
-    const p = weightOf(f(s - m), base2, defect)
-    state.l = f(state.l + p)
+    const weight = weightOf(f(s - m), base2, defect)
+    const p = dropped(problem, tile, key, weight, defect)
+    state.l = f(state.l + (defect === 'dropout before the sum' ? p : weight))
     const v = ((b * problem.keyHeads + keyHead) * keyLength + key) * valueDim
     for (let c = 0; c < valueDim; c++) state.o[c] = f((state.o[c] ?? 0) + f(p * (data.value[v + c] ?? 0)))
   }
+}
+
+function dropped({ dropout }: AttentionProblem, { b, h, i, position }: Tile, key: number, weight: number, defect: Defect | undefined): number {
+  if (dropout === undefined) return weight
+  const row = defect === 'dropout by position' ? position : i
+  if (dropoutHash(dropout.seed, b, h, row, key) < dropoutThreshold(dropout)) return 0
+  return defect === 'dropout not scaled up' ? weight : f(weight * f(1 / (1 - dropout.probability)))
 }
 
 function scoreOf(problem: AttentionProblem, data: Data, { b, h, i, position, keyHead }: Tile, key: number, defect: Defect | undefined): number | undefined {
@@ -191,12 +205,12 @@ interface Data {
   readonly scoreMod: ReturnType<typeof compileExpression> | undefined
 }
 
-function decode(problem: AttentionProblem): Data {
-  const { bias, mask, sinks, lengths, maskMod, scoreMod } = problem
+function decode(problem: AttentionProblem, defect: Defect | undefined): Data {
+  const { bias, mask, sinks, lengths, maskMod, scoreMod, keyScales, valueScales, headDim, valueDim } = problem
   return {
     query: toFloat32(host(problem.query)),
-    key: toFloat32(host(problem.key)),
-    value: toFloat32(host(problem.value)),
+    key: elementsOf(problem.key, keyScales, headDim, defect),
+    value: elementsOf(problem.value, valueScales, valueDim, defect),
     bias: bias && toFloat32(host(bias)),
     mask: mask && toFloat32(host(mask)),
     sinks: sinks && toFloat32(host(sinks)),
@@ -204,6 +218,23 @@ function decode(problem: AttentionProblem): Data {
     maskMod: maskMod && compileExpression(maskMod.node),
     scoreMod: scoreMod && compileExpression(scoreMod.node),
   }
+}
+
+function elementsOf(view: Tensor, scales: Tensor | undefined, dim: number, defect: Defect | undefined): Float32Array {
+  const stored = toFloat32(host(view))
+  if (scales === undefined) return stored
+  const scale = toFloat32(host(scales))
+  const groups = scales.shape[3] ?? 1
+  const packed = view.dtype === 'uint8'
+  return Float32Array.from({ length: stored.length * (packed ? 2 : 1) }, (_, index) => {
+    const byte = stored[packed ? index >> 1 : index] ?? 0
+    const low = (index % 2 === 0) !== (defect === 'nibbles swapped')
+    const element = packed ? (low ? byte % 16 : byte >> 4) - 8 : byte
+    const vector = Math.floor(index / dim)
+    const group = Math.floor((index % dim) / (dim / groups))
+    const taken = defect === 'scales of the wrong group' ? (group + 1) % groups : group
+    return f(element * (scale[vector * groups + taken] ?? 0))
+  })
 }
 
 function host(view: Tensor): HostTensor {

@@ -2,7 +2,7 @@ import type { FloatDtype } from '@qkv/core'
 import { distributions } from './distributions.ts'
 import { maskExpressionNames, scoreExpressionNames, type MaskExpression } from './expressions.ts'
 import { layouts } from './guarded.ts'
-import { printToken, floatDtypes, type ProblemSpec } from './problem-token.ts'
+import { printToken, floatDtypes, type ProblemSpec, type Quantisation } from './problem-token.ts'
 import { random, type Random } from './random.ts'
 
 /** What random problems may be like. What is left out is unrestricted (sizes: as below). */
@@ -22,6 +22,8 @@ export interface Limits {
   readonly dtypes?: readonly FloatDtype[]
   /** Options that must not occur. */
   readonly without?: readonly (keyof ProblemSpec)[]
+  /** Options that occur only on request. */
+  readonly including?: readonly ('quantised' | 'dropout')[]
   /** Sizes around which kernels change their ways: tiles, vectors, register blocks. */
   readonly tiles?: readonly number[]
 }
@@ -63,7 +65,16 @@ function drawSpec(random: Random, limits: Limits): ProblemSpec {
     lengths: allowed('lengths', 0.25),
     poison: allowed('poison', 0.3),
     seed: random.integer(0, 2 ** 30),
+    quantised: limits.including?.includes('quantised') && random.chance(0.5) ? drawQuantisation(random, shape) : undefined,
+    dropout: limits.including?.includes('dropout') && random.chance(0.3) ? random.pick([0.1, 0.5, 0.9]) : undefined,
   }
+}
+
+/** As many bits as fit: two elements a byte need an even dim. */
+function drawQuantisation(random: Random, { headDim, valueDim }: Shape): Quantisation {
+  const groups = (dim: number): number => random.pick([1, 1, 2, 4, 8, dim].filter((count) => count > 0 && dim % count === 0))
+  const packs = headDim % 2 === 0 && valueDim % 2 === 0 && random.chance(0.5)
+  return { dtype: packs ? 'uint8' : 'int8', keyGroups: groups(headDim), valueGroups: groups(valueDim) }
 }
 
 function drawShape(random: Random, limits: Limits) {

@@ -6,7 +6,7 @@ import { layouts, type Layout } from './guarded.ts'
 /** Everything that a random problem is made from; its token says it in one line. */
 export interface ProblemSpec {
   readonly queryDtype: FloatDtype
-  /** Of key and value. */
+  /** Of key and value, unless they are quantised. */
   readonly keyDtype: FloatDtype
   readonly batch: number
   readonly queryHeads: number
@@ -29,9 +29,20 @@ export interface ProblemSpec {
   readonly maskMod?: MaskExpression | undefined
   readonly sinks?: boolean | undefined
   readonly lengths?: boolean | undefined
-  /** NaN in every key and value that no query sees. */
+  /** Keys and values of 8 or 4 bits, with this many scales a vector. */
+  readonly quantised?: Quantisation | undefined
+  /** A probability. */
+  readonly dropout?: number | undefined
+  /** NaN in every key and value (or its scales) that no query sees. */
   readonly poison?: boolean | undefined
   readonly seed: number
+}
+
+export interface Quantisation {
+  /** uint8: two elements of 4 bits a byte. */
+  readonly dtype: 'int8' | 'uint8'
+  readonly keyGroups: number
+  readonly valueGroups: number
 }
 
 /**
@@ -51,6 +62,8 @@ export function printToken(spec: ProblemSpec): string {
     spec.maskMod && `maskMod=${spec.maskMod}`,
     spec.sinks && 'sinks',
     spec.lengths && 'lengths',
+    spec.quantised && `quantised=${spec.quantised.dtype}:${spec.quantised.keyGroups}:${spec.quantised.valueGroups}`,
+    spec.dropout !== undefined && `dropout=${spec.dropout}`,
     spec.poison && 'poison',
   ]
   return [
@@ -90,6 +103,8 @@ export function parseToken(token: string): ProblemSpec {
     maskMod: options.has('maskMod') ? oneOf(maskExpressionNames, options.get('maskMod')) : undefined,
     sinks: options.has('sinks'),
     lengths: options.has('lengths'),
+    quantised: quantisation(options.get('quantised')),
+    dropout: number(options.get('dropout')),
     poison: options.has('poison'),
     seed: Number(seed),
   }
@@ -104,6 +119,12 @@ function nameAndValue(option: string): [string, string] {
 
 function number(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text)
+}
+
+function quantisation(text: string | undefined): Quantisation | undefined {
+  if (text === undefined) return undefined
+  const [dtype, keyGroups, valueGroups] = text.split(':')
+  return { dtype: oneOf(['int8', 'uint8'] as const, dtype), keyGroups: Number(keyGroups), valueGroups: Number(valueGroups) }
 }
 
 function oneOf<T extends string>(known: readonly T[], text: string | undefined): T {

@@ -7,6 +7,7 @@ import { drawTokens, type DrawOptions } from './draw-token.ts'
 import { maskExpressions, scoreExpressions, type Place } from './expressions.ts'
 import { guarded, layouts, type GuardedTensor, type Layout } from './guarded.ts'
 import { parseToken, type ProblemSpec } from './problem-token.ts'
+import { quantise } from './quantise.ts'
 import { random, type Random } from './random.ts'
 
 /** A problem whose every tensor lies in guarded, poisoned storage (see `guarded`), replayed by its token. */
@@ -44,13 +45,22 @@ export function randomProblem(token: string): RandomProblem {
     random(spec.seed, 'vectors'),
   )
   const options = drawOptions(spec, place)
-  const build = (key: Float64Array, value: Float64Array): AttentionProblem =>
-    makeProblem(
-      place('query', vectors.query, [batch, queryHeads, queryLength, headDim], queryDtype),
-      place('key', key, [batch, keyHeads, keyLength, headDim], keyDtype),
-      place('value', value, [batch, keyHeads, keyLength, valueDim], keyDtype),
-      options,
-    )
+  const placeKeys = (name: string, elements: Float64Array, dim: number, groups: number | undefined): KeysOrValues => {
+    const vectorAxes = [batch, keyHeads, keyLength]
+    if (!spec.quantised || !groups) return { tensor: place(name, elements, [...vectorAxes, dim], keyDtype) }
+    const { dtype } = spec.quantised
+    const quantised = quantise(elements, dtype, dim / groups)
+    return {
+      tensor: place(name, quantised.elements, [...vectorAxes, dtype === 'uint8' ? dim / 2 : dim], dtype),
+      scales: place(`${name}Scales`, quantised.scales, [...vectorAxes, groups], 'float32'),
+    }
+  }
+  const build = (keys: Float64Array, values: Float64Array): AttentionProblem => {
+    const query = place('query', vectors.query, [batch, queryHeads, queryLength, headDim], queryDtype)
+    const key = placeKeys('key', keys, headDim, spec.quantised?.keyGroups)
+    const value = placeKeys('value', values, valueDim, spec.quantised?.valueGroups)
+    return makeProblem(query, key.tensor, value.tensor, { ...options, keyScales: key.scales, valueScales: value.scales })
+  }
   const clean = build(vectors.key, vectors.value)
   const problem = spec.poison ? build(...poisonUnseen(clean, vectors.key, vectors.value)) : clean
 
@@ -70,6 +80,11 @@ export function randomProblem(token: string): RandomProblem {
       }
     },
   }
+}
+
+interface KeysOrValues {
+  readonly tensor: HostTensor
+  readonly scales?: HostTensor
 }
 
 function drawOptions(spec: ProblemSpec, place: Place): ProblemOptions {
@@ -93,6 +108,7 @@ function drawOptions(spec: ProblemSpec, place: Place): ProblemOptions {
     score: spec.score && scoreExpressions[spec.score](spec, place),
     sinks: spec.sinks ? broadcast('sinks', 'h', 'float32', (stream) => 3 * stream.normal()) : undefined,
     lengths: spec.lengths ? broadcast('lengths', 'b', 'int32', (stream) => stream.integer(stream.chance(0.1) ? 0 : Math.min(1, keyLength), keyLength)) : undefined,
+    dropout: spec.dropout === undefined ? undefined : { probability: spec.dropout, seed },
   }
 }
 

@@ -20,7 +20,7 @@ export interface Reference {
   /** [batch, queryHeads, queryLength] */
   readonly lse: Float64Array
   readonly lseBound: Float64Array
-  /** [batch, queryHeads, queryLength, keyLength]; rows sum to 1, less the sink's share. */
+  /** Before dropout, [batch, queryHeads, queryLength, keyLength]; rows sum to 1, less the sink's share. */
   readonly weights: Float64Array | undefined
 }
 
@@ -65,18 +65,24 @@ function attendRow(inputs: Inputs, b: number, h: number, i: number, at: number, 
   const error = rowError(terms, maximum, arithmetic)
   result.lseBound[at] = lseBound(terms, lse, maximum, error, arithmetic)
   for (let c = 0; c < valueDim; c++) {
-    const values = valueColumn(inputs, b, h, seen, c, terms.length)
+    const values = valueColumn(inputs, seen, c, terms.length)
     const output = terms.reduce((sum, { weight }, term) => sum + weight * (values[term] ?? NaN), 0)
     result.output[at * valueDim + c] = output
     result.bound[at * valueDim + c] = outputBound(terms, values, output, error, inputs)
   }
 }
 
-/** Component `c` of the values that a row sees, and 0 for the sink, which has none. */
-function valueColumn(inputs: Inputs, b: number, h: number, seen: readonly PairScore[], c: number, terms: number): Float64Array {
-  const { value, problem } = inputs
+/**
+ * Component `c` of the values that a row sees, and 0 for the sink, which has none. Dropout multiplies weights after they
+ * are normalised; multiplying the values instead comes to the same, and leaves weights that sum to 1.
+ */
+function valueColumn(inputs: Inputs, seen: readonly PairScore[], c: number, terms: number): Float64Array {
+  const { value, problem, dropout } = inputs
   const column = new Float64Array(terms)
-  seen.forEach(({ key }, term) => (column[term] = value[keyVector(inputs, b, h, key) * problem.valueDim + c] ?? NaN))
+  seen.forEach(({ pair: { batch, head, row, key } }, term) => {
+    const element = value[keyVector(inputs, batch, head, key) * problem.valueDim + c] ?? NaN
+    column[term] = dropout ? dropout(batch, head, row, key) * element : element
+  })
   return column
 }
 

@@ -1,4 +1,5 @@
 import type { Dtype } from '../dtype.ts'
+import type { AttentionProblem } from '../problem.ts'
 import { accumulated, underflow, type Arithmetic, type Platform } from './estimate.ts'
 import { flushed, type Inputs } from './inputs.ts'
 
@@ -67,6 +68,7 @@ function risesOfMaximum(terms: readonly SoftmaxTerm[]): number {
  *
  *     spread · Σ p_j |v_j − o| · exponent error_j     the weights are off
  *     + γ(n + rises + 2) · (Σ p_j |v_j| + |o|)         the sums are rounded
+ *     + w · Σ p_j |v_j|                                 values times their scales, weights times 1/(1 − p), are rounded
  *     + (u + u_out) |o| + underflow                    division and output dtype are rounded
  *
  * The first line is exact: for weights w_j e^{δ_j} with |δ_j| ≤ d_j, Σ w_j (v_j − o) = 0 turns the error into
@@ -98,7 +100,7 @@ export function outputBound(
   })
   const size = Math.abs(output)
   const moved = row.spread * weights
-  const sums = row.summation * (magnitude + size)
+  const sums = row.summation * (magnitude + size) + valueRoundings(problem, arithmetic) * magnitude
   const { relative, absolute } = storing(problem.query.dtype, platform)
   const rounded = 1.01 * ((moved <= furthest ? moved : furthest) + sums + (arithmetic.unit + relative) * size)
   // Tiny weights may be flushed to zero anywhere, tiny values by a GPU only; a CPU rounds them to multiples of 2⁻¹⁴⁹.
@@ -123,6 +125,11 @@ export function lseBound(terms: readonly SoftmaxTerm[], lse: number, maximum: nu
     3 * unit * (Math.abs(maximum) + logarithm) +
     underflow * (terms.length + 1)
   )
+}
+
+/** What quantisation and dropout (whose factor is rounded, too) do to each value's share. */
+function valueRoundings({ valueScales, dropout }: AttentionProblem, { unit }: Arithmetic): number {
+  return (valueScales ? unit : 0) + (dropout ? 2 * unit : 0)
 }
 
 /** Storing a float32 result as the output's dtype: to nearest on the CPU, in either direction by WGSL. */

@@ -1,9 +1,11 @@
 import { decoder, toFloat64 } from '../convert.ts'
+import { dropoutHash, dropoutThreshold } from '../dropout.ts'
 import type { Dtype } from '../dtype.ts'
 import { QkvError } from '../errors.ts'
 import { compileExpression, type CompiledExpression } from '../expression/evaluate.ts'
-import type { AttentionProblem } from '../problem.ts'
+import type { AttentionProblem, Dropout } from '../problem.ts'
 import { isHostTensor, type HostTensor, type Tensor } from '../tensor.ts'
+import { dequantise } from './dequantise.ts'
 import { platforms, type Arithmetic, type Estimate, type Platform } from './estimate.ts'
 import { estimateExpression, type PairEstimate } from './expression-estimate.ts'
 
@@ -12,7 +14,7 @@ export interface Inputs {
   readonly problem: AttentionProblem
   readonly platform: Platform
   readonly arithmetic: Arithmetic
-  /** Row-major copies in the problem's shapes. */
+  /** Row-major copies in the problem's shapes; quantised keys and values as what they stand for. */
   readonly query: Float64Array
   readonly key: Float64Array
   readonly value: Float64Array
@@ -24,22 +26,27 @@ export interface Inputs {
   readonly mask: ElementReader | undefined
   readonly maskMod: CompiledExpression | undefined
   readonly scoreMod: ((pair: PairEstimate) => Estimate) | undefined
+  /** What a pair's weight is multiplied by. */
+  readonly dropout: ElementReader | undefined
 }
 
+/** A number for each pair of a query row and a key. */
 export type ElementReader = (batch: number, head: number, row: number, key: number) => number
 
 /** @throws QkvError `OPTION_INVALID` where a tensor lives on a backend: the reference reads host memory only. */
 export function decodeInputs(operation: string, problem: AttentionProblem, platform: Platform = 'cpu'): Inputs {
   const host = (argument: string, view: Tensor): HostTensor => onHost(operation, argument, view)
-  const { bias, mask, maskMod, scoreMod, sinks, lengths } = problem
+  const { bias, mask, maskMod, scoreMod, sinks, lengths, keyScales, valueScales } = problem
+  const elements = (argument: string, view: Tensor, scales: Tensor | undefined): Float64Array =>
+    scales ? dequantise(host(argument, view), host(`${argument}Scales`, scales)) : toFloat64(host(argument, view))
   const arithmetic = platforms[platform]
   return {
     problem,
     platform,
     arithmetic,
     query: toFloat64(host('query', problem.query)),
-    key: toFloat64(host('key', problem.key)),
-    value: toFloat64(host('value', problem.value)),
+    key: elements('key', problem.key, keyScales),
+    value: elements('value', problem.value, valueScales),
     sinks: sinks && toFloat64(host('sinks', sinks)),
     lengths: lengths
       ? Int32Array.from(toFloat64(host('lengths', lengths)))
@@ -48,6 +55,7 @@ export function decodeInputs(operation: string, problem: AttentionProblem, platf
     mask: mask && elementReader(host('mask', mask)),
     maskMod: maskMod && compileExpression(maskMod.node),
     scoreMod: scoreMod && estimateExpression(scoreMod.node, arithmetic),
+    dropout: problem.dropout && dropoutFactor(problem.dropout),
   }
 }
 
@@ -64,8 +72,16 @@ export function onHost(operation: string, argument: string, view: Tensor): HostT
 
 /** What becomes of an input when a GPU takes numbers too small for their dtype's normal range for zero. */
 export function flushed(value: number, dtype: Dtype, platform: Platform): number {
-  const smallestNormal = dtype === 'float16' ? 2 ** -14 : 2 ** -126
+  // A quantised element may be 127 times a scale that counts as zero.
+  const smallestNormal = dtype === 'float16' ? 2 ** -14 : dtype === 'int8' || dtype === 'uint8' ? 2 ** -119 : 2 ** -126
   return platform === 'wgsl' && Math.abs(value) < smallestNormal ? Math.abs(value) : 0
+}
+
+/** 0 where a weight is dropped, 1 / (1 − probability) where it stays. */
+function dropoutFactor(dropout: Dropout): ElementReader {
+  const threshold = dropoutThreshold(dropout)
+  const kept = 1 / (1 - dropout.probability)
+  return (batch, head, row, key) => (dropoutHash(dropout.seed, batch, head, row, key) < threshold ? 0 : kept)
 }
 
 function elementReader(view: HostTensor): ElementReader {

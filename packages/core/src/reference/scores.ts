@@ -66,7 +66,8 @@ function scaledProduct(inputs: Inputs, batch: number, head: number, row: number,
       lost += flushed(q, problem.query.dtype, platform) * Math.abs(k) + Math.abs(q) * flushed(k, problem.key.dtype, platform)
     }
   }
-  return { value: scale * sum, error: Math.abs(scale) * (accumulated(headDim + 1, arithmetic) * magnitude + lost) }
+  const roundings = headDim + 1 + (problem.keyScales ? 1 : 0)
+  return { value: scale * sum, error: Math.abs(scale) * (accumulated(roundings, arithmetic) * magnitude + lost) }
 }
 
 function softcapped(score: Estimate, softcap: number, arithmetic: Arithmetic): Estimate {
