@@ -1,0 +1,151 @@
+import type { AttentionCase, BenchCase, LinearCase } from './case.ts'
+import { models, type ModelShape } from './models.ts'
+
+export interface CaseGroup {
+  readonly name: string
+  /** What the group shows, for people. */
+  readonly title: string
+  readonly cases: readonly BenchCase[]
+}
+
+/** Every case, by what it shows. The first case of each group is the quick one. */
+export const caseGroups: readonly CaseGroup[] = [
+  {
+    name: 'prefill',
+    title: 'Reading a prompt: many queries over many keys',
+    cases: [
+      plain('prefill/full-64/1024', 8, 64, 1024, false),
+      plain('prefill/full-64/512', 8, 64, 512, false),
+      plain('prefill/full-64/4096', 8, 64, 4096, false),
+      plain('prefill/full-128/1024', 8, 128, 1024, false),
+      plain('prefill/full-128/4096', 8, 128, 4096, false),
+      plain('prefill/causal-64/1024', 8, 64, 1024, true),
+      plain('prefill/causal-64/4096', 8, 64, 4096, true),
+      plain('prefill/causal-128/4096', 8, 128, 4096, true),
+      prefill(models.llama3_8b, 1024),
+      prefill(models.llama3_1b, 1024),
+      prefill(models.mistral, 1024),
+      prefill(models.gemma3Local, 2048),
+      prefill(models.gemma3Global, 2048),
+      prefill(models.gemma2, 1024),
+      prefill(models.gpt2, 1024),
+      prefill(models.whisperEncoder, 1500),
+      prefill(models.vit, 197),
+      prefill(models.gptOssLocal, 1024),
+      { ...attention('prefill/stable-diffusion-1.5-cross/4096x77', models.stableDiffusion, 4096, 77) },
+      { ...attention('prefill/whisper-base-cross/448x1500', models.whisperEncoder, 448, 1500), source: 'Whisper base, cross-attention' },
+    ],
+  },
+  {
+    name: 'decode',
+    title: 'Writing a token: one query over a cache',
+    cases: [
+      decode(models.llama3_8b, 2048, 'float32'),
+      decode(models.llama3_8b, 8192, 'float32'),
+      decode(models.llama3_8b, 32768, 'float32'),
+      decode(models.llama3_1b, 8192, 'float32'),
+      decode(models.gpt2, 1024, 'float32'),
+      decode(models.gptOssLocal, 4096, 'float32'),
+      decode(models.gemma3Global, 8192, 'float32'),
+    ],
+  },
+  {
+    name: 'cache',
+    title: 'The same with smaller caches',
+    cases: [
+      decode(models.llama3_8b, 8192, 'float16'),
+      decode(models.llama3_8b, 8192, 'int8'),
+      decode(models.llama3_8b, 32768, 'float16'),
+      decode(models.llama3_8b, 32768, 'int8'),
+    ],
+  },
+  {
+    name: 'chunked',
+    title: 'A prompt in pieces: 256 queries over what is cached',
+    cases: [
+      attention('chunked/llama-3.2-1b/256x4096', models.llama3_1b, 256, 4096),
+      attention('chunked/llama-3-8b/256x4096', models.llama3_8b, 256, 4096),
+    ],
+  },
+  {
+    name: 'mask',
+    title: 'Masks by sparsity: time should fall with what is masked',
+    cases: [
+      { ...plain('mask/window-512/8192', 1, 64, 8192, true), windowLeft: 511 },
+      { ...plain('mask/full/8192', 1, 64, 8192, false) },
+      { ...plain('mask/causal/8192', 1, 64, 8192, true) },
+      { ...plain('mask/window-128/8192', 1, 64, 8192, true), windowLeft: 127 },
+      { ...plain('mask/documents-16/8192', 1, 64, 8192, true), documents: Array.from({ length: 16 }, () => 512) },
+    ],
+  },
+  {
+    name: 'encoding',
+    title: 'Positions inside the kernel',
+    cases: [
+      { ...plain('encoding/alibi/1024', 8, 64, 1024, true), alibi: true, source: 'BLOOM and MPT' },
+    ],
+  },
+  {
+    name: 'gradient',
+    title: 'Training: forward and backward',
+    cases: [
+      { ...plain('gradient/causal-64/1024', 8, 64, 1024, true), gradient: true },
+      { ...plain('gradient/full-64/1024', 8, 64, 1024, false), gradient: true },
+      { ...plain('gradient/full-128/1024', 8, 128, 1024, false), gradient: true },
+    ],
+  },
+  {
+    name: 'linear',
+    title: 'The projections around attention',
+    cases: [linear(512, 1024, 1024), linear(1, 2048, 2048), linear(512, 768, 3072)],
+  },
+  {
+    name: 'small',
+    title: 'Small problems: what a call itself costs',
+    cases: [
+      plain('small/full-64/64', 1, 64, 64, false),
+      plain('small/full-32/16', 4, 32, 16, false),
+    ],
+  },
+  {
+    name: 'growth',
+    title: 'Growth with length: one causal head',
+    cases: [1024, 512, 2048, 4096, 8192, 16384, 32768, 131072].map((length) => plain(`growth/causal-64/${length}`, 1, 64, length, true)),
+  },
+]
+
+export const allCases: readonly BenchCase[] = caseGroups.flatMap(({ cases }) => cases)
+
+/** The cases whose id contains the filter; with `quick`, the first of each group only. */
+export function selectCases({ filter = '', quick = false }: { filter?: string; quick?: boolean }): readonly BenchCase[] {
+  const groups = quick ? caseGroups.map(({ cases }) => cases.slice(0, 1)) : caseGroups.map(({ cases }) => cases)
+  return groups.flat().filter(({ id }) => id.includes(filter))
+}
+
+function attention(id: string, model: ModelShape, queryLength: number, keyLength: number): AttentionCase {
+  const { queryHeads, keyHeads, headDim, options, title } = model
+  return {
+    kind: 'attention', id, source: title, batch: 1, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim: headDim,
+    keyDtype: 'float32', ...options,
+  }
+}
+
+function prefill(model: ModelShape, length: number): AttentionCase {
+  return attention(`prefill/${model.name}/${length}`, model, length, length)
+}
+
+function decode(model: ModelShape, keyLength: number, keyDtype: AttentionCase['keyDtype']): AttentionCase {
+  const group = keyDtype === 'float32' ? 'decode' : `cache/${keyDtype}`
+  return { ...attention(`${group}/${model.name}/${keyLength}`, model, 1, keyLength), keyDtype }
+}
+
+function plain(id: string, heads: number, headDim: number, length: number, causal: boolean): AttentionCase {
+  return {
+    kind: 'attention', id, source: 'a plain shape', batch: 1, queryHeads: heads, keyHeads: heads, queryLength: length,
+    keyLength: length, headDim, valueDim: headDim, keyDtype: 'float32', causal,
+  }
+}
+
+function linear(rows: number, inputs: number, outputs: number): LinearCase {
+  return { kind: 'linear', id: `linear/${rows}x${inputs}x${outputs}`, source: 'a projection', rows, inputs, outputs }
+}

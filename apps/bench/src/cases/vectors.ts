@@ -1,0 +1,75 @@
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import type { AttentionCase, LinearCase } from './case.ts'
+
+/** What every contestant of a case is given: row-major float32, the same numbers in every process. */
+export interface AttentionVectors {
+  /** [batch, queryHeads, queryLength, headDim] */
+  readonly query: Float32Array
+  /** [batch, keyHeads, keyLength, headDim] */
+  readonly key: Float32Array
+  /** [batch, keyHeads, keyLength, valueDim] */
+  readonly value: Float32Array
+  /** [batch, queryHeads, queryLength, valueDim]; of gradient cases. */
+  readonly dOutput: Float32Array | undefined
+  /** [queryHeads] */
+  readonly sinks: Float32Array | undefined
+}
+
+export interface LinearVectors {
+  /** [rows, inputs] */
+  readonly input: Float32Array
+  /** [outputs, inputs] */
+  readonly weight: Float32Array
+}
+
+export function attentionVectors(bench: AttentionCase): AttentionVectors {
+  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim } = bench
+  return {
+    query: normal(1, batch * queryHeads * queryLength * headDim),
+    key: normal(2, batch * keyHeads * keyLength * headDim),
+    value: normal(3, batch * keyHeads * keyLength * valueDim),
+    dOutput: bench.gradient ? normal(4, batch * queryHeads * queryLength * valueDim) : undefined,
+    sinks: bench.sinks ? normal(5, queryHeads) : undefined,
+  }
+}
+
+export function linearVectors({ rows, inputs, outputs }: LinearCase): LinearVectors {
+  return { input: normal(1, rows * inputs), weight: normal(2, outputs * inputs) }
+}
+
+/** [batch, heads, length, dim] as [batch, length, heads·dim], which some peers want; and back with lengths and heads swapped. */
+export function swapHeadsAndLength(values: Float32Array, batch: number, heads: number, length: number, dim: number): Float32Array {
+  const swapped = new Float32Array(values.length)
+  for (let b = 0, from = 0; b < batch; b++) {
+    for (let h = 0; h < heads; h++) {
+      for (let i = 0; i < length; i++, from += dim) swapped.set(values.subarray(from, from + dim), ((b * length + i) * heads + h) * dim)
+    }
+  }
+  return swapped
+}
+
+/** Keys or values repeated so that every query head has its own, for peers without grouped heads. */
+export function repeatHeads(values: Float32Array, bench: AttentionCase, dim: number): Float32Array {
+  const { batch, queryHeads, keyHeads, keyLength } = bench
+  const size = keyLength * dim
+  const repeated = new Float32Array(batch * queryHeads * size)
+  for (let b = 0; b < batch; b++) {
+    for (let h = 0; h < queryHeads; h++) {
+      const from = (b * keyHeads + Math.floor((h * keyHeads) / queryHeads)) * size
+      repeated.set(values.subarray(from, from + size), (b * queryHeads + h) * size)
+    }
+  }
+  return repeated
+}
+
+/** Standard normal numbers by Box and Muller, from a seed. */
+function normal(seed: number, count: number): Float32Array {
+  const generator = xoroshiro128plus(seed)
+  const values = new Float32Array(count)
+  for (let i = 0; i < count; i++) {
+    const radius = Math.sqrt(-2 * Math.log(1 - uniformFloat64(generator)))
+    values[i] = radius * Math.cos(2 * Math.PI * uniformFloat64(generator))
+  }
+  return values
+}

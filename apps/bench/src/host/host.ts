@@ -1,0 +1,55 @@
+import type { BenchCase } from '../cases/case.ts'
+import { checkResult } from '../measure/check.ts'
+import { Unavailable, type Contestant, type LoadedPeer, type Peer } from '../peers/peer.ts'
+import type { Answers, Question, Reply } from './protocol.ts'
+
+/** Answers the runner's questions about one peer, wherever it runs. */
+export function makeHost(peers: readonly Peer[], residentBytes: () => number | undefined): (question: Question) => Promise<Reply> {
+  let loaded: LoadedPeer | undefined
+  let prepared: { contestant: Contestant; bench: BenchCase } | undefined
+
+  const answer = async (question: Question): Promise<Answers[Question['ask']]> => {
+    switch (question.ask) {
+      case 'load': {
+        const peer = peers.find(({ id }) => id === question.peer)
+        if (peer === undefined) throw new Unavailable(`there is no ${question.peer} here`)
+        loaded = await peer.load({ threads: question.threads })
+        return { version: loaded.version, settings: loaded.settings }
+      }
+      case 'prepare': {
+        const contestant = await required(loaded).prepare(question.bench)
+        prepared = { contestant, bench: question.bench }
+        return { how: contestant.how }
+      }
+      case 'check': {
+        const { contestant, bench } = required(prepared)
+        await contestant.run()
+        return checkResult(bench, await contestant.result())
+      }
+      case 'run': {
+        const { contestant } = required(prepared)
+        const start = performance.now()
+        for (let repetition = 0; repetition < question.repetitions; repetition++) await contestant.run()
+        return { milliseconds: (performance.now() - start) / question.repetitions, residentBytes: residentBytes() }
+      }
+      case 'release':
+        await prepared?.contestant.dispose()
+        prepared = undefined
+        return undefined
+    }
+  }
+
+  return async (question) => {
+    try {
+      return { ok: true, value: await answer(question) }
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      return { ok: false, unavailable: error instanceof Unavailable, message: message.split('\n')[0] ?? '' }
+    }
+  }
+}
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('asked out of order')
+  return value
+}

@@ -1,0 +1,33 @@
+import type { Peer } from './peer.ts'
+import { onnxContestant } from './onnxruntime.ts'
+
+/** ONNX Runtime's native CPU kernels: no browser runs them; the line to be measured against. */
+export const onnxRuntimeNodeCpu: Peer = {
+  id: 'onnxruntime-node/cpu',
+  title: 'ONNX Runtime (native)',
+  device: 'cpu',
+  async load({ threads }) {
+    const { default: ort } = await import('onnxruntime-node')
+    return {
+      version: ort.env.versions.node ?? ort.env.versions.common,
+      settings: `native cpu provider, ${threads} thread${threads === 1 ? '' : 's'}`,
+      prepare: (bench) =>
+        onnxContestant(ort, bench, { executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 4 }),
+    }
+  },
+}
+
+/** ONNX Runtime's WebGPU provider on Dawn, as Node can run it. */
+export const onnxRuntimeNodeWebGpu: Peer = {
+  id: 'onnxruntime-node/webgpu',
+  title: 'ONNX Runtime (WebGPU in Node)',
+  device: 'gpu',
+  async load() {
+    const { default: ort } = await import('onnxruntime-node')
+    return {
+      version: ort.env.versions.node ?? ort.env.versions.common,
+      settings: 'webgpu provider',
+      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'], logSeverityLevel: 4 }),
+    }
+  },
+}

@@ -1,0 +1,63 @@
+import type { InferenceSession, Tensor, TensorConstructor, InferenceSessionFactory } from 'onnxruntime-common'
+import type { BenchCase } from '../cases/case.ts'
+import { onnxGraphs, type OnnxGraph } from './onnx-graphs.ts'
+import { Unavailable, type Contestant } from './peer.ts'
+
+/** What onnxruntime-web and onnxruntime-node have in common. */
+export interface OnnxRuntime {
+  readonly InferenceSession: InferenceSessionFactory
+  readonly Tensor: TensorConstructor
+}
+
+/** The fastest of ONNX Runtime's ways to do a case, found by trying each; the rest are closed. */
+export async function onnxContestant(runtime: OnnxRuntime, bench: BenchCase, options: InferenceSession.SessionOptions): Promise<Contestant> {
+  const candidates: { contestant: Contestant; time: number }[] = []
+  const refusals: string[] = []
+  for (const graph of onnxGraphs(bench)) {
+    try {
+      const contestant = await open(runtime, graph, options)
+      candidates.push({ contestant, time: await timeOf(contestant) })
+    } catch (error) {
+      refusals.push(`${graph.how}: ${firstLine(error)}`)
+    }
+  }
+  candidates.sort((a, b) => a.time - b.time)
+  const [best, ...others] = candidates
+  for (const { contestant } of others) await contestant.dispose()
+  if (best === undefined) throw new Unavailable(refusals.join('; '))
+  return best.contestant
+}
+
+async function open(runtime: OnnxRuntime, graph: OnnxGraph, options: InferenceSession.SessionOptions): Promise<Contestant> {
+  const session = await runtime.InferenceSession.create(graph.model, options)
+  const feeds = Object.fromEntries(
+    Object.entries(graph.inputs).map(([name, { element, data, shape }]): [string, Tensor] => [
+      name,
+      data instanceof Int32Array ? new runtime.Tensor('int32', data, shape) : new runtime.Tensor(element as 'float32', data, shape),
+    ]),
+  )
+  let y = new Float32Array()
+  return {
+    how: graph.how,
+    async run() {
+      const output = await session.run(feeds, ['y'])
+      y = (await output['y']!.getData()) as Float32Array<ArrayBuffer>
+    },
+    async result() {
+      return graph.resultOf(y)
+    },
+    dispose: () => session.release(),
+  }
+}
+
+async function timeOf(contestant: Contestant): Promise<number> {
+  await contestant.run()
+  const start = performance.now()
+  await contestant.run()
+  return performance.now() - start
+}
+
+function firstLine(error: unknown): string {
+  const [line = ''] = String(error instanceof Error ? error.message : error).split('\n')
+  return line.slice(0, 160)
+}

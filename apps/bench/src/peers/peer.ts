@@ -1,0 +1,42 @@
+import type { BenchCase } from '../cases/case.ts'
+
+/** What may be picked to compute attention here, QKV included. One small adapter each. */
+export interface Peer {
+  /** Short and stable, e.g. `onnxruntime-web/wasm`. */
+  readonly id: string
+  readonly title: string
+  readonly device: 'cpu' | 'gpu'
+  /** @throws {@link Unavailable} where it cannot run here. */
+  load(settings: PeerSettings): Promise<LoadedPeer>
+}
+
+export interface PeerSettings {
+  readonly threads: number
+}
+
+export interface LoadedPeer {
+  readonly version: string
+  /** What a reader has to know to repeat it: threads, provider, adapter. */
+  readonly settings: string
+  /** Everything up to being able to run: data in place, graph built. @throws {@link Unavailable} where it cannot do the case. */
+  prepare(bench: BenchCase): Promise<Contestant>
+}
+
+/** A peer ready to run one case. */
+export interface Contestant {
+  /** How it does the case where there is a choice, e.g. `GroupQueryAttention`. */
+  readonly how: string
+  /** One whole computation, its result readable when the promise settles. */
+  run(): Promise<void> | void
+  /**
+   * The last result, row-major: attention's output as [batch, queryHeads, queryLength, valueDim], a linear layer's as
+   * [rows, outputs]; of a gradient case dQuery, dKey and dValue, one after the other.
+   */
+  result(): Promise<Float32Array>
+  dispose(): Promise<void> | void
+}
+
+/** Why a peer, or one case of it, is left out: shown as it is in the report. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable'
+}

@@ -1,0 +1,95 @@
+import type * as Tensorflow from '@tensorflow/tfjs-core'
+import type { AttentionCase, BenchCase } from '../cases/case.ts'
+import { attentionVectors, linearVectors, repeatHeads } from '../cases/vectors.ts'
+import { Unavailable, type Contestant, type Peer } from './peer.ts'
+
+type TensorflowBackend = 'wasm' | 'cpu' | 'webgpu'
+
+/** TensorFlow.js: attention as matrix product, softmax, matrix product, for it has no operator of that name. */
+export const tensorflowWasm: Peer = tensorflow('wasm', 'cpu', 'TensorFlow.js (wasm)')
+export const tensorflowCpu: Peer = tensorflow('cpu', 'cpu', 'TensorFlow.js (plain JavaScript)')
+export const tensorflowWebGpu: Peer = tensorflow('webgpu', 'gpu', 'TensorFlow.js (WebGPU)')
+
+function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: string): Peer {
+  return {
+    id: `tensorflow.js/${backend}`,
+    title,
+    device,
+    async load({ threads }) {
+      if (backend === 'webgpu' && (typeof navigator === 'undefined' || navigator.gpu === undefined)) {
+        throw new Unavailable('needs a browser with WebGPU')
+      }
+      const tf = await import('@tensorflow/tfjs-core')
+      await load(backend, threads)
+      if (!(await tf.setBackend(backend))) throw new Unavailable(`the ${backend} backend did not start`)
+      await tf.ready()
+      return {
+        version: tf.version_core,
+        settings: `${backend} backend`,
+        prepare: async (bench) => (bench.kind === 'linear' ? linear(tf, bench) : attention(tf, bench)),
+      }
+    },
+  }
+}
+
+async function load(backend: TensorflowBackend, threads: number): Promise<void> {
+  if (backend === 'cpu') await import('@tensorflow/tfjs-backend-cpu')
+  if (backend === 'webgpu') await import('@tensorflow/tfjs-backend-webgpu')
+  if (backend === 'wasm') {
+    const wasm = await import('@tensorflow/tfjs-backend-wasm')
+    wasm.setThreadsCount(threads)
+  }
+}
+
+/** Scores, softmax and values as three operators; a causal mask is an N×N tensor made beforehand. */
+function attention(tf: typeof Tensorflow, bench: AttentionCase): Contestant {
+  const { batch, queryHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
+  if (bench.gradient) throw new Unavailable('its gradients are not compared')
+  if (bench.keyDtype !== 'float32') throw new Unavailable('float32 only')
+  if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || bench.windowLeft !== undefined) {
+    throw new Unavailable('would need an N×N tensor a head')
+  }
+  if (batch * queryHeads * queryLength * keyLength > 2 ** 28) throw new Unavailable('its score matrix is over 1 GiB')
+  const vectors = attentionVectors(bench)
+  const query = tf.tensor4d(vectors.query, [batch, queryHeads, queryLength, headDim])
+  const key = tf.tensor4d(repeatHeads(vectors.key, bench, headDim), [batch, queryHeads, keyLength, headDim])
+  const value = tf.tensor4d(repeatHeads(vectors.value, bench, valueDim), [batch, queryHeads, keyLength, valueDim])
+  const mask = causal && queryLength > 1 ? tf.tidy(() => causalMask(tf, queryLength, keyLength)) : undefined
+  let output = new Float32Array()
+  return {
+    how: 'matMul, softmax, matMul',
+    async run() {
+      const result = tf.tidy(() => {
+        const scores = tf.mul(tf.matMul(query, key, false, true), 1 / Math.sqrt(headDim))
+        return tf.matMul(tf.softmax(mask === undefined ? scores : tf.add(scores, mask)), value)
+      })
+      output = (await result.data()) as Float32Array<ArrayBuffer>
+      result.dispose()
+    },
+    result: async () => output,
+    dispose: () => tf.dispose([query, key, value, ...(mask === undefined ? [] : [mask])]),
+  }
+}
+
+function causalMask(tf: typeof Tensorflow, queryLength: number, keyLength: number): Tensorflow.Tensor {
+  const hidden = new Float32Array(queryLength * keyLength)
+  for (let i = 0; i < queryLength; i++) hidden.fill(-1e9, i * keyLength + keyLength - queryLength + i + 1, (i + 1) * keyLength)
+  return tf.tensor2d(hidden, [queryLength, keyLength])
+}
+
+function linear(tf: typeof Tensorflow, bench: Extract<BenchCase, { kind: 'linear' }>): Contestant {
+  const { input, weight } = linearVectors(bench)
+  const x = tf.tensor2d(input, [bench.rows, bench.inputs])
+  const w = tf.tensor2d(weight, [bench.outputs, bench.inputs])
+  let output = new Float32Array()
+  return {
+    how: 'matMul',
+    async run() {
+      const result = tf.matMul(x, w, false, true)
+      output = (await result.data()) as Float32Array<ArrayBuffer>
+      result.dispose()
+    },
+    result: async () => output,
+    dispose: () => tf.dispose([x, w]),
+  }
+}

@@ -1,0 +1,52 @@
+import type { BenchReport, CaseReport, Row } from './report.ts'
+import { exactness, milliseconds, rate, ratio, remark } from './words.ts'
+
+/** A report as Markdown: the machine, who ran, and a table for each case. */
+export function markdown(report: BenchReport): string {
+  return [
+    '# How fast exact attention runs here',
+    '',
+    machineLine(report),
+    '',
+    'Ratios are times another contestant took over the time QKV took, from interleaved pairs: the median, and between',
+    'parentheses the quartiles. Every result was compared with the float64 reference before it was timed.',
+    '',
+    ...report.peers.map((peer) =>
+      peer.status === 'ready' ? `- ${peer.title}: ${peer.version}, ${peer.settings}` : `- ${peer.title}: ${peer.status}, ${peer.reason}`,
+    ),
+    ...report.cases.flatMap(caseSection),
+    '',
+  ].join('\n')
+}
+
+/** One line: what was measured on, when, and of which commit. */
+export function machineLine({ machine, threads, date, commit, rooflines }: BenchReport): string {
+  const parts = [
+    machine.processor, `${machine.cores} cores`, `${threads} thread${threads === 1 ? '' : 's'} used`, machine.runtime, machine.system,
+    machine.adapter, machine.load === undefined ? undefined : `load ${machine.load.toFixed(1)} at the start`,
+    rooflines && `rooflines ${rooflines.gigaflops.toFixed(1)} GFLOP/s and ${rooflines.gigabytes.toFixed(1)} GB/s on one thread`,
+    date.slice(0, 10), commit && `commit ${commit}`,
+  ]
+  return parts.filter((part) => part !== undefined).join(' · ')
+}
+
+function caseSection(result: CaseReport): string[] {
+  return [
+    '',
+    `## ${result.bench.id}`,
+    '',
+    `${result.bench.source}; ${(result.flops / 1e9).toPrecision(3)} GFLOP.`,
+    '',
+    '| | QKV is faster | time | rate | result |',
+    '| --- | --- | --- | --- | --- |',
+    ...result.rows.map((row) => `| ${rowCells(result, row).join(' | ')} |`),
+  ]
+}
+
+function rowCells(result: CaseReport, row: Row): string[] {
+  if (row.status !== 'measured') return [row.peer, remark(row) ?? '', '', '', '']
+  return [
+    `${row.peer}, ${row.how}`, row.ratio === undefined ? '—' : ratio(row.ratio), milliseconds(row.milliseconds.median), rate(result, row),
+    exactness(row),
+  ]
+}

@@ -1,0 +1,129 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { defineCommand, runMain } from 'citty'
+import { createLogUpdate } from 'log-update'
+import colours from 'picocolors'
+import { selectCases } from './cases/index.ts'
+import { startProcess } from './host/process.ts'
+import { currentCommit, describeMachine } from './measure/machine.ts'
+import { measureRooflines } from './measure/rooflines.ts'
+import { nodeFields } from './peers/index.ts'
+import { isOtherBuild, otherBuildOf } from './peers/other-build.ts'
+import { compareReports, describeChanges } from './report/compare.ts'
+import { html } from './report/html.ts'
+import { markdown } from './report/markdown.ts'
+import type { BenchReport } from './report/report.ts'
+import { caseTable, peerLine } from './report/terminal.ts'
+import { runCases, type Progress } from './runner.ts'
+
+const command = defineCommand({
+  meta: { name: 'bench', description: 'How fast exact attention runs here, and against what one would pick instead' },
+  args: {
+    filter: { type: 'string', default: '', description: 'Only cases whose name contains this, e.g. prefill or llama' },
+    quick: { type: 'boolean', default: false, description: 'One case of each kind, in under two minutes' },
+    device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
+    peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },
+    threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
+    rounds: { type: 'string', default: '9', description: 'Interleaved pairs' },
+    out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html' },
+    compare: { type: 'boolean', default: false, description: 'With two reports, a.json b.json: says what changed beyond noise, runs nothing' },
+    against: { type: 'string', description: 'Another build’s apps/bench folder: that build of QKV runs as one more contestant' },
+    baseline: { type: 'string', description: 'A saved report: compares this run with it; exit code 1 where QKV became slower' },
+  },
+  async run({ args }) {
+    if (args.compare) return compare(args._)
+    const threads = args.threads === 'auto' ? availableParallelism() : Number(args.threads)
+    const report = await measure({ ...args, threads, rounds: Number(args.rounds) })
+    if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
+    if (args.baseline !== undefined) judge(read(args.baseline), report)
+  },
+})
+
+await runMain(command)
+process.exit()
+
+interface Choices {
+  readonly filter: string
+  readonly quick: boolean
+  readonly device: string
+  readonly peers: string
+  readonly against?: string | undefined
+  readonly threads: number
+  readonly rounds: number
+}
+
+async function measure({ filter, quick, device, peers, against, threads, rounds }: Choices): Promise<BenchReport> {
+  const machine = describeMachine(undefined)
+  const commit = currentCommit()
+  const rooflines = await measureRooflines()
+  const fields = [nodeFields.cpu, nodeFields.gpu]
+    .filter(({ subject }) => device === 'both' || subject.device === device)
+    .map(({ subject, peers: all }) => {
+      const chosen = all.filter(({ id }) => peers.split(',').some((name) => id.includes(name)))
+      return { subject, peers: against === undefined ? chosen : [otherBuildOf(subject), ...chosen] }
+    })
+  const cases = selectCases({ filter, quick })
+  const results = await runCases({
+    fields,
+    cases,
+    threads,
+    plan: quick ? { rounds: 7, sampleMilliseconds: 10, budgetMilliseconds: 1500 } : { rounds, sampleMilliseconds: 20, budgetMilliseconds: 8000 },
+    startHost: ({ id }) => (isOtherBuild(id) && against !== undefined ? startProcess(hostOf(against)) : startProcess()),
+    deadlineMilliseconds: quick ? 30_000 : 300_000,
+    onProgress: liveTable(),
+  })
+  return { version: 1, date: new Date().toISOString(), commit, machine, threads, rooflines, ...results }
+}
+
+function hostOf(folder: string): URL {
+  return pathToFileURL(resolve(callerFolder(), folder, 'dist', 'host-process.js'))
+}
+
+/** Prints each result as it comes, and on a terminal, below, what is running and how long it may still take. */
+function liveTable(): (progress: Progress) => void {
+  const status = process.stdout.isTTY ? createLogUpdate(process.stdout) : undefined
+  const start = performance.now()
+  return (progress) => {
+    status?.clear()
+    if (progress.event === 'peer') console.log(peerLine(progress.peer))
+    if (progress.event === 'result') console.log(`\n${caseTable(progress.result)}`)
+    if (progress.event === 'case') {
+      const { number, of, bench } = progress
+      const left = ((performance.now() - start) / Math.max(1, number - 1)) * (of - number + 1)
+      const guess = number > 1 ? `, about ${Math.ceil(left / 60_000)} min left` : ''
+      status?.(colours.dim(`${number} of ${of}: ${bench.id}${guess}`))
+    }
+  }
+}
+
+function write(report: BenchReport, path: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(`${path}.json`, `${JSON.stringify(report, undefined, 1)}\n`)
+  writeFileSync(`${path}.md`, markdown(report))
+  writeFileSync(`${path}.html`, html(report))
+  console.log(`\nWritten: ${path}.json, .md and .html`)
+}
+
+function compare([before, after]: readonly string[]): void {
+  if (before === undefined || after === undefined) throw new Error('--compare takes two reports: --compare a.json b.json')
+  console.log(describeChanges(compareReports(read(before), read(after))))
+}
+
+function judge(baseline: BenchReport, report: BenchReport): void {
+  const changes = compareReports(baseline, report)
+  console.log(`\nAgainst the baseline of ${baseline.date.slice(0, 10)}: ${describeChanges(changes)}`)
+  // Against a peer the ratio falls where QKV became slower; its own rows are times, which rise.
+  const slower = changes.some(({ beyondNoise, factor, peer }) => beyondNoise && !peer.startsWith('qkv/') && factor < 1)
+  if (slower) process.exitCode = 1
+}
+
+function read(path: string): BenchReport {
+  return JSON.parse(readFileSync(resolve(callerFolder(), path), 'utf8')) as BenchReport
+}
+
+/** Where the command was given, which may not be where the package lies. */
+function callerFolder(): string {
+  return process.env['INIT_CWD'] ?? process.cwd()
+}

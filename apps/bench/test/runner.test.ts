@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest'
+import type { AttentionCase } from '../src/cases/case.ts'
+import { connect } from '../src/host/connection.ts'
+import { startHere } from '../src/host/in-process.ts'
+import { plainLoop } from '../src/peers/plain-loop.ts'
+import { Unavailable, type Contestant, type Peer } from '../src/peers/peer.ts'
+import { runCases } from '../src/runner.ts'
+
+const bench: AttentionCase = {
+  kind: 'attention', id: 'test/small', source: 'a test', batch: 1, queryHeads: 2, keyHeads: 1, queryLength: 5, keyLength: 9, headDim: 8,
+  valueDim: 8, causal: true, keyDtype: 'float32',
+}
+
+describe('a run', () => {
+  it('a peer that is right is measured, with its ratio to the subject', async () => {
+    const { cases } = await run([plainLoop])
+    const [subject, row] = cases[0]!.rows
+    expect(subject).toMatchObject({ status: 'measured', ratio: undefined })
+    expect(row).toMatchObject({ status: 'measured', agreement: { right: true } })
+  })
+
+  it('a peer that cannot do a case is a row with its reason', async () => {
+    const refusing = peer('refusing', async () => {
+      throw new Unavailable('has no such operator')
+    })
+    expect((await run([refusing])).cases[0]!.rows[1]).toEqual({ peer: 'refusing', status: 'skipped', reason: 'has no such operator' })
+  })
+
+  it('a peer that is not there is said to be skipped before any case', async () => {
+    const absent: Peer = { ...plainLoop, id: 'absent', load: () => Promise.reject(new Unavailable('needs a GPU')) }
+    expect((await run([absent])).peers[1]).toMatchObject({ id: 'absent', status: 'skipped', reason: 'needs a GPU' })
+  })
+
+  it('a peer that fails is a row that says so, and is started anew for the next case', async () => {
+    let attempts = 0
+    const failing = peer('failing', async () => {
+      if (++attempts === 1) throw new Error('out of memory\nat somewhere')
+      return answering(bench)
+    })
+    const { cases } = await run([failing], [bench, { ...bench, id: 'test/next' }])
+    expect(cases[0]!.rows[1]).toEqual({ peer: 'failing', status: 'failed', reason: 'out of memory' })
+    expect(cases[1]!.rows[1]).toMatchObject({ status: 'measured' })
+  })
+
+  it('a peer that hangs ends as a row that says so', async () => {
+    const hanging = peer('hanging', () => new Promise(() => {}))
+    expect((await run([hanging])).cases[0]!.rows[1]).toMatchObject({ status: 'failed', reason: expect.stringContaining("no answer to 'prepare'") })
+  })
+
+  it('a peer that dies ends as a row that says so', async () => {
+    const dying = peer('dying', () => new Promise(() => {}))
+    const { cases } = await runCases({
+      ...options([dying]),
+      startHost: ({ id }) =>
+        id === 'dying'
+          ? connect((onReply, onDeath) => ({
+              send: ({ ask }) => (ask === 'load' ? onReply({ ok: true, value: { version: '', settings: '' } }) : onDeath('its process ended (SIGSEGV)')),
+              close() {},
+            }))
+          : startHere([plainLoop]),
+    })
+    expect(cases[0]!.rows[1]).toEqual({ peer: 'dying', status: 'failed', reason: 'its process ended (SIGSEGV)' })
+  })
+
+  it('a peer with another result is called wrong and not timed', async () => {
+    const wrong = peer('wrong', async () => ({ ...(await answering(bench)), result: async () => new Float32Array(2 * 5 * 8).fill(1) }))
+    expect((await run([wrong])).cases[0]!.rows[1]).toMatchObject({ status: 'wrong', agreement: { right: false } })
+  })
+
+  it('a peer whose result holds NaN is called wrong', async () => {
+    const broken = peer('broken', async () => ({ ...(await answering(bench)), result: async () => new Float32Array(2 * 5 * 8).fill(NaN) }))
+    expect((await run([broken])).cases[0]!.rows[1]).toMatchObject({ status: 'wrong' })
+  })
+})
+
+function options(peers: readonly Peer[], cases: readonly AttentionCase[] = [bench]) {
+  return {
+    fields: [{ subject: plainLoop, peers }],
+    cases,
+    threads: 1,
+    plan: { rounds: 3, sampleMilliseconds: 1, budgetMilliseconds: 100 },
+    startHost: ({ id }: Peer) => startHere([plainLoop, ...peers].filter((known) => known.id === id)),
+    deadlineMilliseconds: 2000,
+  }
+}
+
+function run(peers: readonly Peer[], cases?: readonly AttentionCase[]) {
+  return runCases(options(peers, cases))
+}
+
+async function answering(of: AttentionCase): Promise<Contestant> {
+  return (await plainLoop.load({ threads: 1 })).prepare(of)
+}
+
+function peer(id: string, prepare: () => Promise<Contestant>): Peer {
+  return { id, title: id, device: 'cpu', load: async () => ({ version: '1', settings: '', prepare }) }
+}
