@@ -1,1 +1,1 @@
-export {}
+export { createCpuBackend, type CpuBackend, type CpuMemory } from './backend.ts'

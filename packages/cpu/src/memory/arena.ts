@@ -1,0 +1,150 @@
+import { arrayConstructors, bytesPerElement, QkvError, type ArrayOf, type Dtype } from '@qkv/core'
+import { pageBytes, type LinearMemory } from './linear-memory.ts'
+
+/** Every block starts at a multiple of this: a cache line, and any vector. */
+export const alignment = 64
+
+export interface MemoryReport {
+  /** Bytes that tensors and running operations hold. */
+  readonly used: number
+  /** Bytes that the arena has of the system. */
+  readonly reserved: number
+  /** Blocks that tensors and running operations hold. */
+  readonly blocks: number
+}
+
+interface Block {
+  address: number
+  bytes: number
+}
+
+/**
+ * Hands out blocks of one linear memory, which it grows by need. An address is a byte offset, so kernels can take it as
+ * a pointer. First fit over a list of free blocks in order of address, neighbours joined.
+ */
+export class Arena {
+  memory: LinearMemory
+  readonly #free: Block[] = []
+  readonly #held = new Map<number, number>()
+  #end: number
+  #used = 0
+  #buffer: ArrayBufferLike | undefined
+  #views = new Map<Dtype, ArrayOf[Dtype]>()
+
+  /** The memory below `start` is not the arena's. */
+  constructor(memory: LinearMemory, start: number = alignment) {
+    this.memory = memory
+    this.#end = roundUp(start, alignment)
+  }
+
+  /** The address of `bytes` bytes that hold anything. @throws QkvError `OUT_OF_MEMORY`, and nothing has changed. */
+  allocate(operation: string, bytes: number): number {
+    const size = roundUp(Math.max(1, bytes), alignment)
+    const block = this.#free.find((candidate) => candidate.bytes >= size) ?? this.#extend(operation, size)
+    const { address } = block
+    block.address += size
+    block.bytes -= size
+    if (block.bytes === 0) this.#free.splice(this.#free.indexOf(block), 1)
+    this.#held.set(address, size)
+    this.#used += size
+    return address
+  }
+
+  free(address: number): void {
+    const bytes = this.#held.get(address)
+    if (bytes === undefined) return
+    this.#held.delete(address)
+    this.#used -= bytes
+    const next = this.#firstAfter(address)
+    const before = this.#free[next - 1]
+    const after = this.#free[next]
+    const joinsBefore = before !== undefined && before.address + before.bytes === address
+    const joinsAfter = after !== undefined && address + bytes === after.address
+    if (joinsBefore) {
+      before.bytes += bytes + (joinsAfter ? after.bytes : 0)
+      if (joinsAfter) this.#free.splice(next, 1)
+    } else if (joinsAfter) {
+      after.address = address
+      after.bytes += bytes
+    } else {
+      this.#free.splice(next, 0, { address, bytes })
+    }
+  }
+
+  /** All of the memory as one dtype's array. Good until the next allocation, which may grow the memory. */
+  view<D extends Dtype>(dtype: D): ArrayOf[D]
+  view(dtype: Dtype): ArrayOf[Dtype] {
+    const { buffer } = this.memory
+    if (buffer !== this.#buffer) {
+      this.#views.clear()
+      this.#buffer = buffer
+    }
+    const view = this.#views.get(dtype) ?? new arrayConstructors[dtype](buffer, 0, Math.floor(buffer.byteLength / bytesPerElement[dtype]))
+    this.#views.set(dtype, view)
+    return view
+  }
+
+  /** Lets go of the memory. Blocks may still be given back; there are no new ones. */
+  release(): void {
+    this.memory = noMemory
+    this.#views.clear()
+    this.#buffer = undefined
+    this.#free.length = 0
+  }
+
+  get report(): MemoryReport {
+    return { used: this.#used, reserved: this.memory.buffer.byteLength, blocks: this.#held.size }
+  }
+
+  /** A free block of at least `size` bytes at the end of the arena. */
+  #extend(operation: string, size: number): Block {
+    const last = this.#free.at(-1)
+    const open = last !== undefined && last.address + last.bytes === this.#end ? last : undefined
+    const end = this.#end + size - (open?.bytes ?? 0)
+    this.#reserve(operation, size, end)
+    const block = open ?? { address: this.#end, bytes: 0 }
+    block.bytes += end - this.#end
+    if (open === undefined) this.#free.push(block)
+    this.#end = end
+    return block
+  }
+
+  /** Memory up to `end`; where it has to grow, by a quarter, so that growing is rare. */
+  #reserve(operation: string, size: number, end: number): void {
+    const { memory } = this
+    const { byteLength } = memory.buffer
+    if (end <= byteLength) return
+    for (const wanted of [Math.max(end, roundUp(byteLength * 1.25, pageBytes)), end]) {
+      try {
+        memory.grow(wanted)
+        return
+      } catch (cause) {
+        if (wanted !== end) continue
+        const received = `${byteLength} bytes, of which ${this.#used} are in use, and no more to be had`
+        throw new QkvError({ code: 'OUT_OF_MEMORY', operation, argument: 'memory', expected: `room for ${size} bytes more`, received, cause })
+      }
+    }
+  }
+
+  #firstAfter(address: number): number {
+    let low = 0
+    let high = this.#free.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#free[middle]?.address ?? Infinity) < address) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+const noMemory: LinearMemory = {
+  buffer: new ArrayBuffer(0),
+  grow() {
+    throw new RangeError('the memory was released')
+  },
+}
+
+function roundUp(bytes: number, multiple: number): number {
+  return Math.ceil(bytes / multiple) * multiple
+}

@@ -1,0 +1,57 @@
+/** One flat piece of memory that can grow, whose bytes have addresses. */
+export interface LinearMemory {
+  /** Replaced when the memory grows: ask again after every allocation. */
+  readonly buffer: ArrayBufferLike
+  /** Makes the buffer at least `byteLength` long. @throws RangeError where that much is not to be had. */
+  grow(byteLength: number): void
+}
+
+export const pageBytes = 65_536
+
+/** Memory that WebAssembly modules can share a view of; with `shared`, threads too. */
+export interface WasmLinearMemory extends LinearMemory {
+  readonly memory: WebAssembly.Memory
+}
+
+export function wasmMemory(shared: boolean): WasmLinearMemory {
+  const memory = shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1 })
+  return {
+    memory,
+    get buffer() {
+      return memory.buffer
+    },
+    grow(byteLength) {
+      const pages = Math.ceil(Math.max(0, byteLength - memory.buffer.byteLength) / pageBytes)
+      if (pages > 0) memory.grow(pages)
+    },
+  }
+}
+
+/** All that 32 bits address. */
+const mostPages = 65_536
+
+/** Shared memory must say how far it may grow, and some engines set that much address space aside at once. */
+function sharedMemory(maximum: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: 1, maximum, shared: true })
+  } catch (error) {
+    if (!(error instanceof RangeError) || maximum <= 1024) throw error
+    return sharedMemory(maximum / 2)
+  }
+}
+
+/** Memory for engines without WebAssembly: growing copies. */
+export function plainMemory(): LinearMemory {
+  let buffer = new ArrayBuffer(pageBytes)
+  return {
+    get buffer() {
+      return buffer
+    },
+    grow(byteLength) {
+      if (byteLength <= buffer.byteLength) return
+      const grown = new ArrayBuffer(Math.ceil(byteLength / pageBytes) * pageBytes)
+      new Uint8Array(grown).set(new Uint8Array(buffer))
+      buffer = grown
+    },
+  }
+}

@@ -1,0 +1,89 @@
+import {
+  QkvError, stridesLike, type AttentionProblem, type AttentionRequest, type AttentionResult, type Dtype, type Partial, type Tensor,
+} from '@qkv/core'
+import type { AttentionTarget, Engine, Run } from '../engine.ts'
+import { allocateTensor, hostView } from '../memory/storage.ts'
+import type { Workspace } from '../memory/workspace.ts'
+import * as portable from '../portable/index.ts'
+import { expectFloats, expectOurs, expectSameShape, expectShape, type Checks } from './checks.ts'
+
+export function attention(space: Workspace, engine: Engine, problem: AttentionProblem, request: AttentionRequest): AttentionResult {
+  const { result, run } = startAttention(space, engine, problem, request)
+  try {
+    run.run(0, run.units)
+    return result
+  } catch (error) {
+    disposeResult(result)
+    throw error
+  }
+}
+
+/** Allocated results, and the work that fills them. */
+export function startAttention(
+  space: Workspace, engine: Engine, problem: AttentionProblem, { lse }: AttentionRequest,
+): { result: AttentionResult; run: Run } {
+  for (const [argument, tensor] of tensorsOf(problem)) if (tensor !== undefined) expectOurs(space, argument, tensor)
+  const result = allocateResult(space, attentionShape(problem), problem.query, lse === true)
+  try {
+    return { result, run: engine.attention?.(space, problem, result) ?? portable.attention(problem, result) }
+  } catch (error) {
+    disposeResult(result)
+    throw error
+  }
+}
+
+export function merge(space: Workspace, engine: Engine, partials: readonly Partial[]): AttentionResult {
+  const shape = checkPartials(space, partials)
+  const result = allocateResult(space, shape, partials[0]!.output, true)
+  const target: AttentionTarget = result
+  if (!engine.merge?.(space, partials, target)) {
+    const parts = partials.map((part) => ({ output: hostView(part.output), lse: hostView(part.lse) }))
+    portable.merge(parts, hostView(result.output), hostView(result.lse!))
+  }
+  return result
+}
+
+export function disposeResult({ output, lse }: AttentionResult): void {
+  output.dispose()
+  lse?.dispose()
+}
+
+/** @returns [batch, queryHeads, queryLength, valueDim] */
+export function attentionShape({ batch, queryHeads, queryLength, valueDim }: AttentionProblem): number[] {
+  return [batch, queryHeads, queryLength, valueDim]
+}
+
+/** Every tensor of a problem, by the name of its option. */
+export function tensorsOf(problem: AttentionProblem): readonly (readonly [string, Tensor | undefined])[] {
+  const { query, key, value, bias, mask, sinks, lengths, keyScales, valueScales } = problem
+  return Object.entries({ query, key, value, bias, mask, sinks, lengths, keyScales, valueScales })
+}
+
+function allocateResult(
+  { arena, operation }: Workspace, shape: readonly number[], like: Tensor & { readonly dtype: Dtype }, lse: boolean,
+): AttentionResult {
+  const output = allocateTensor(arena, operation, shape, like.dtype, stridesLike(shape, like))
+  try {
+    return { output, lse: lse ? allocateTensor(arena, operation, shape.slice(0, 3), 'float32') : undefined }
+  } catch (error) {
+    output.dispose()
+    throw error
+  }
+}
+
+function checkPartials(checks: Checks, partials: readonly Partial[]): readonly number[] {
+  const first = partials[0]?.output
+  if (first === undefined) {
+    throw new QkvError({ code: 'OPTION_INVALID', operation: checks.operation, argument: 'partials', expected: 'at least one part', received: 'none' })
+  }
+  expectShape(checks, 'partials[0].output', first, first.shape?.length === 4, '[batch, heads, length, dim]')
+  partials.forEach(({ output, lse }, index) => {
+    expectFloats(checks, `partials[${index}].output`, output)
+    expectSameShape(checks, `partials[${index}].output`, output, first.shape)
+    expectFloats(checks, `partials[${index}].lse`, lse)
+    expectSameShape(checks, `partials[${index}].lse`, lse, first.shape.slice(0, 3))
+    if (lse.dtype === 'float32') return
+    throw new QkvError({ code: 'DTYPE_UNSUPPORTED', operation: checks.operation, argument: `partials[${index}].lse`, expected: 'float32', received: lse.dtype })
+  })
+  return first.shape
+}

@@ -1,0 +1,41 @@
+import { checkTensor, isFloat, isHostTensor, QkvError, type Tensor } from '@qkv/core'
+import type { Arena } from '../memory/arena.ts'
+import { cpuStorage } from '../memory/storage.ts'
+
+/** What every operation is given. */
+export interface Checks {
+  readonly operation: string
+  readonly arena: Arena
+}
+
+/** @throws QkvError unless the tensor is over a typed array, or a living one of this backend. */
+export function expectOurs({ arena, operation }: Checks, argument: string, tensor: Tensor): void {
+  if (!isHostTensor(tensor)) cpuStorage(arena, operation, argument, tensor)
+}
+
+/** @throws QkvError unless it is a tensor that we can read, with floats in it. */
+export function expectFloats(checks: Checks, argument: string, tensor: Tensor): void {
+  expectReadable(checks, argument, tensor)
+  if (isFloat(tensor.dtype)) return
+  const { operation } = checks
+  throw new QkvError({ code: 'DTYPE_UNSUPPORTED', operation, argument, expected: 'float32, float16 or bfloat16', received: tensor.dtype })
+}
+
+export function expectReadable(checks: Checks, argument: string, tensor: Tensor): void {
+  checkTensor(checks.operation, argument, tensor)
+  expectOurs(checks, argument, tensor)
+}
+
+/** @throws QkvError `SHAPE_MISMATCH` unless the shape fits, where missing sizes may be anything. */
+export function expectShape({ operation }: Checks, argument: string, tensor: Tensor, holds: boolean, expected: string): void {
+  if (holds) return
+  throw new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received: `[${tensor.shape.join(',')}]` })
+}
+
+export function hasShape({ shape }: Tensor, expected: readonly number[]): boolean {
+  return shape.length === expected.length && shape.every((size, axis) => size === expected[axis])
+}
+
+export function expectSameShape(checks: Checks, argument: string, tensor: Tensor, expected: readonly number[]): void {
+  expectShape(checks, argument, tensor, hasShape(tensor, expected), `[${expected.join(',')}]`)
+}

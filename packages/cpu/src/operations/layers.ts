@@ -1,0 +1,151 @@
+import { broadcastTo, QkvError, stridesLike, type Activation, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
+import type { Engine } from '../engine.ts'
+import { allocateTensor, hostView } from '../memory/storage.ts'
+import type { Workspace } from '../memory/workspace.ts'
+import * as portable from '../portable/index.ts'
+import { expectFloats, expectReadable, expectSameShape, expectShape } from './checks.ts'
+
+/** Each operation checks its operands, allocates its result, and lets the engine, or else the portable kernel, fill it. */
+
+export function linear(space: Workspace, engine: Engine, input: Tensor, weight: Tensor, bias: Tensor | undefined): OwnedTensor {
+  for (const [argument, tensor] of [['input', input], ['weight', weight], ['bias', bias]] as const) {
+    if (tensor !== undefined) expectFloats(space, argument, tensor)
+  }
+  const [outputs = 0, inputs = 0] = weight.shape
+  expectShape(space, 'weight', weight, weight.shape.length === 2, '[outputs, inputs]')
+  expectShape(space, 'input', input, input.shape.at(-1) === inputs, `[…, ${inputs}], as weight is [${weight.shape.join(',')}]`)
+  if (bias !== undefined) expectSameShape(space, 'bias', bias, [outputs])
+  return produce(space, input, [...input.shape.slice(0, -1), outputs], (output) => {
+    if (engine.linear?.(space, input, weight, bias, output)) return
+    portable.linear(hostView(input), hostView(weight), bias && hostView(bias), hostView(output))
+  })
+}
+
+export function rmsNorm(space: Workspace, engine: Engine, input: Tensor, weight: Tensor, epsilon: number): OwnedTensor {
+  expectNormalisable(space, input, weight, undefined, epsilon)
+  return produce(space, input, input.shape, (output) => {
+    if (engine.rmsNorm?.(space, input, weight, epsilon, output)) return
+    portable.rmsNorm(hostView(input), hostView(weight), epsilon, hostView(output))
+  })
+}
+
+export function layerNorm(
+  space: Workspace, engine: Engine, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number,
+): OwnedTensor {
+  expectNormalisable(space, input, weight, bias, epsilon)
+  return produce(space, input, input.shape, (output) => {
+    if (engine.layerNorm?.(space, input, weight, bias, epsilon, output)) return
+    portable.layerNorm(hostView(input), hostView(weight), bias && hostView(bias), epsilon, hostView(output))
+  })
+}
+
+export function activate(space: Workspace, engine: Engine, input: Tensor, activation: Activation): OwnedTensor {
+  expectFloats(space, 'input', input)
+  if (!portable.activations.includes(activation)) {
+    throw invalid(space, 'activation', `one of ${portable.activations.join(', ')}`, String(activation))
+  }
+  return produce(space, input, input.shape, (output) => {
+    if (engine.activate?.(space, input, activation, output)) return
+    portable.activate(hostView(input), activation, hostView(output))
+  })
+}
+
+export function combine(space: Workspace, engine: Engine, how: 'add' | 'multiply', left: Tensor, right: Tensor): OwnedTensor {
+  expectFloats(space, 'left', left)
+  expectFloats(space, 'right', right)
+  const repeated = broadcastOperand(space, 'right', right, left.shape)
+  return produce(space, left, left.shape, (output) => {
+    if (engine[how]?.(space, left, repeated, output)) return
+    portable[how](hostView(left), hostView(repeated), hostView(output))
+  })
+}
+
+export function gather(space: Workspace, engine: Engine, table: Tensor, indices: Tensor): OwnedTensor {
+  expectReadable(space, 'table', table)
+  expectReadable(space, 'indices', indices)
+  expectShape(space, 'table', table, table.shape.length === 2, '[rows, dim]')
+  if (indices.dtype !== 'int32') {
+    throw new QkvError({
+      code: 'DTYPE_UNSUPPORTED', operation: space.operation, argument: 'indices', expected: 'int32', received: indices.dtype,
+    })
+  }
+  const [rows = 0, dim = 0] = table.shape
+  const outside = portable.firstOutside(hostView(indices), rows)
+  if (outside !== undefined) throw invalid(space, 'indices', `whole numbers from 0 to ${rows - 1}, the rows of table`, String(outside))
+  return produce(space, table, [...indices.shape, dim], (output) => {
+    if (engine.gather?.(space, table, indices, output)) return
+    portable.gather(hostView(table), hostView(indices), hostView(output))
+  })
+}
+
+export function copy(space: Workspace, engine: Engine, source: Tensor, target: Tensor): void {
+  expectReadable(space, 'source', source)
+  expectReadable(space, 'target', target)
+  expectSameShape(space, 'source', source, target.shape)
+  if (ArrayBuffer.isView(target.storage)) throw invalid(space, 'target', 'a tensor of this backend', 'one over a typed array')
+  if (source.storage !== target.storage && engine.copy?.(space, source, target)) return
+  const from = hostView(source)
+  // Both may be views of the same elements: what is read must not have been written.
+  portable.copyElements(source.storage === target.storage ? portable.packed(from) : from, hostView(target))
+}
+
+export function rotate(space: Workspace, engine: Engine, input: Tensor, table: RotaryTable): OwnedTensor {
+  expectFloats(space, 'input', input)
+  expectFloats(space, 'table.cos', table.cos)
+  expectFloats(space, 'table.sin', table.sin)
+  if (table.layout !== 'half' && table.layout !== 'interleaved') throw invalid(space, 'table.layout', 'half or interleaved', String(table.layout))
+  const { dim } = table
+  const fits = input.shape.length === 4 && Number.isSafeInteger(dim) && dim >= 0 && dim % 2 === 0 && dim <= input.shape[3]!
+  expectShape(space, 'input', input, fits, `[batch, heads, length, headDim] with headDim at least the table's even dim, ${dim}`)
+  const angles = [...input.shape.slice(0, 3), dim / 2]
+  const cos = broadcastOperand(space, 'table.cos', table.cos, angles)
+  const sin = broadcastOperand(space, 'table.sin', table.sin, angles)
+  return produce(space, input, input.shape, (output) => {
+    if (engine.rotate?.(space, input, { ...table, cos, sin }, output)) return
+    portable.rotate(hostView(input), { ...table, cos: hostView(cos), sin: hostView(sin) }, hostView(output))
+  }, stridesLike(input.shape, input))
+}
+
+/** A new tensor of the operand's dtype that `fill` fills; given back where that fails. */
+function produce(
+  { arena, operation }: Workspace,
+  like: Tensor,
+  shape: readonly number[],
+  fill: (output: Tensor) => void,
+  strides?: readonly number[],
+): OwnedTensor {
+  const output = allocateTensor(arena, operation, shape, like.dtype, strides)
+  try {
+    fill(output)
+    return output
+  } catch (error) {
+    output.dispose()
+    throw error
+  }
+}
+
+function expectNormalisable(space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number): void {
+  expectFloats(space, 'input', input)
+  expectShape(space, 'input', input, input.shape.length > 0, '[…, dim]')
+  const dim = input.shape.at(-1)!
+  for (const [argument, tensor] of [['weight', weight], ['bias', bias]] as const) {
+    if (tensor === undefined) continue
+    expectFloats(space, argument, tensor)
+    expectSameShape(space, argument, tensor, [dim])
+  }
+  if (!(epsilon >= 0 && Number.isFinite(epsilon))) throw invalid(space, 'epsilon', 'a number ≥ 0', String(epsilon))
+}
+
+function broadcastOperand({ operation }: Workspace, argument: string, tensor: Tensor, shape: readonly number[]): Tensor {
+  try {
+    return broadcastTo(tensor, shape)
+  } catch (cause) {
+    if (!QkvError.is(cause)) throw cause
+    const { expected, received } = cause
+    throw new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received })
+  }
+}
+
+function invalid({ operation }: Workspace, argument: string, expected: string, received: string): QkvError {
+  return new QkvError({ code: 'OPTION_INVALID', operation, argument, expected, received })
+}

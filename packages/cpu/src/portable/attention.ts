@@ -1,0 +1,179 @@
+import { problemBlockMap, type AttentionProblem, type BlockMap, type HostTensor } from '@qkv/core'
+import type { AttentionTarget, Run } from '../engine.ts'
+import { hostView } from '../memory/storage.ts'
+import { hostProblem, type HostProblem } from './host-problem.ts'
+import { scoreRule, type ScoreRule } from './score-rule.ts'
+import { findRowRanges, finishScores, makeRowRanges, type RowRanges, type ScoreTile } from './score-tile.ts'
+import { multiplyAdd, multiplyAddVisible, noWeight, padded } from './tile-products.ts'
+import { elementOf, loadVectors, storeVector, type Vectors, type VectorTile } from './vectors.ts'
+
+/**
+ * Exact attention by tiles, in float64. For each tile of queries q, with m = −∞, l = 0, o = 0 for each of its rows:
+ *
+ *     for each tile of keys k and values v that the block map does not call empty
+ *       s ← scale·q·kᵀ, then softcap, bias, score expression; −∞ where hidden
+ *       m′ ← max(m, max s);  p ← exp(s − m′)
+ *       l ← l·exp(m − m′) + Σ p;  o ← o·exp(m − m′) + p·v;  m ← m′
+ *     output ← o / l;  lse ← m + log l
+ *
+ * Dao et al., FlashAttention (2022), algorithm 1. Nothing is ever as large as queries times keys. A unit of the run is one
+ * tile of queries of one head.
+ */
+export function attention(problem: AttentionProblem, target: AttentionTarget): Run {
+  const { batch, queryHeads } = problem
+  const map = problemBlockMap(hostProblem(problem), tileSize)
+  return {
+    units: batch * queryHeads * map.queryTiles,
+    run(first, end) {
+      const kernel = makeKernel(hostProblem(problem), map, target)
+      for (let unit = first; unit < end; unit++) attendTile(kernel, unit)
+    },
+  }
+}
+
+const tileSize = { queries: 32, keys: 32 } as const
+
+interface Kernel {
+  readonly problem: HostProblem
+  readonly map: BlockMap
+  readonly rule: ScoreRule
+  readonly ranges: RowRanges
+  readonly query: Vectors
+  readonly key: Vectors
+  readonly value: Vectors
+  readonly output: HostTensor
+  readonly lse: HostTensor | undefined
+  /** Row-major [rows, headDim], scaled. */
+  readonly q: VectorTile
+  /** Transposed: [headDim, keys]. */
+  readonly k: VectorTile
+  /** Row-major [keys, valueDim], as `o` is [rows, valueDim]. */
+  readonly v: VectorTile
+  readonly o: Float64Array
+  readonly valueWidth: number
+  readonly m: Float64Array
+  readonly l: Float64Array
+  /** Scores, and then weights. */
+  readonly tile: ScoreTile
+}
+
+function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: AttentionTarget): Kernel {
+  const { headDim, valueDim, queryLength, keyLength, query, key, value, keyScales, valueScales } = problem
+  const rows = Math.min(tileSize.queries, queryLength)
+  const width = padded(Math.min(tileSize.keys, keyLength))
+  const valueWidth = padded(valueDim)
+  return {
+    problem, map, valueWidth,
+    rule: scoreRule(problem),
+    ranges: makeRowRanges(rows),
+    query: { tensor: query, dim: headDim, scales: undefined },
+    key: { tensor: key, dim: headDim, scales: keyScales },
+    value: { tensor: value, dim: valueDim, scales: valueScales },
+    output: hostView(output),
+    lse: lse && hostView(lse),
+    q: { data: new Float64Array(rows * headDim), vectorStep: headDim, elementStep: 1 },
+    k: { data: new Float64Array(headDim * width), vectorStep: 1, elementStep: width },
+    v: { data: new Float64Array(width * valueWidth), vectorStep: valueWidth, elementStep: 1 },
+    o: new Float64Array(rows * valueWidth),
+    m: new Float64Array(rows),
+    l: new Float64Array(rows),
+    tile: {
+      scores: new Float64Array(rows * width), rowStep: width, keyStep: 1,
+      batch: 0, head: 0, firstRow: 0, rows: 0, firstKey: 0, keys: 0, full: false,
+    },
+  }
+}
+
+function attendTile(kernel: Kernel, unit: number): void {
+  const { problem, map, tile } = kernel
+  const { queryHeads, queryLength, scale } = problem
+  const queryTile = unit % map.queryTiles
+  tile.head = Math.floor(unit / map.queryTiles) % queryHeads
+  tile.batch = Math.floor(unit / map.queryTiles / queryHeads)
+  tile.firstRow = queryTile * tileSize.queries
+  tile.rows = Math.min(tileSize.queries, queryLength - tile.firstRow)
+  const { batch, head, firstRow, rows } = tile
+  findRowRanges(kernel.ranges, problem, batch, firstRow, rows)
+  loadVectors(kernel.query, batch, head, firstRow, rows, kernel.q, scale)
+  startRows(kernel)
+  const line = map.planeOf(batch, head) * map.queryTiles + queryTile
+  for (let run = map.runOffsets[line]!; run < map.runOffsets[line + 1]!; run++) {
+    tile.full = map.runs[3 * run + 2] === 1
+    const end = map.runs[3 * run + 1]!
+    for (let keyTile = map.runs[3 * run]!; keyTile < end; keyTile++) attendKeys(kernel, keyTile)
+  }
+  finishRows(kernel)
+}
+
+/** Before any key, a row has seen nothing but its head's sink, whose weight has no value. */
+function startRows({ problem: { sinks }, tile, m, l, o }: Kernel): void {
+  const sink = sinks === undefined ? -Infinity : elementOf(sinks, tile.head)
+  m.fill(sink)
+  l.fill(sink === -Infinity ? 0 : 1)
+  o.fill(0)
+}
+
+function attendKeys(kernel: Kernel, keyTile: number): void {
+  const { problem, tile, rule, q, k, v, o, valueWidth } = kernel
+  const { headDim, keyLength, group } = problem
+  const { batch, head, rows, scores, rowStep: width } = tile
+  const firstKey = keyTile * tileSize.keys
+  const keys = Math.min(tileSize.keys, keyLength - firstKey)
+  tile.firstKey = firstKey
+  tile.keys = keys
+  const keyHead = Math.floor(head / group)
+  loadVectors(kernel.key, batch, keyHead, firstKey, keys, k)
+  const finite = loadVectors(kernel.value, batch, keyHead, firstKey, keys, v)
+
+  scores.fill(0)
+  multiplyAdd(q.data, headDim, k.data, width, scores, rows, headDim, padded(keys))
+  finishScores(tile, rule, kernel.ranges)
+  absorbScores(kernel)
+  const addValues = finite ? multiplyAdd : multiplyAddVisible
+  addValues(scores, width, v.data, valueWidth, o, rows, keys, valueWidth)
+}
+
+/** The step of online softmax: scores become weights under the rows' new maxima, and earlier sums follow them. */
+function absorbScores({ tile, rule, ranges, m, l, o, valueWidth }: Kernel): void {
+  const { scores, rowStep: width, rows, keys } = tile
+  for (let i = 0; i < rows; i++) {
+    const start = i * width
+    let highest = m[i]!
+    for (let at = start; at < start + keys; at++) if (scores[at]! > highest) highest = scores[at]!
+    if (highest > m[i]!) {
+      const rescale = Math.exp(m[i]! - highest)
+      l[i]! *= rescale
+      for (let c = i * valueWidth; c < (i + 1) * valueWidth; c++) o[c]! *= rescale
+      m[i] = highest
+    }
+    let sum = 0
+    for (let at = start; at < start + keys; at++) {
+      const s = scores[at]!
+      const p = s === -Infinity ? noWeight : Math.exp(s - highest)
+      sum += p
+      scores[at] = p
+    }
+    l[i]! += sum
+    if (rule.drops !== undefined) dropWeights(tile, rule, ranges, i)
+  }
+}
+
+/** Dropped weights have counted in the sum, but take no value. */
+function dropWeights({ scores, rowStep, batch, head, firstRow, firstKey, keys }: ScoreTile, { drops, keptWeight }: ScoreRule, ranges: RowRanges, i: number): void {
+  for (let j = 0; j < keys; j++) {
+    const at = i * rowStep + j
+    const dropped = drops?.(batch, head, firstRow + i, ranges.position + i, firstKey + j)
+    scores[at] = dropped ? noWeight : scores[at]! * keptWeight
+  }
+}
+
+function finishRows({ problem: { valueDim, queryHeads, queryLength }, tile, output, lse, m, l, o, valueWidth }: Kernel): void {
+  const { batch, head, firstRow, rows } = tile
+  for (let i = 0; i < rows; i++) {
+    const factor = l[i] === 0 ? 0 : 1 / l[i]!
+    storeVector(output, batch, head, firstRow + i, o, i * valueWidth, valueDim, factor)
+    if (lse === undefined) continue
+    const at = lse.offset + (batch * queryHeads + head) * queryLength + firstRow + i
+    lse.storage[at] = l[i] === 0 ? -Infinity : m[i]! + Math.log(l[i]!)
+  }
+}

@@ -1,0 +1,8 @@
+export { attention } from './attention.ts'
+export { copyElements, packed } from './copy.ts'
+export { activate, activations, add, multiply } from './elementwise.ts'
+export { firstOutside, gather } from './gather.ts'
+export { linear } from './linear.ts'
+export { merge } from './merge.ts'
+export { layerNorm, rmsNorm } from './normalise.ts'
+export { rotate } from './rotate.ts'
