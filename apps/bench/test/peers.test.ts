@@ -31,8 +31,8 @@ const cases: readonly BenchCase[] = [
 
 /** What each peer has to be able to do, lest an adapter that refuses everything passes. */
 const able: Readonly<Record<string, readonly string[]>> = {
-  'onnxruntime-web/wasm': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'cross', 'window', 'softcap', 'linear'],
-  'onnxruntime-node/cpu': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'cross', 'window', 'softcap', 'linear'],
+  'onnxruntime-web/wasm': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'window', 'softcap', 'linear'],
+  'onnxruntime-node/cpu': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'window', 'softcap', 'linear'],
   'tensorflow.js/wasm': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'linear'],
   'tensorflow.js/cpu': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'linear'],
   'qkv/cpu': cases.map(({ id }) => id.slice('test/'.length)),

@@ -27,17 +27,18 @@ export interface OnnxGraph {
 export function onnxGraphs(bench: BenchCase): readonly OnnxGraph[] {
   if (bench.kind === 'linear') return [matMul(bench)]
   refuse(bench)
-  if (bench.queryHeads !== bench.keyHeads || bench.softcap !== undefined || bench.windowLeft !== undefined) return [groupQueryAttention(bench)]
+  const { queryHeads, keyHeads, queryLength, keyLength, causal, softcap, windowLeft } = bench
+  const chunked = causal && queryLength !== keyLength && queryLength !== 1
+  if (chunked || queryHeads !== keyHeads || softcap !== undefined || windowLeft !== undefined) return [groupQueryAttention(bench)]
   return [multiHeadAttention(bench), attention(bench)]
 }
 
-function refuse({ gradient, keyDtype, documents, alibi, sinks, causal, queryLength, keyLength }: AttentionCase): void {
+function refuse({ gradient, keyDtype, documents, alibi, sinks }: AttentionCase): void {
   if (gradient) throw new Unavailable('ONNX Runtime has no gradient of attention for inference')
   if (keyDtype !== 'float32') throw new Unavailable(`no operator takes float32 queries over ${keyDtype} keys`)
   if (documents !== undefined) throw new Unavailable('no operator takes documents without an N×N mask')
   if (alibi) throw new Unavailable('no operator takes ALiBi without an N×N bias')
   if (sinks) throw new Unavailable('no operator of the wasm provider takes sinks with these shapes')
-  if (causal && queryLength !== keyLength && queryLength !== 1) throw new Unavailable('chunked prefill is not expressible without copying the cache')
 }
 
 function multiHeadAttention(bench: AttentionCase): OnnxGraph {
@@ -98,9 +99,8 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
     lengths: { element: 'int32', data: Int32Array.of(keyLength - 1), shape: [batch] },
     total: { element: 'int32', data: Int32Array.of(keyLength), shape: [1] },
   }
-  const present: OnnxValue[] = ['presentKey', 'presentValue'].map((name) => [name, 'float32', [batch, keyHeads, keyLength, headDim]])
   return graph(node, inputs, [batch, queryLength, queryHeads * valueDim],
-    (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim), present)
+    (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim), [['presentKey', 'float32'], ['presentValue', 'float32']])
 }
 
 function matMul(bench: Extract<BenchCase, { kind: 'linear' }>): OnnxGraph {

@@ -21,8 +21,8 @@ const elementTypes = { float32: 1, int32: 6, int64: 7, float16: 10 } as const
 
 export type OnnxElement = keyof typeof elementTypes
 
-/** A value that goes in or comes out: its name, element type and shape. */
-export type OnnxValue = readonly [name: string, element: OnnxElement, shape: readonly number[]]
+/** A value that goes in or comes out: its name, element type and shape, which the runtime infers where it is left out. */
+export type OnnxValue = readonly [name: string, element: OnnxElement, shape?: readonly number[]]
 
 export interface OnnxNode {
   readonly operator: string
@@ -63,6 +63,6 @@ function nodeOf({ operator, domain = '', inputs, outputs, integers = {}, floats 
 }
 
 function valueOf([name, element, shape]: OnnxValue): object {
-  const dim = shape.map((size) => ({ dim_value: size }))
-  return { name, type: { tensor_type: { elem_type: elementTypes[element], shape: { dim } } } }
+  const dims = shape && { shape: { dim: shape.map((size) => ({ dim_value: size })) } }
+  return { name, type: { tensor_type: { elem_type: elementTypes[element], ...dims } } }
 }
