@@ -1,7 +1,6 @@
 export { expressionLimits } from './canonical.ts'
 export { and, composeScores, maskMod, not, or, scoreMod, type TokenPair } from './build.ts'
 export { differentiate, type ScoreDerivative } from './derivative.ts'
-export { differentiate, type ScoreDerivative } from './derivative.ts'
 export { compileExpression, type CompiledExpression } from './evaluate.ts'
 export * from './node.ts'
 export { printExpression } from './print.ts'
