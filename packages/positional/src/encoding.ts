@@ -75,10 +75,28 @@ export interface ContentInputs {
 }
 
 export interface ContentTerms {
-  /** Their head dim may have grown; the scale stays that of the inputs. */
+  /** Its head dim may have grown, and the key's with it; the scale stays that of the inputs. */
   readonly query: HostTensor
   readonly key: HostTensor
   readonly scoreMod: ScoreMod | undefined
+  /** Carries the gradient of attention over these terms on to what they were made of. */
+  backward(gradient: TermsGradient): ContentGradient
+}
+
+export interface TermsGradient {
+  /** In the shapes of the terms' query and key. */
+  readonly dQuery: HostTensor
+  readonly dKey: HostTensor
+  /** Of what the terms' score expression captured, as in `AttentionGradient.captured`. */
+  readonly captured: ReadonlyMap<HostTensor, HostTensor>
+}
+
+export interface ContentGradient {
+  /** In the shapes of the inputs. */
+  readonly dQuery: HostTensor
+  readonly dKey: HostTensor
+  /** One for each of the encoding's `parameters`, in their order and shapes. */
+  readonly parameters: readonly HostTensor[]
 }
 
 /** Vectors added to the inputs of the first layer. */

@@ -3,7 +3,7 @@ import type { PositionRange, Positions } from './encoding.ts'
 import { checkCount, misshapen, refused } from './refuse.ts'
 
 /** Beyond it, float32 no longer tells neighbouring whole numbers apart. */
-export const largestPosition: number = 2 ** 24
+const largestPosition = 2 ** 24
 
 /** Positions as numbers, checked. */
 export interface TokenPositions {
@@ -15,13 +15,13 @@ export interface TokenPositions {
 
 /**
  * @param axes how many numbers the encoding takes for a position
- * @throws QkvError naming what is wrong: a shape, or a position that is not a number or beyond ±2²⁴.
+ * @throws QkvError naming what is wrong: a shape, or a position that is not a number or beyond ±`largest`.
  */
-export function tokenPositions(operation: string, positions: Positions, axes = 1): TokenPositions {
+export function tokenPositions(operation: string, positions: Positions, axes: number, largest = largestPosition): TokenPositions {
   const { shape, values } = read(operation, positions, axes)
-  const wrong = values.findIndex((position) => !(Math.abs(position) <= largestPosition))
+  const wrong = values.findIndex((position) => !(Math.abs(position) <= largest))
   if (wrong >= 0) {
-    throw refused(operation, `positions[${wrong}]`, 'a number from −2²⁴ to 2²⁴ (16777216)', values[wrong])
+    throw refused(operation, `positions[${wrong}]`, `a number from −${largest} to ${largest}`, values[wrong])
   }
   if (shape.length < 3) return { shape, axes: new Array<Float64Array>(axes).fill(values) }
   const tokenShape = shape.slice(1)

@@ -1,4 +1,4 @@
-import { QkvError, describe } from '@qkv/core'
+import { QkvError, checkTensor, describe, isFloat, type HostTensor } from '@qkv/core'
 
 /** An option or position that an encoding cannot take. */
 export function refused(operation: string, argument: string, expected: string, received: unknown): QkvError {
@@ -26,4 +26,20 @@ export function checkEven(operation: string, argument: string, value: number): n
 export function checkPositive(operation: string, argument: string, value: number): number {
   if (Number.isFinite(value) && value > 0) return value
   throw refused(operation, argument, 'a positive number', value)
+}
+
+/**
+ * The sizes of a float tensor.
+ *
+ * @param shape its sizes; a name stands for any size above 0
+ * @throws QkvError unless `value` is a float tensor of that shape.
+ */
+export function checkTable(operation: string, argument: string, value: HostTensor, shape: readonly (number | string)[]): number[] {
+  checkTensor(operation, argument, value)
+  if (!isFloat(value.dtype)) throw refused(operation, argument, 'of a float dtype', value.dtype)
+  const fits = (size: number, axis: number): boolean => (typeof shape[axis] === 'string' ? size > 0 : size === shape[axis])
+  if (value.shape.length !== shape.length || !value.shape.every(fits)) {
+    throw misshapen(operation, argument, `[${shape.join(', ')}]`, value.shape)
+  }
+  return [...value.shape]
 }

@@ -1,6 +1,6 @@
-import { isFloat, slice, toFloat32, type HostTensor } from '@qkv/core'
+import { slice, toFloat32, type HostTensor } from '@qkv/core'
 import type { EmbeddingEncoding } from '../encoding.ts'
-import { checkCount, misshapen, refused } from '../refuse.ts'
+import { checkCount, checkTable, refused } from '../refuse.ts'
 import { embeddingEncoding } from './embedding.ts'
 
 export interface LearnedOptions {
@@ -15,9 +15,8 @@ export interface LearnedOptions {
  * Positions outside the table are refused: `resizeTable` makes a table for other lengths.
  */
 export function learned({ table, offset = 0 }: LearnedOptions): EmbeddingEncoding {
-  checkTable('learned', table)
+  const [count = 0, dim = 0] = checkTable('learned', 'table', table, ['positions', 'dim'])
   checkCount('learned', 'offset', offset, 0)
-  const [count = 0, dim = 0] = table.shape
   return embeddingEncoding({
     operation: 'learned',
     dim,
@@ -31,9 +30,4 @@ export function learned({ table, offset = 0 }: LearnedOptions): EmbeddingEncodin
       vector.set(toFloat32(slice(table, 0, row, row + 1)))
     },
   })
-}
-
-export function checkTable(operation: string, table: HostTensor): void {
-  if (table.shape.length !== 2) throw misshapen(operation, 'table', '[positions, dim]', table.shape)
-  if (!isFloat(table.dtype)) throw refused(operation, 'table', 'of a float dtype', table.dtype)
 }

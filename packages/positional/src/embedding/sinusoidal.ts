@@ -1,6 +1,6 @@
 import type { EmbeddingEncoding } from '../encoding.ts'
 import { checkCount, checkEven, checkPositive, refused } from '../refuse.ts'
-import { embeddingEncoding } from './embedding.ts'
+import { embeddingEncoding, type Embedding } from './embedding.ts'
 
 export interface SinusoidalOptions {
   /** Elements of each vector; each axis gets an equal, even part of them. */
@@ -23,10 +23,12 @@ export interface SinusoidalOptions {
  * Vaswani et al. 2017, arXiv:1706.03762; for two axes He et al. 2021, arXiv:2111.06377.
  */
 export function sinusoidal({ dim, base, layout = 'interleaved', shift, axes = 1 }: SinusoidalOptions): EmbeddingEncoding {
+  const operation = 'sinusoidal'
   if (layout !== 'interleaved' && layout !== 'concatenated') {
-    throw refused('sinusoidal', 'layout', "'interleaved' or 'concatenated'", layout)
+    throw refused(operation, 'layout', "'interleaved' or 'concatenated'", layout)
   }
-  return sinusoids({ operation: 'sinusoidal', dim, base, shift, axes, first: 'sin', interleaved: layout === 'interleaved' })
+  const write = sinusoids({ operation, dim, base, shift, axes, first: 'sin', interleaved: layout === 'interleaved' })
+  return embeddingEncoding({ operation, dim, axes, parameters: [], write })
 }
 
 export interface Sinusoids {
@@ -40,7 +42,8 @@ export interface Sinusoids {
   readonly interleaved: boolean
 }
 
-export function sinusoids({ operation, dim, base = 10000, shift = 0, axes, first, interleaved }: Sinusoids): EmbeddingEncoding {
+/** What writes the sinusoids of a position into its vector. */
+export function sinusoids({ operation, dim, base = 10000, shift = 0, axes, first, interleaved }: Sinusoids): Embedding['write'] {
   checkCount(operation, 'axes', axes)
   const part = checkEven(operation, axes === 1 ? 'dim' : 'dim / axes', dim / axes)
   const half = part / 2
@@ -50,17 +53,11 @@ export function sinusoids({ operation, dim, base = 10000, shift = 0, axes, first
   const frequencies = Array.from({ length: half }, (_, i) => (i === 0 ? 1 : base ** (-i / (half - shift))))
   const [leading, trailing] = first === 'sin' ? [Math.sin, Math.cos] : [Math.cos, Math.sin]
   const [step, gap] = interleaved ? [2, 1] : [1, half]
-  return embeddingEncoding({
-    operation,
-    dim,
-    axes,
-    parameters: [],
-    write: (position, vector) =>
-      position.forEach((p, axis) =>
-        frequencies.forEach((frequency, i) => {
-          vector[axis * part + i * step] = leading(p * frequency)
-          vector[axis * part + i * step + gap] = trailing(p * frequency)
-        }),
-      ),
-  })
+  return (position, vector) =>
+    position.forEach((p, axis) =>
+      frequencies.forEach((frequency, i) => {
+        vector[axis * part + i * step] = leading(p * frequency)
+        vector[axis * part + i * step + gap] = trailing(p * frequency)
+      }),
+    )
 }

@@ -17,6 +17,8 @@ export interface Rotation {
   readonly attentionFactor: number
   /** The logarithm, per position and pair, by which queries grow and keys shrink. */
   readonly growth?: Float64Array | undefined
+  /** The largest position, where it is not 2²⁴. */
+  readonly largest?: number | undefined
   readonly dtype: FloatDtype
 }
 
@@ -24,7 +26,7 @@ export interface Rotation {
 export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
   const { operation, layout, dim, axes, attentionFactor } = rotation
   const make = (positions: Positions, role: 'query' | 'key', factor: number, contextLength?: number): RotaryTable => {
-    const tokens = tokenPositions(operation, positions, axes)
+    const tokens = tokenPositions(operation, positions, axes, rotation.largest)
     const frequencies = rotation.frequencies(contextLength ?? sequenceLength(tokens))
     return rotaryTable(rotation, tokens, frequencies, factor, role === 'query' ? 1 : -1)
   }

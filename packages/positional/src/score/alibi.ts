@@ -1,6 +1,7 @@
-import { capture, scoreMod, tensor, type HostTensor } from '@qkv/core'
+import { capture, tensor, type HostTensor } from '@qkv/core'
 import type { PositionScore } from '../encoding.ts'
 import { checkCount, checkPositive } from '../refuse.ts'
+import { positionScore } from './position-score.ts'
 
 export interface AlibiOptions {
   readonly heads: number
@@ -18,12 +19,7 @@ export interface AlibiOptions {
  */
 export function alibi({ heads, maximum = 8 }: AlibiOptions): PositionScore {
   const slope = capture(alibiSlopes(heads, maximum))
-  return Object.freeze<PositionScore>({
-    kind: 'score',
-    follows: 'positions',
-    scoreMod: scoreMod((score, { head, query, key }) => score.sub(slope.at(head).mul(query.sub(key).abs()))),
-    parameters: [],
-  })
+  return positionScore([], (score, { head, query, key }) => score.sub(slope.at(head).mul(query.sub(key).abs())))
 }
 
 /**
