@@ -6,7 +6,7 @@ import { interleave, type Plan, type Timed } from './measure/interleave.ts'
 import { ratioOfPairs, spreadOf } from './measure/statistics.ts'
 import { idInItsBuild } from './peers/other-build.ts'
 import type { Peer } from './peers/peer.ts'
-import type { Field } from './peers/index.ts'
+import type { Field } from './peers/field.ts'
 import type { CaseReport, PeerReport, Row } from './report/report.ts'
 
 export interface RunOptions {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { AttentionCase, BenchCase } from '../src/cases/case.ts'
 import { checkResult } from '../src/measure/check.ts'
-import { nodeFields } from '../src/peers/index.ts'
+import { nodeFields } from '../src/peers/node.ts'
 import { Unavailable } from '../src/peers/peer.ts'
 
 const plain: AttentionCase = {

@@ -10,7 +10,11 @@ export interface ModelShape {
   readonly options: Pick<AttentionCase, 'causal' | 'windowLeft' | 'softcap' | 'sinks'>
 }
 
-export const models = {
+type ModelName =
+  | 'llama3_8b' | 'llama3_1b' | 'mistral' | 'gemma3Local' | 'gemma3Global' | 'gemma2' | 'gpt2' | 'whisperEncoder' | 'vit'
+  | 'stableDiffusion' | 'gptOssLocal'
+
+export const models: Readonly<Record<ModelName, ModelShape>> = {
   llama3_8b: { name: 'llama-3-8b', title: 'Llama 3 8B', queryHeads: 32, keyHeads: 8, headDim: 128, options: { causal: true } },
   llama3_1b: { name: 'llama-3.2-1b', title: 'Llama 3.2 1B', queryHeads: 32, keyHeads: 8, headDim: 64, options: { causal: true } },
   mistral: {
@@ -43,4 +47,4 @@ export const models = {
     name: 'gpt-oss-20b-local', title: 'gpt-oss 20B, sliding layers with sinks', queryHeads: 64, keyHeads: 8, headDim: 64,
     options: { causal: true, windowLeft: 127, sinks: true },
   },
-} as const satisfies Record<string, ModelShape>
+}

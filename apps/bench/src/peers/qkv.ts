@@ -27,15 +27,17 @@ export const qkvPortable: Peer = {
   },
 }
 
-export const qkvWebGpu: Peer = {
-  id: 'qkv/webgpu',
-  title: 'QKV (WebGPU)',
-  device: 'gpu',
-  async load() {
-    const { createWebGpuBackend } = await import('@qkv/webgpu')
-    const { requestAdapter } = await import('./adapter.ts')
-    return loaded(await createWebGpuBackend({ adapter: await requestAdapter() }))
-  },
+/** On the adapter that `requestAdapter` finds: a browser's own, or Dawn's in Node. */
+export function qkvWebGpu(requestAdapter: () => Promise<GPUAdapter>): Peer {
+  return {
+    id: 'qkv/webgpu',
+    title: 'QKV (WebGPU)',
+    device: 'gpu',
+    async load() {
+      const { createWebGpuBackend } = await import('@qkv/webgpu')
+      return loaded(await createWebGpuBackend({ adapter: await requestAdapter() }))
+    },
+  }
 }
 
 async function loaded(backend: Backend) {

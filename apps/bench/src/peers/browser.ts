@@ -1,0 +1,20 @@
+import type { Fields } from './field.ts'
+import { jaxWasm, jaxWebGpu } from './jax.ts'
+import { onnxRuntimeWeb, onnxRuntimeWebGpu } from './onnxruntime-web.ts'
+import { Unavailable } from './peer.ts'
+import { plainLoop } from './plain-loop.ts'
+import { qkvCpu, qkvPortable, qkvWebGpu } from './qkv.ts'
+import { tensorflowCpu, tensorflowWasm, tensorflowWebGpu } from './tensorflow.ts'
+
+/** Who competes in a page. */
+export const browserFields: Fields = {
+  cpu: { subject: qkvCpu, peers: [onnxRuntimeWeb, tensorflowWasm, tensorflowCpu, jaxWasm, qkvPortable, plainLoop] },
+  gpu: { subject: qkvWebGpu(browserAdapter), peers: [onnxRuntimeWebGpu, tensorflowWebGpu, jaxWebGpu] },
+}
+
+async function browserAdapter(): Promise<GPUAdapter> {
+  if (navigator.gpu === undefined) throw new Unavailable('this browser has no WebGPU')
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (adapter === null) throw new Unavailable('this browser finds no WebGPU adapter')
+  return adapter
+}

@@ -1,0 +1,26 @@
+import type { Fields } from './field.ts'
+import { jaxWasm } from './jax.ts'
+import { onnxRuntimeNodeCpu, onnxRuntimeNodeWebGpu } from './onnxruntime-node.ts'
+import { onnxRuntimeWeb } from './onnxruntime-web.ts'
+import { Unavailable } from './peer.ts'
+import { plainLoop } from './plain-loop.ts'
+import { qkvCpu, qkvPortable, qkvWebGpu } from './qkv.ts'
+import { tensorflowCpu, tensorflowWasm } from './tensorflow.ts'
+
+/** Who competes in Node. */
+export const nodeFields: Fields = {
+  cpu: { subject: qkvCpu, peers: [onnxRuntimeWeb, onnxRuntimeNodeCpu, tensorflowWasm, tensorflowCpu, jaxWasm, qkvPortable, plainLoop] },
+  gpu: { subject: qkvWebGpu(dawnAdapter), peers: [onnxRuntimeNodeWebGpu] },
+}
+
+let gpu: GPU | undefined
+
+/** The adapter of Dawn, kept for good: Dawn ends the process once the object that made its adapters is collected. */
+export async function dawnAdapter(): Promise<GPUAdapter> {
+  const { create, globals } = await import('webgpu')
+  Object.assign(globalThis, globals)
+  gpu ??= create(['enable-dawn-features=allow_unsafe_apis'])
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (adapter === null) throw new Unavailable('Dawn finds no WebGPU adapter')
+  return adapter
+}
