@@ -1,5 +1,7 @@
 export { attention, type AttentionOptions } from './attention.ts'
 export { attentionWithGradient, type DifferentiableResult, type Gradients } from './gradient.ts'
+export type { PositionOptions } from './positions.ts'
+export * from './cache/index.ts'
+export * from './multi-head-attention/index.ts'
 export * as inspect from './inspect/index.ts'
 export type { Inspection, OnBackend, WeightMap, WeightOptions } from './inspect/index.ts'
-export type { PositionOptions } from './positions.ts'

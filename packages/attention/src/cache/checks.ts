@@ -45,7 +45,7 @@ export function checkTruncation(cache: string, length: number, shortest: number,
 
 /** @throws QkvError unless `state` is one of this kind and layout that fits, its tensors as it says. */
 export function checkRestored(
-  operation: string, state: CacheState, kind: CacheState['kind'], layout: CacheLayout, capacity = Infinity,
+  operation: string, state: CacheState, kind: CacheState['kind'], layout: CacheLayout, capacity: number = Infinity,
 ): void {
   const mismatch = (argument: string, expected: string, received: unknown): QkvError =>
     refused('OPTION_INVALID', operation, argument, expected, String(received))

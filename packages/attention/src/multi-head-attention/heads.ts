@@ -1,0 +1,34 @@
+import {
+  isContiguous, mergeHeads, permute, reshape, splitHeads, type Backend, type Tensor,
+} from '@qkv/core'
+import type { Temporaries } from '../temporaries.ts'
+
+export { splitHeads }
+
+export interface HeadNorm {
+  readonly kind: 'rms' | 'layer'
+  readonly over: 'head' | 'heads'
+  readonly epsilon: number
+}
+
+/** [batch, length, heads·dim] normalised, over each head or all of them, and seen as [batch, heads, length, dim]. */
+export function normalisedHeads(
+  backend: Backend, projected: Tensor, heads: number, { kind, over, epsilon }: HeadNorm,
+  weight: Tensor, bias: Tensor | undefined, scope: Temporaries,
+): Tensor {
+  const byLength = (view: Tensor): Tensor => permute(view, [0, 2, 1, 3])
+  const vectors = over === 'heads' ? projected : byLength(splitHeads(projected, heads))
+  const normalised = kind === 'rms' ? backend.rmsNorm(vectors, weight, epsilon) : backend.layerNorm(vectors, weight, bias, epsilon)
+  scope.keep(normalised)
+  return over === 'heads' ? splitHeads(normalised, heads) : byLength(normalised)
+}
+
+/** [batch, heads, length, dim] as [batch, length, heads·dim]: a view where it lies so in memory, else a copy. */
+export function joinHeads(backend: Backend, output: Tensor, scope: Temporaries): Tensor {
+  const byLength = permute(output, [0, 2, 1, 3])
+  if (isContiguous(byLength)) return mergeHeads(output)
+  const [batch = 0, length = 0, heads = 0, dim = 0] = byLength.shape
+  const joined = scope.keep(backend.empty([batch, length, heads, dim], output.dtype))
+  backend.copy(byLength, joined)
+  return reshape(joined, [batch, length, heads * dim])
+}

@@ -1,0 +1,2 @@
+export { MultiHeadAttention, type ForwardOptions, type ProjectedMemory } from './multi-head-attention.ts'
+export { weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'

@@ -1,0 +1,158 @@
+import { isFloat, tensor, type Alignment, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
+import { checkBackend, checkCount, checkShape, refused } from '../refuse.ts'
+
+export interface MultiHeadAttentionOptions {
+  readonly backend: Backend
+  /** Elements of an input and output vector. */
+  readonly modelDim: number
+  /** Query heads. */
+  readonly heads: number
+  /** Key/value heads, a divisor of `heads`: fewer for grouped queries, 1 for multi-query. Default `heads`. */
+  readonly kvHeads?: number | undefined
+  /** Elements of a query and key. Default modelDim / heads. */
+  readonly headDim?: number | undefined
+  /** Elements of a value. Default `headDim`. */
+  readonly valueDim?: number | undefined
+  /** Elements of what keys and values are made of, in cross-attention. Default `modelDim`. */
+  readonly memoryDim?: number | undefined
+  /** One matrix for queries, keys and values, `queryKeyValue.weight`, instead of three. */
+  readonly fused?: boolean | undefined
+  /** Which projections add a bias; default none. */
+  readonly bias?: boolean | 'inputs' | 'output' | undefined
+  /** Normalises queries and keys after projection: each head's vector, or all heads' together. */
+  readonly queryKeyNorm?: { readonly kind: 'rms' | 'layer'; readonly over?: 'head' | 'heads'; readonly epsilon?: number } | undefined
+  /** Multiplies the heads' outputs by a sigmoid of a projection of the input: one number per head, or per element. */
+  readonly gate?: 'head' | 'element' | undefined
+  /** A learned logit per head that takes part in each softmax without a value. */
+  readonly sinks?: boolean | undefined
+  /** Default 1/√headDim. */
+  readonly scale?: number | undefined
+  readonly softcap?: number | undefined
+  /** Self-attention sees no later token; always so with a cache. Default false. */
+  readonly causal?: boolean | Alignment | undefined
+  /** For self-attention: tokens seen to either side of a query's own. */
+  readonly window?: { readonly left?: number | undefined; readonly right?: number | undefined } | undefined
+  /** For self-attention. */
+  readonly position?: RotaryEncoding | ScoreEncoding | undefined
+  /** Named tensors, see {@link weightShapes}; without them, small random ones from `seed`. */
+  readonly weights?: Readonly<Record<string, Tensor>> | undefined
+  readonly seed?: number | undefined
+}
+
+/** Options that are settled: sizes are numbers, choices are made. */
+export interface MultiHeadConfig {
+  readonly modelDim: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly valueDim: number
+  readonly memoryDim: number
+  readonly fused: boolean
+  readonly inputBias: boolean
+  readonly outputBias: boolean
+  readonly queryKeyNorm: { readonly kind: 'rms' | 'layer'; readonly over: 'head' | 'heads'; readonly epsilon: number } | undefined
+  readonly gate: 'head' | 'element' | undefined
+  readonly sinks: boolean
+}
+
+const operation = 'MultiHeadAttention'
+
+/** @throws QkvError `OPTION_INVALID` naming the option at fault. */
+export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadConfig {
+  const { backend, modelDim, heads, kvHeads = heads, fused = false, bias = false, queryKeyNorm, gate, sinks = false } = options
+  checkBackend(operation, backend)
+  checkCount(operation, 'modelDim', modelDim)
+  checkCount(operation, 'heads', heads)
+  checkCount(operation, 'kvHeads', kvHeads)
+  if (heads % kvHeads !== 0) throw refused('OPTION_INVALID', operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
+  const { headDim = modelDim / heads } = options
+  checkCount(operation, 'headDim', headDim)
+  const { valueDim = headDim, memoryDim = modelDim } = options
+  checkCount(operation, 'valueDim', valueDim)
+  checkCount(operation, 'memoryDim', memoryDim)
+  if (fused && memoryDim !== modelDim) {
+    throw refused('OPTION_INVALID', operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
+  }
+  return {
+    modelDim, heads, kvHeads, headDim, valueDim, memoryDim, fused, gate, sinks,
+    inputBias: bias === true || bias === 'inputs',
+    outputBias: bias === true || bias === 'output',
+    queryKeyNorm: queryKeyNorm && { kind: queryKeyNorm.kind, over: queryKeyNorm.over ?? 'head', epsilon: queryKeyNorm.epsilon ?? 1e-6 },
+  }
+}
+
+/**
+ * The names and shapes of a module's weights; matrices are [outputs, inputs]. Present as the options ask:
+ *
+ *     query.weight [heads·headDim, modelDim]         key.weight [kvHeads·headDim, memoryDim]
+ *     value.weight [kvHeads·valueDim, memoryDim]     or queryKeyValue.weight, the three below one another
+ *     output.weight [modelDim, heads·valueDim]       gate.weight [heads or heads·valueDim, modelDim]
+ *     queryNorm.weight, keyNorm.weight               [headDim], or [heads·headDim], [kvHeads·headDim]
+ *     sinks [heads]                                  and .bias beside each .weight that has one
+ */
+export function weightShapes(config: MultiHeadConfig): Readonly<Record<string, readonly number[]>> {
+  const { modelDim, heads, kvHeads, headDim, valueDim, memoryDim, queryKeyNorm, gate } = config
+  const shapes: Record<string, readonly number[]> = {}
+  const projection = (name: string, outputs: number, inputs: number, bias: boolean): void => {
+    shapes[`${name}.weight`] = [outputs, inputs]
+    if (bias) shapes[`${name}.bias`] = [outputs]
+  }
+  if (config.fused) {
+    projection('queryKeyValue', (heads + kvHeads) * headDim + kvHeads * valueDim, modelDim, config.inputBias)
+  } else {
+    projection('query', heads * headDim, modelDim, config.inputBias)
+    projection('key', kvHeads * headDim, memoryDim, config.inputBias)
+    projection('value', kvHeads * valueDim, memoryDim, config.inputBias)
+  }
+  if (queryKeyNorm) {
+    for (const [name, count] of [['queryNorm', heads], ['keyNorm', kvHeads]] as const) {
+      const size = queryKeyNorm.over === 'heads' ? count * headDim : headDim
+      shapes[`${name}.weight`] = [size]
+      if (queryKeyNorm.kind === 'layer') shapes[`${name}.bias`] = [size]
+    }
+  }
+  if (gate) projection('gate', gate === 'head' ? heads : heads * valueDim, modelDim, config.inputBias)
+  if (config.sinks) shapes['sinks'] = [heads]
+  projection('output', modelDim, heads * valueDim, config.outputBias)
+  return shapes
+}
+
+/** @throws QkvError unless there is exactly what `shapes` names, in its shapes and of float dtypes. */
+export function checkWeights(
+  operation: string, weights: Readonly<Record<string, Tensor>>, shapes: Readonly<Record<string, readonly number[]>>,
+): void {
+  const surplus = Object.keys(weights).find((name) => !(name in shapes))
+  if (surplus !== undefined) {
+    throw refused('OPTION_INVALID', operation, `weights['${surplus}']`, `absent (the options name ${Object.keys(shapes).join(', ')})`, 'a tensor')
+  }
+  for (const [name, shape] of Object.entries(shapes)) {
+    const weight = weights[name]
+    if (weight === undefined) throw refused('OPTION_INVALID', operation, `weights['${name}']`, `a tensor [${shape.join(',')}]`, 'nothing')
+    checkShape(operation, `weights['${name}']`, weight.shape, shape)
+    if (!isFloat(weight.dtype)) throw refused('DTYPE_UNSUPPORTED', operation, `weights['${name}']`, 'a float dtype', weight.dtype)
+  }
+}
+
+/** Matrices uniform within ±√(6 / (inputs + outputs)) (Glorot and Bengio, 2010), norms one, biases and sinks zero. */
+export function initialWeights(shapes: Readonly<Record<string, readonly number[]>>, seed: number): Record<string, HostTensor> {
+  const next = uniform(seed)
+  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
+    const [outputs = 1, inputs = 0] = shape
+    const reach = Math.sqrt(6 / (inputs + outputs))
+    const values = Float32Array.from({ length: outputs * Math.max(1, inputs) }, () =>
+      shape.length === 2 ? reach * (2 * next() - 1) : name.endsWith('Norm.weight') ? 1 : 0)
+    return [name, tensor(values, shape)]
+  }))
+}
+
+/** 0 ≤ number < 1, the same for the same seed (mulberry32). */
+function uniform(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

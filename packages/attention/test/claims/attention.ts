@@ -1,0 +1,230 @@
+import { maskMod, mergePartials, permute, problem, reference, scoreMod, slice, tensor, toFloat32, type AttentionProblem, type HostTensor, type ProblemOptions } from '@qkv/core'
+import { attention } from '@qkv/attention'
+import { alibi, rotary, sinusoidal } from '@qkv/positional'
+import { expectWithinBound, random, randomProblems } from '@qkv/testing'
+import { expect, it } from 'vitest'
+import { expectReference, home, normal, outputOf, valuesOf, type Subject } from './subject.ts'
+
+/** What holds for `attention()` on any backend. */
+export function attentionClaims(subject: () => Subject): void {
+  const q = normal('q', [2, 4, 13, 16])
+  const k = normal('k', [2, 2, 21, 16])
+  const v = normal('v', [2, 2, 21, 12])
+  const attend = (query: HostTensor, key: HostTensor, value: HostTensor, options: ProblemOptions = {}): Promise<Float64Array> =>
+    outputOf(subject(), attention(query, key, value, { ...options, backend: subject().backend }))
+
+  it('is within the bound of the reference, for random problems', async () => {
+    const { backend, platform } = subject()
+    for (const { token, problem } of randomProblems({ count: 40, seed: 8, limits: { work: 2 ** 14 } })) {
+      const exact = reference(problem, { backend: platform })
+      const { output, lse } = await attention(problem.query, problem.key, problem.value, { ...optionsOf(problem), lse: true, backend })
+      expectWithinBound(await valuesOf(subject(), output), { values: exact.output, bound: exact.bound }, { name: 'output', shape: output.shape, token, backend: platform })
+      expectWithinBound(await valuesOf(subject(), lse!), { values: exact.lse, bound: exact.lseBound }, { name: 'lse', shape: lse!.shape, token, backend: platform })
+      output.dispose()
+      lse?.dispose()
+    }
+  })
+
+  it('does not mind the order of keys', async () => {
+    const order = [...Array(21).keys()].sort((a, b) => ((a * 8) % 21) - ((b * 8) % 21))
+    const actual = await attend(q, rowsOf(k, order), rowsOf(v, order))
+    expectReference(subject(), actual, q, k, v, {})
+  })
+
+  it('never lets what comes later reach a row', async () => {
+    const clean = await attend(q, k, v, { causal: true })
+    const poisoned = await attend(q, poison(k, 15), poison(v, 15), { causal: true })
+    // Row i stands at 8 + i: rows 0…6 see keys 0…14 at most.
+    rows(clean, poisoned, 12, 13, 0, 7)
+  })
+
+  it('never lets what the window leaves out reach a row', async () => {
+    const options = { causal: true, window: { left: 4 } }
+    const clean = await attend(q, k, v, options)
+    const poisoned = await attend(q, poison(k, 0, 6), poison(v, 0, 6), options)
+    rows(clean, poisoned, 12, 13, 2, 13)
+  })
+
+  it('does not mind the neighbours in a batch, nor the other heads', async () => {
+    const whole = await attend(q, k, v, { causal: true })
+    const second = await attend(slice(q, 0, 1, 2), slice(k, 0, 1, 2), slice(v, 0, 1, 2), { causal: true })
+    expect(second).toEqual(whole.subarray(whole.length / 2))
+    const head = await attend(slice(q, 1, 2, 4), slice(k, 1, 1, 2), slice(v, 1, 1, 2), { causal: true })
+    expect(head.subarray(0, head.length / 2)).toEqual(whole.subarray(whole.length / 4, whole.length / 2))
+  })
+
+  it('reads grouped keys as if they were repeated for each query head', async () => {
+    expect(await attend(q, repeated(k), repeated(v), { causal: true })).toEqual(await attend(q, k, v, { causal: true }))
+  })
+
+  it('does not mind how tensors lie in memory', async () => {
+    const headsLast = (view: HostTensor): HostTensor => {
+      const byLength = permute(view, [0, 2, 1, 3])
+      return permute(tensor(toFloat32(byLength), byLength.shape), [0, 2, 1, 3])
+    }
+    expect(await attend(headsLast(q), headsLast(k), headsLast(v))).toEqual(await attend(q, k, v))
+  })
+
+  it('sees through a window what the same mask shows', async () => {
+    const mask = maskMod(({ query, key }) => key.le(query).and(query.sub(key).le(5)))
+    expectReference(subject(), await attend(q, k, v, { causal: true, window: { left: 5 } }), q, k, v, { mask })
+    expectReference(subject(), await attend(q, k, v, { mask }), q, k, v, { causal: true, window: { left: 5 } })
+  })
+
+  it('gives in chunks, and token by token, what it gives at once', async () => {
+    const self = normal('self', [2, 4, 21, 16])
+    const exact = { causal: true }
+    for (const chunk of [1, 8]) {
+      for (let start = 0; start < 21; start += chunk) {
+        const end = Math.min(21, start + chunk)
+        const part = await attend(slice(self, 2, start, end), slice(k, 2, 0, end), slice(v, 2, 0, end), { causal: true })
+        const asked = problem(slice(self, 2, start, end), slice(k, 2, 0, end), slice(v, 2, 0, end), exact)
+        const whole = reference(problem(self, k, v, exact), { backend: subject().platform })
+        expectWithinBound(part, rowsOfReference(whole, asked, 21, start), { name: `rows ${start}…${end}`, token: 'chunk', shape: [part.length], backend: subject().platform })
+      }
+    }
+  })
+
+  it('merges from any split of the keys, in any order, to the whole', async () => {
+    const { backend } = subject()
+    const parts = await Promise.all([[0, 4], [4, 5], [5, 5], [5, 21]].map(([start = 0, end = 0]) =>
+      attention(q, slice(k, 2, start, end), slice(v, 2, start, end), { backend, lse: true })))
+    const partials = parts.map(({ output, lse }) => ({ output, lse: lse! }))
+    for (const order of [[0, 1, 2, 3], [3, 1, 0, 2]]) {
+      const merged = backend.merge(order.map((index) => partials[index]!))
+      expectReference(subject(), await outputOf(subject(), merged), q, k, v, {})
+    }
+    const [a, b, c, d] = await Promise.all(partials.map(async ({ output, lse }) => ({ output: await home(subject(), output), lse: await home(subject(), lse) })))
+    const tree = mergePartials([mergePartials([d!, a!]), mergePartials([c!, b!])])
+    expectReference(subject(), await valuesOf(subject(), tree.output), q, k, v, {})
+    partials.forEach(({ output, lse }) => [output, lse].forEach((made) => made.dispose()))
+  })
+
+  it('scales with the values exactly, by powers of two', async () => {
+    const doubled = tensor(toFloat32(v).map((element) => 8 * element), v.shape)
+    expect(await attend(q, k, doubled)).toEqual((await attend(q, k, v)).map((element) => 8 * element))
+  })
+
+  it('does not mind a number added to all of a row’s scores', async () => {
+    const shift = scoreMod((score, { row }) => score.add(row.toFloat().mul(3)))
+    expectReference(subject(), await attend(q, k, v, { score: shift }), q, k, v, {})
+  })
+
+  it('rotates so that only differences of positions count', async () => {
+    const { backend } = subject()
+    const position = rotary({ dim: 16 })
+    const at = (start: number): Promise<Float64Array> => outputOf(subject(), attention(q, k, v, {
+      backend, position, positions: { query: { start, length: 13 }, key: { start: start - 8, length: 21 } },
+    }))
+    const near = await at(8)
+    const far = await at(1000)
+    near.forEach((element, index) => expect(far[index]).toBeCloseTo(element, 3))
+    expect(await outputOf(subject(), attention(q, k, v, { backend, position }))).toEqual(near)
+    const unmoved = await attend(q, k, v)
+    expect(near.some((element, index) => Math.abs(element - unmoved[index]!) > 0.1)).toBe(true)
+  })
+
+  it('rotates queries of sequences with lengths of their own at their own positions', async () => {
+    const { backend } = subject()
+    const position = rotary({ dim: 16 })
+    const padded = await outputOf(subject(), attention(q, k, v, { backend, position, causal: true, lengths: [21, 16] }))
+    const alone = await outputOf(subject(), attention(slice(q, 0, 1, 2), slice(slice(k, 0, 1, 2), 2, 0, 16), slice(slice(v, 0, 1, 2), 2, 0, 16), { backend, position, causal: true }))
+    expect(padded.subarray(padded.length / 2)).toEqual(alone)
+  })
+
+  it('adds a score encoding before a score change of the caller’s', async () => {
+    const { backend } = subject()
+    const position = alibi({ heads: 4 })
+    if (position.kind !== 'score' || position.follows !== 'positions') throw new Error('alibi follows positions')
+    const score = scoreMod((before) => before.mul(2))
+    const both = await outputOf(subject(), attention(q, k, v, { backend, position, score, causal: true }))
+    const alone = await outputOf(subject(), attention(q, k, v, { backend, position, causal: true }))
+    expectReference(subject(), alone, q, k, v, { score: position.scoreMod, causal: true })
+    expect(both).not.toEqual(alone)
+  })
+
+  it('refuses what does not fit, by name, and computes nothing', async () => {
+    const { backend } = subject()
+    const cases = [
+      [attention(q, k, v, {} as never), /attention: backend must be a backend/],
+      [attention(q, slice(k, 3, 0, 8), v, { backend }), /attention: key has head size 8, query has 16/],
+      [attention(q, k, v, { backend, position: sinusoidal({ dim: 16 }) }), /position must be rotary or a score encoding/],
+      [attention(q, k, v, { backend, position: rotary({ dim: 32 }) }), /position must be rotary over at most the head size 16; received one over 32/],
+      [attention(q, k, v, { backend, position: alibi({ heads: 4 }), positions: { query: [1] } }), /positions must be absent with a score encoding/],
+      [attention(q, k, v, { backend, softcap: NaN }), /softcap must be a positive number; received NaN/],
+    ] as const
+    for (const [refused, message] of cases) await expect(refused).rejects.toThrow(message)
+  })
+
+  it('stops when it is told to', async () => {
+    await expect(attention(q, k, v, { backend: subject().backend, signal: AbortSignal.abort() })).rejects.toThrow(expect.objectContaining({ code: 'ABORTED' }))
+    const fractions: number[] = []
+    const { output } = await attention(q, k, v, { backend: subject().backend, onProgress: (fraction) => fractions.push(fraction) })
+    output.dispose()
+    expect(fractions.at(-1)).toBe(1)
+  })
+
+  it('drops the same weights for the same seed', async () => {
+    const dropout = { probability: 0.5, seed: 3 }
+    const dropped = await attend(q, k, v, { dropout })
+    expectReference(subject(), dropped, q, k, v, { dropout })
+    expect(dropped).not.toEqual(await attend(q, k, v, { dropout: { ...dropout, seed: 4 } }))
+  })
+}
+
+/** A canonical problem's options, as a caller would give them. */
+export function optionsOf(problem: AttentionProblem): ProblemOptions {
+  const { scale, softcap, causal, alignment, window, bias, mask, maskMod, scoreMod, sinks, lengths, keyScales, valueScales, dropout } = problem
+  return {
+    scale, window, bias, sinks, lengths, keyScales, valueScales, dropout,
+    softcap: softcap === 0 ? undefined : softcap,
+    causal: causal && alignment,
+    mask: mask ?? maskMod,
+    score: scoreMod,
+  }
+}
+
+function rowsOf(view: HostTensor, order: readonly number[]): HostTensor {
+  const [batch = 0, heads = 0, length = 0, dim = 0] = view.shape
+  const values = toFloat32(view)
+  return tensor(values.map((_, index) => {
+    const row = Math.floor(index / dim)
+    const from = Math.floor(row / length) * length + order[row % length]!
+    return values[from * dim + (index % dim)]!
+  }), [batch, heads, length, dim])
+}
+
+/** The same with NaN in tokens `start ≤ j < end`. */
+function poison(view: HostTensor, start: number, end = Infinity): HostTensor {
+  const [, , length = 0, dim = 0] = view.shape
+  return tensor(toFloat32(view).map((element, index) => {
+    const token = Math.floor(index / dim) % length
+    return token >= start && token < end ? NaN : element
+  }), view.shape)
+}
+
+function repeated(view: HostTensor): HostTensor {
+  const [batch = 0, heads = 0, length = 0, dim = 0] = view.shape
+  const values = toFloat32(view)
+  const size = length * dim
+  return tensor(Float32Array.from({ length: 2 * values.length }, (_, index) =>
+    values[Math.floor(index / size / 2) * size + (index % size)]!), [batch, 2 * heads, length, dim])
+}
+
+/** Rows `first ≤ row < end` of every head are the same, bit for bit. */
+function rows(a: Float64Array, b: Float64Array, dim: number, length: number, first: number, end: number): void {
+  for (let head = 0; head < a.length / (dim * length); head++) {
+    const from = (head * length + first) * dim
+    const to = (head * length + end) * dim
+    expect(b.subarray(from, to)).toEqual(a.subarray(from, to))
+  }
+}
+
+function rowsOfReference(whole: { output: Float64Array; bound: Float64Array }, part: AttentionProblem, length: number, start: number): { values: Float64Array; bound: Float64Array } {
+  const { batch, queryHeads, queryLength, valueDim } = part
+  const pick = (all: Float64Array): Float64Array => Float64Array.from({ length: batch * queryHeads * queryLength * valueDim }, (_, index) => {
+    const row = Math.floor(index / valueDim)
+    return all[(Math.floor(row / queryLength) * length + start + (row % queryLength)) * valueDim + (index % valueDim)]!
+  })
+  return { values: pick(whole.output), bound: pick(whole.bound) }
+}

@@ -1,0 +1,48 @@
+import {
+  isHostTensor, reference, tensor, toFloat64, problem,
+  type AttentionResult, type Backend, type HostTensor, type Platform, type ProblemOptions, type Tensor,
+} from '@qkv/core'
+import { expectWithinBound, random } from '@qkv/testing'
+
+/** The backend that claims are made about. */
+export interface Subject {
+  readonly backend: Backend
+  /** Whose arithmetic error bounds are for. */
+  readonly platform: Platform
+}
+
+/** Normally distributed numbers, the same for the same name. */
+export function normal(name: string, shape: readonly number[], deviation = 1): HostTensor {
+  const stream = random(7, name)
+  const count = shape.reduce((product, size) => product * size, 1)
+  return tensor(Float32Array.from({ length: count }, () => deviation * stream.normal()), shape)
+}
+
+/** Row-major values of a tensor, wherever it lives. */
+export async function valuesOf({ backend }: Subject, view: Tensor): Promise<Float64Array> {
+  return toFloat64(await home({ backend }, view))
+}
+
+export async function home({ backend }: Pick<Subject, 'backend'>, view: Tensor): Promise<HostTensor> {
+  return isHostTensor(view) ? view : tensor(await backend.read(view), view.shape, { dtype: view.dtype })
+}
+
+/** Awaits a result, reads it and gives it back. */
+export async function outputOf(subject: Subject, result: Promise<AttentionResult> | AttentionResult): Promise<Float64Array> {
+  const { output, lse } = await result
+  const values = await valuesOf(subject, output)
+  output.dispose()
+  lse?.dispose()
+  return values
+}
+
+/** Compares an output with attention as the reference has it. */
+export function expectReference(
+  { platform }: Subject, actual: ArrayLike<number>, q: HostTensor, k: HostTensor, v: HostTensor, options: ProblemOptions, name = 'output',
+): void {
+  const asked = problem(q, k, v, options)
+  const exact = reference(asked, { backend: platform })
+  expectWithinBound(actual, { values: exact.output, bound: exact.bound }, {
+    name, backend: platform, token: name, shape: [asked.batch, asked.queryHeads, asked.queryLength, asked.valueDim],
+  })
+}
