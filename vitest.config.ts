@@ -1,7 +1,14 @@
 import { defineConfig } from 'vitest/config'
+import { wasmBytes } from './tooling/vite/wasm-bytes.ts'
 
-/** Tests resolve packages to their sources, so they need no build. */
-const source = { resolve: { conditions: ['@qkv/source'] }, ssr: { resolve: { conditions: ['@qkv/source', 'module', 'node', 'default'] } } }
+/** Tests see the packages' sources, so they need no build … */
+const source = {
+  plugins: [wasmBytes()],
+  resolve: { conditions: ['@qkv/source'] },
+  ssr: { resolve: { conditions: ['@qkv/source', 'module', 'node', 'default'] } },
+}
+
+const special = ['**/*.gpu.test.ts', '**/*.browser.test.ts', '**/node_modules/**']
 
 export default defineConfig({
   test: {
@@ -10,12 +17,34 @@ export default defineConfig({
         ...source,
         test: {
           name: 'unit',
-          include: ['packages/*/{src,test}/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'docs/test/**/*.test.ts', 'tooling/test/**/*.test.ts'],
-          exclude: ['**/*.gpu.test.ts', '**/*.browser.test.ts', '**/node_modules/**'],
+          include: ['packages/*/{src,test}/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'docs/test/**/*.test.ts'],
+          exclude: special,
         },
       },
-      { ...source, test: { name: 'gpu', include: ['packages/*/test/**/*.gpu.test.ts'], pool: 'forks', fileParallelism: false, globalSetup: 'packages/testing/src/software-gpu.setup.ts' } },
-      { ...source, test: { name: 'browser', include: ['**/test/**/*.browser.test.ts'], fileParallelism: false, testTimeout: 120_000 } },
+      {
+        ...source,
+        test: {
+          name: 'gpu',
+          include: ['packages/*/test/**/*.gpu.test.ts'],
+          globalSetup: 'packages/testing/src/software-gpu.setup.ts',
+          pool: 'forks',
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        ...source,
+        test: {
+          name: 'browser',
+          include: ['{packages,apps}/*/test/**/*.browser.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      // … and what is built is tested as it would be published.
+      { test: { name: 'built', include: ['tooling/test/**/*.test.ts'], testTimeout: 120_000, sequence: { groupOrder: 3 } } },
     ],
   },
 })

@@ -11,6 +11,7 @@ export function libraryConfig(entry: string[]): ReturnType<typeof defineConfig> 
     splitting: true,
     sourcemap: true,
     clean: true,
+    silent: true,
     loader: { '.wasm': 'binary' },
   }
   return defineConfig(options)

@@ -1,0 +1,6 @@
+import { build, install } from './workspace.mjs'
+
+// `npm run build`: every package and app.
+
+await install()
+await build()
