@@ -9,6 +9,7 @@ import { allocateTensor, hostView } from './memory/storage.ts'
 import { workspace, type Workspace } from './memory/workspace.ts'
 import { attention, merge } from './operations/attention.ts'
 import { expectReadable } from './operations/checks.ts'
+import { attentionGradient } from './operations/gradient.ts'
 import * as layers from './operations/layers.ts'
 import { attentionInSteps } from './operations/steps.ts'
 import { copyElements, packed } from './portable/index.ts'
@@ -68,9 +69,8 @@ function backendOf({ engine, memory, start }: OpenedEngine): CpuBackend {
         space.release()
       }
     },
-    attentionGradient: () => {
-      throw new Error('not yet')
-    },
+    attentionGradient: (problem, forward, dOutput) =>
+      run('attentionGradient', (space) => attentionGradient(space, engine, problem, forward, dOutput)),
     merge: (partials) => run('merge', (space) => merge(space, engine, partials)),
 
     linear: (input, weight, bias) => run('linear', (space) => layers.linear(space, engine, input, weight, bias)),

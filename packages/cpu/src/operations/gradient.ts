@@ -1,0 +1,55 @@
+import { QkvError, type AttentionGradient, type AttentionProblem, type OwnedTensor, type Partial, type Tensor } from '@qkv/core'
+import type { Engine } from '../engine.ts'
+import { allocateTensor } from '../memory/storage.ts'
+import type { Workspace } from '../memory/workspace.ts'
+import * as portable from '../portable/index.ts'
+import { attentionShape, tensorsOf } from './attention.ts'
+import { expectFloats, expectOurs, expectSameShape } from './checks.ts'
+
+export function attentionGradient(
+  space: Workspace, engine: Engine, problem: AttentionProblem, forward: Partial, dOutput: Tensor,
+): AttentionGradient {
+  for (const [argument, tensor] of tensorsOf(problem)) if (tensor !== undefined) expectOurs(space, argument, tensor)
+  if (problem.keyScales !== undefined) {
+    const { operation } = space
+    const expected = 'a float dtype, as quantised keys have no gradient'
+    throw new QkvError({ code: 'DTYPE_UNSUPPORTED', operation, argument: 'key', expected, received: problem.key.dtype })
+  }
+  const shape = attentionShape(problem)
+  for (const [argument, tensor, expected] of [
+    ['forward.output', forward.output, shape],
+    ['forward.lse', forward.lse, shape.slice(0, 3)],
+    ['dOutput', dOutput, shape],
+  ] as const) {
+    expectFloats(space, argument, tensor)
+    expectSameShape(space, argument, tensor, expected)
+  }
+  const allocated: OwnedTensor[] = []
+  const allocate = (ofShape: readonly number[]): OwnedTensor => {
+    const tensor = allocateTensor(space.arena, space.operation, ofShape, 'float32')
+    allocated.push(tensor)
+    return tensor
+  }
+  try {
+    const gradient = allocateGradient(problem, allocate)
+    if (!engine.attentionGradient?.(space, problem, forward, dOutput, gradient)) {
+      portable.attentionGradient(problem, forward, dOutput, gradient)
+    }
+    return gradient
+  } catch (error) {
+    for (const tensor of allocated) tensor.dispose()
+    throw error
+  }
+}
+
+function allocateGradient(problem: AttentionProblem, allocate: (shape: readonly number[]) => OwnedTensor): AttentionGradient {
+  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, bias, sinks, scoreMod } = problem
+  return {
+    dQuery: allocate([batch, queryHeads, queryLength, headDim]),
+    dKey: allocate([batch, keyHeads, keyLength, headDim]),
+    dValue: allocate([batch, keyHeads, keyLength, valueDim]),
+    dBias: bias && allocate(portable.ownShape(bias)),
+    dSinks: sinks && allocate([queryHeads]),
+    captured: new Map(portable.capturedTensors(scoreMod).map((tensor) => [tensor, allocate(tensor.shape)])),
+  }
+}
