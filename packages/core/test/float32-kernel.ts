@@ -98,7 +98,7 @@ function attendRow(problem: AttentionProblem, data: Data, b: number, h: number, 
   return whole
 }
 
-interface Tile {
+export interface Tile {
   b: number
   h: number
   i: number
@@ -139,7 +139,16 @@ function dropped({ dropout }: AttentionProblem, { b, h, i, position }: Tile, key
   return defect === 'dropout not scaled up' ? weight : f(weight * f(1 / (1 - dropout.probability)))
 }
 
-function scoreOf(problem: AttentionProblem, data: Data, { b, h, i, position, keyHead }: Tile, key: number, defect: Defect | undefined): number | undefined {
+function scoreOf(problem: AttentionProblem, data: Data, tile: Tile, key: number, defect: Defect | undefined): number | undefined {
+  const { b, h, i, position } = tile
+  const score = givenScore(problem, data, tile, key, defect)
+  return score !== undefined && data.scoreMod && score !== -Infinity ? f(data.scoreMod(b, h, position, key, i, score)) : score
+}
+
+/** The score that a score expression is given; undefined where the key is masked. */
+export function givenScore(
+  problem: AttentionProblem, data: Data, { b, h, i, position, keyHead }: Tile, key: number, defect: Defect | undefined,
+): number | undefined {
   const { headDim, keyLength, queryLength, queryHeads, scale, softcap } = problem
   const pair = ((b * queryHeads + h) * queryLength + i) * keyLength + key
   if (data.mask?.[pair] === 0) return undefined
@@ -151,8 +160,7 @@ function scoreOf(problem: AttentionProblem, data: Data, { b, h, i, position, key
   const bias = defect === 'bias forgotten' ? 0 : (data.bias?.[pair] ?? 0)
   const scaled = defect === 'scores in float16' ? toHalf(f(sum * f(scale))) : f(sum * f(scale))
   const cap = (s: number): number => (softcap === 0 || defect === 'softcap forgotten' ? s : f(f(softcap) * f(Math.tanh(f(s / f(softcap))))))
-  const score = defect === 'bias added before softcap' ? cap(f(scaled + bias)) : f(cap(scaled) + bias)
-  return data.scoreMod && score !== -Infinity ? f(data.scoreMod(b, h, position, key, i, score)) : score
+  return defect === 'bias added before softcap' ? cap(f(scaled + bias)) : f(cap(scaled) + bias)
 }
 
 /** Takes another partial state into `state`. */
@@ -193,7 +201,7 @@ function toHalf(value: number): number {
   return toFloat32(tensor(roundTo([value], 'float16'), [1], { dtype: 'float16' }))[0] ?? NaN
 }
 
-interface Data {
+export interface Data {
   readonly query: Float32Array
   readonly key: Float32Array
   readonly value: Float32Array
@@ -205,7 +213,7 @@ interface Data {
   readonly scoreMod: ReturnType<typeof compileExpression> | undefined
 }
 
-function decode(problem: AttentionProblem, defect: Defect | undefined): Data {
+export function decode(problem: AttentionProblem, defect?: Defect): Data {
   const { bias, mask, sinks, lengths, maskMod, scoreMod, keyScales, valueScales, headDim, valueDim } = problem
   return {
     query: toFloat32(host(problem.query)),

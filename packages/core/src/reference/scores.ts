@@ -5,12 +5,11 @@ import { flushed, type Inputs } from './inputs.ts'
 
 /** One visible key's score on its way through scale, softcap, bias and score expression, with its error in a kernel. */
 export interface PairScore {
-  readonly key: number
   /** scale · q·k */
   readonly scaled: Estimate
   /** softcap · tanh(scaled / softcap), or `scaled` without softcap. */
   readonly capped: Estimate
-  /** With the bias: what the score expression is given. */
+  /** Which tokens, and the score with the bias: what the score expression is given. */
   readonly pair: PairEstimate
   /** What the softmax sees. */
   readonly final: Estimate
@@ -35,7 +34,7 @@ export function scoreRow(inputs: Inputs, batch: number, head: number, row: numbe
     if (score.value === -Infinity) continue
     const pair = { batch, head, query, key, row, score }
     const final = scoreMod ? scoreMod(pair) : score
-    if (final.value !== -Infinity) seen.push({ key, scaled, capped, pair, final })
+    if (final.value !== -Infinity) seen.push({ scaled, capped, pair, final })
   }
   return seen
 }
