@@ -1,4 +1,4 @@
-import { and, type AttentionResult, type MaskMod, type Tensor } from '@qkv/core'
+import { and, type AttentionResult, type Backend, type MaskMod, type Tensor } from '@qkv/core'
 import { attention, type AttentionOptions } from '../attention.ts'
 import { refused } from '../refuse.ts'
 import type { AttentionCache, CachedKeys } from './cache.ts'
@@ -19,24 +19,29 @@ export type CachedAttentionOptions = Omit<AttentionOptions, 'backend' | 'positio
  * @throws QkvError as {@link attention} does.
  */
 export async function cachedAttention(query: Tensor, cache: AttentionCache, options: CachedAttentionOptions = {}): Promise<AttentionResult> {
+  const keys = cache.keys()
+  try {
+    return await attention(query, keys.key, keys.value, optionsOfKeys(keys, cache.backend, options))
+  } finally {
+    keys.dispose()
+  }
+}
+
+/** Attention's options for what a cache holds. */
+export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: CachedAttentionOptions): AttentionOptions {
   const { position } = options
   if (position !== undefined && !(position.kind === 'score' && position.follows === 'positions')) {
     throw refused('OPTION_INVALID', 'cachedAttention', 'position', 'a score encoding that follows positions (rotate before appending)', `${position.kind}`)
   }
-  const keys = cache.keys()
-  try {
-    return await attention(query, keys.key, keys.value, {
-      causal: true,
-      ...options,
-      position: position && keys.reindex ? { ...position, scoreMod: keys.reindex(position.scoreMod) } : position,
-      score: options.score && keys.reindex ? keys.reindex(options.score) : options.score,
-      mask: cachedMask(keys, options),
-      keyScales: keys.keyScales,
-      valueScales: keys.valueScales,
-      backend: cache.backend,
-    })
-  } finally {
-    keys.dispose()
+  return {
+    causal: true,
+    ...options,
+    position: position && keys.reindex ? { ...position, scoreMod: keys.reindex(position.scoreMod) } : position,
+    score: options.score && keys.reindex ? keys.reindex(options.score) : options.score,
+    mask: cachedMask(keys, options),
+    keyScales: keys.keyScales,
+    valueScales: keys.valueScales,
+    backend,
   }
 }
 

@@ -2,7 +2,8 @@ import { isHostTensor, slice, tensor, type Backend, type HostTensor, type OwnedT
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
-import { cachedAttention } from '../cache/attention.ts'
+import { cachedAttention, optionsOfKeys, type CachedAttentionOptions } from '../cache/attention.ts'
+import type { OnBackend, WeightOptions } from '../inspect/index.ts'
 import { checkShape, refused } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { gated } from './gate.ts'
@@ -25,6 +26,12 @@ export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bi
   readonly memory?: Tensor | ProjectedMemory | undefined
   /** Where the input's tokens stand, for a rotary position; by default after those in the cache. */
   readonly positions?: Positions | undefined
+  /**
+   * Sees what self-attention attends with, the cached keys included, and is awaited before its memory is given back:
+   *
+   *     inspect: async (query, key, options) => { map = await inspect.weights(query, key, options) }
+   */
+  readonly inspect?: ((query: Tensor, key: Tensor, options: WeightOptions & OnBackend) => Promise<void>) | undefined
 }
 
 /**
@@ -66,7 +73,7 @@ export class MultiHeadAttention implements Disposable {
     const scope = temporaries()
     try {
       const attended = options.memory === undefined ? await this.#attendSelf(input, options, scope) : await this.#attendMemory(input, options.memory, options, scope)
-      const joined = joinHeads(this.backend, scope.keep(attended), scope)
+      const joined = joinHeads(this.backend, attended, scope)
       const open = this.config.gate ? gated(this.backend, joined, this.#project('gate', input, scope), this.config, scope) : joined
       return this.backend.linear(open, this.#weight('output.weight'), this.#bias('output'))
     } finally {
@@ -104,15 +111,16 @@ export class MultiHeadAttention implements Disposable {
   }
 
   async #attendSelf(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<OwnedTensor> {
-    const { cache, positions, signal, onProgress, mask, bias, score, lengths, dropout } = options
+    const { cache, positions, signal, onProgress, mask, bias, score, lengths, dropout, inspect } = options
     const { position, causal, window } = this.#options
     const { query, key, value } = this.#selfProjections(input, scope)
     const shared = { ...this.#scoring(), window, mask, bias, score, dropout, signal, onProgress }
     if (cache === undefined) {
       const places = positions === undefined ? undefined : { query: positions, key: positions }
-      const { output } = await attention(query, key, value, {
-        ...shared, causal, position, positions: places, lengths, backend: this.backend,
-      })
+      const asked = { ...shared, causal, position, positions: places, lengths, backend: this.backend }
+      const { output } = await attention(query, key, value, asked)
+      scope.keep(output)
+      await inspect?.(query, key, asked)
       return output
     }
     const rotary = position?.kind === 'rotary' ? position : undefined
@@ -121,7 +129,10 @@ export class MultiHeadAttention implements Disposable {
     const table = (role: 'query' | 'key') => rotary!.table(positions ?? { start, length }, role, positions ? undefined : start + length)
     await cache.append(rotary ? scope.keep(this.backend.rotate(key, table('key'))) : key, value)
     const turned = rotary ? scope.keep(this.backend.rotate(query, table('query'))) : query
-    const { output } = await cachedAttention(turned, cache, { ...shared, position: rotary ? undefined : position })
+    const asked = { ...shared, position: rotary ? undefined : position }
+    const { output } = await cachedAttention(turned, cache, asked)
+    scope.keep(output)
+    if (inspect) await inspectCached(turned, cache, asked, inspect)
     return output
   }
 
@@ -132,7 +143,7 @@ export class MultiHeadAttention implements Disposable {
     const { output } = await attention(query, key, value, {
       ...this.#scoring(), mask, bias, score, lengths, dropout, signal, onProgress, backend: this.backend,
     })
-    return output
+    return scope.keep(output)
   }
 
   /** What belongs to the scores wherever they come from. */
@@ -208,6 +219,17 @@ export class MultiHeadAttention implements Disposable {
 
   #check(): void {
     if (this.#disposed) throw refused('DISPOSED', 'MultiHeadAttention', 'module', 'not disposed', 'a disposed one')
+  }
+}
+
+async function inspectCached(
+  query: Tensor, cache: AttentionCache, options: CachedAttentionOptions, inspect: NonNullable<ForwardOptions['inspect']>,
+): Promise<void> {
+  const keys = cache.keys()
+  try {
+    await inspect(query, keys.key, optionsOfKeys(keys, cache.backend, options))
+  } finally {
+    keys.dispose()
   }
 }
 
