@@ -62,10 +62,10 @@ function layOut(header: Header, floats: Float32Array): DecoderCheckpoint {
   const blocks = Array.from({ length: layers }, (_, layer): BlockWeights => ({
     attentionNorm: rms(of(attentionNorms, layer)),
     attention: {
-      query: linear(of(queries, layer)),
-      key: linear(of(keys, layer)),
-      value: linear(of(values, layer)),
-      output: linear(of(outputs, layer)),
+      'query.weight': of(queries, layer),
+      'key.weight': of(keys, layer),
+      'value.weight': of(values, layer),
+      'output.weight': of(outputs, layer),
     },
     feedForwardNorm: rms(of(feedForwardNorms, layer)),
     feedForward: {

@@ -13,10 +13,10 @@ export interface DecoderSizes {
 }
 
 /** How a decoder knows where its tokens stand. */
-export type Positions<T extends Tensor = HostTensor> =
+export type DecoderPositions =
   | { readonly kind: 'rotary'; readonly layout: 'half' | 'interleaved'; readonly base: number }
   /** `table` [contextLength, modelDim] is added to the embeddings. */
-  | { readonly kind: 'learned'; readonly table: T }
+  | { readonly kind: 'learned'; readonly table: HostTensor }
 
 /** `weight` [outputs, inputs], `bias` [outputs]. */
 export interface LinearWeights<T extends Tensor = HostTensor> {
@@ -43,25 +43,18 @@ export type FeedForwardWeights<T extends Tensor = HostTensor> =
     }
   | { readonly kind: 'plain'; readonly activation: Activation; readonly up: LinearWeights<T>; readonly down: LinearWeights<T> }
 
-/** Projections of the hidden states to queries, keys and values of all heads, and of the heads' outputs back. */
-export interface AttentionWeights<T extends Tensor = HostTensor> {
-  readonly query: LinearWeights<T>
-  readonly key: LinearWeights<T>
-  readonly value: LinearWeights<T>
-  readonly output: LinearWeights<T>
-}
-
-export interface BlockWeights<T extends Tensor = HostTensor> {
-  readonly attentionNorm: NormWeights<T>
-  readonly attention: AttentionWeights<T>
-  readonly feedForwardNorm: NormWeights<T>
-  readonly feedForward: FeedForwardWeights<T>
+export interface BlockWeights {
+  readonly attentionNorm: NormWeights
+  /** By the names that `MultiHeadAttention` gives them: `query.weight`, `query.bias`, … */
+  readonly attention: Readonly<Record<string, HostTensor>>
+  readonly feedForwardNorm: NormWeights
+  readonly feedForward: FeedForwardWeights
 }
 
 /** Everything that a trained decoder is. */
 export interface DecoderCheckpoint {
   readonly sizes: DecoderSizes
-  readonly positions: Positions
+  readonly positions: DecoderPositions
   /** [vocabularySize, modelDim] */
   readonly embedding: HostTensor
   readonly blocks: readonly BlockWeights[]
