@@ -1,6 +1,7 @@
 import { createCpuBackend } from '@qkv/cpu'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { attentionClaims } from './claims/attention.ts'
+import { multiHeadClaims } from './claims/multi-head.ts'
 import type { Subject } from './claims/subject.ts'
 
 describe('on the CPU', () => {
@@ -11,4 +12,5 @@ describe('on the CPU', () => {
   afterAll(() => subject.backend.dispose())
 
   describe('attention', () => attentionClaims(() => subject))
+  describe('MultiHeadAttention', () => multiHeadClaims(() => subject))
 })

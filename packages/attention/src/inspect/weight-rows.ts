@@ -132,6 +132,8 @@ function softmaxRow(source: RowSource, h: number, i: number, weights: Float64Arr
     s *= scale
     if (softcap > 0) s = softcap * Math.tanh(s / softcap)
     if (bias) s += bias[j]!
+    // A bias of −∞ is a mask, whatever a score expression would make of it.
+    if (s === -Infinity) continue
     if (source.score) s = source.score(batch, h, position, j, i, s)
     weights[j] = s
     state = addScore(state, s)

@@ -1,0 +1,158 @@
+import { slice, tensor, type HostTensor } from '@qkv/core'
+import { KeyValueCache, MultiHeadAttention, type MultiHeadAttentionOptions } from '@qkv/attention'
+import { alibi, rotary } from '@qkv/positional'
+import { expect, it } from 'vitest'
+import { naiveLayer } from './naive-layer.ts'
+import { normal, valuesOf, type Subject } from './subject.ts'
+
+type LayerOptions = Omit<MultiHeadAttentionOptions, 'backend'>
+
+const arrangements: Record<string, LayerOptions> = {
+  'self-attention': { modelDim: 12, heads: 3 },
+  'with biases everywhere': { modelDim: 12, heads: 3, bias: true },
+  'with biases on the inputs only': { modelDim: 12, heads: 3, bias: 'inputs' },
+  'grouped queries': { modelDim: 12, heads: 4, kvHeads: 2, headDim: 6, valueDim: 5 },
+  'multi-query, fused': { modelDim: 12, heads: 4, kvHeads: 1, headDim: 8, fused: true, bias: true },
+  'each head normalised': { modelDim: 12, heads: 2, kvHeads: 1, queryKeyNorm: { kind: 'rms' } },
+  'all heads normalised together, with a layer norm': { modelDim: 12, heads: 2, queryKeyNorm: { kind: 'layer', over: 'heads' }, fused: true },
+  'a gate per head': { modelDim: 12, heads: 3, gate: 'head', bias: 'inputs' },
+  'a gate per element': { modelDim: 12, heads: 3, gate: 'element' },
+  'sinks, softcap and scale': { modelDim: 12, heads: 3, sinks: true, softcap: 2, scale: 0.7 },
+  'causal, with a window': { modelDim: 12, heads: 3, causal: true, window: { left: 2 } },
+  'rotary': { modelDim: 16, heads: 2, causal: true, position: rotary({ dim: 8 }) },
+  'rotary over half a head, normalised first': { modelDim: 16, heads: 2, causal: true, queryKeyNorm: { kind: 'rms' }, position: rotary({ dim: 4, layout: 'interleaved' }) },
+  'alibi': { modelDim: 12, heads: 4, causal: true, position: alibi({ heads: 4 }) },
+}
+
+/** What holds for `MultiHeadAttention` on any backend. */
+export function multiHeadClaims(subject: () => Subject): void {
+  it.each(Object.entries(arrangements))('%s: is what the formulas say', async (_, options) => {
+    const { backend } = subject()
+    using layer = new MultiHeadAttention({ ...options, backend, seed: 5, weights: lively(options) })
+    const input = normal('input', [2, 7, options.modelDim])
+    using output = await layer.forward(input)
+    expect(output.shape).toEqual([2, 7, options.modelDim])
+    expectClose(await valuesOf(subject(), output), naiveLayer(input, input, layer.config, options, await layer.state()))
+  })
+
+  it.each(Object.entries(arrangements).filter(([, { causal }]) => causal))('%s: decodes through a cache what it gives at once', async (_, options) => {
+    const { backend } = subject()
+    using layer = new MultiHeadAttention({ ...options, backend, seed: 6 })
+    const { kvHeads, headDim, valueDim } = layer.config
+    using cache = new KeyValueCache({ backend, batch: 2, heads: kvHeads, headDim, valueDim })
+    const input = normal('decoded', [2, 9, options.modelDim])
+    using whole = await layer.forward(input)
+    const expected = await valuesOf(subject(), whole)
+    let start = 0
+    for (const count of [4, 1, 1, 3]) {
+      using part = await layer.forward(slice(input, 1, start, start + count), { cache })
+      expectClose(await valuesOf(subject(), part), rowsOf(expected, 9, options.modelDim, start, start + count))
+      start += count
+    }
+    expect(cache.length).toBe(9)
+  })
+
+  it('attends across to a memory, projected once or each time', async () => {
+    const { backend } = subject()
+    const options: LayerOptions = { modelDim: 12, memoryDim: 10, heads: 3, bias: true }
+    using layer = new MultiHeadAttention({ ...options, backend, seed: 7 })
+    const input = normal('decoder', [2, 3, 12])
+    const memory = normal('encoder', [2, 8, 10])
+    using direct = await layer.forward(input, { memory })
+    expectClose(await valuesOf(subject(), direct), naiveLayer(input, memory, layer.config, options, await layer.state()))
+    using projected = await layer.project(memory)
+    using again = await layer.forward(input, { memory: projected })
+    expect(await valuesOf(subject(), again)).toEqual(await valuesOf(subject(), direct))
+  })
+
+  it('attends across with its fused projection too', async () => {
+    const { backend } = subject()
+    const options: LayerOptions = { modelDim: 12, heads: 3, kvHeads: 1, bias: true, fused: true }
+    using layer = new MultiHeadAttention({ ...options, backend, seed: 8, weights: lively(options) })
+    const input = normal('decoder', [1, 3, 12])
+    const memory = normal('memory', [1, 5, 12])
+    using output = await layer.forward(input, { memory })
+    expectClose(await valuesOf(subject(), output), naiveLayer(input, memory, layer.config, options, await layer.state()))
+  })
+
+  it('leaves nothing behind on the backend but its output', async () => {
+    const { backend } = subject()
+    const before = heldBy(backend)
+    if (before === undefined) return
+    {
+      using layer = new MultiHeadAttention({ backend, modelDim: 12, heads: 3, gate: 'head', queryKeyNorm: { kind: 'rms' }, position: rotary({ dim: 4 }), causal: true })
+      using cache = new KeyValueCache({ backend, heads: 3, headDim: 4 })
+      using _ = await layer.forward(normal('some', [1, 5, 12]), { cache })
+      using __ = await layer.forward(normal('some', [1, 5, 12]), { memory: normal('other', [1, 4, 12]) })
+    }
+    expect(heldBy(backend)).toBe(before)
+  })
+
+  it('gives its weights back as it took them', async () => {
+    const { backend } = subject()
+    const options: LayerOptions = { modelDim: 8, heads: 2, gate: 'element', sinks: true, bias: true, queryKeyNorm: { kind: 'layer' } }
+    using layer = new MultiHeadAttention({ ...options, backend, seed: 1 })
+    const state = await layer.state()
+    using copy = new MultiHeadAttention({ ...options, backend, weights: state })
+    expect(await copy.state()).toEqual(state)
+    expect(Object.keys(state).sort()).toEqual([
+      'gate.bias', 'gate.weight', 'key.bias', 'key.weight', 'keyNorm.bias', 'keyNorm.weight', 'output.bias', 'output.weight',
+      'query.bias', 'query.weight', 'queryNorm.bias', 'queryNorm.weight', 'sinks', 'value.bias', 'value.weight',
+    ])
+  })
+
+  it('refuses options and weights that do not fit, by name', async () => {
+    const { backend } = subject()
+    const make = (options: Partial<LayerOptions>) => () => new MultiHeadAttention({ backend, modelDim: 12, heads: 3, ...options })
+    expect(make({ kvHeads: 2 })).toThrow('MultiHeadAttention: kvHeads must be a divisor of the 3 heads; received 2')
+    expect(make({ heads: 5 })).toThrow('headDim must be a whole number ≥ 1; received 2.4')
+    expect(make({ weights: {} })).toThrow("weights['query.weight'] must be a tensor [12,12]; received nothing")
+    expect(make({ weights: { extra: tensor([1], [1]) } })).toThrow("weights['extra'] must be absent")
+    using layer = make({})()
+    await expect(layer.forward(normal('input', [1, 2, 13]))).rejects.toThrow('MultiHeadAttention.forward: input must be […,…,12]; received [1,2,13]')
+    layer.dispose()
+    await expect(layer.forward(normal('input', [1, 2, 12]))).rejects.toThrow(expect.objectContaining({ code: 'DISPOSED' }))
+  })
+}
+
+/** Weights of which none is zero or one, so that forgetting any shows. */
+function lively(options: LayerOptions): Record<string, HostTensor> | undefined {
+  const { modelDim, heads, kvHeads = heads, headDim = modelDim / heads, valueDim = headDim, memoryDim = modelDim, bias, fused, queryKeyNorm, gate, sinks } = options
+  const shapes: [string, number[]][] = fused
+    ? [['queryKeyValue', [(heads + kvHeads) * headDim + kvHeads * valueDim, modelDim]]]
+    : [['query', [heads * headDim, modelDim]], ['key', [kvHeads * headDim, memoryDim]], ['value', [kvHeads * valueDim, memoryDim]]]
+  if (gate) shapes.push(['gate', [gate === 'head' ? heads : heads * valueDim, modelDim]])
+  const weights: Record<string, HostTensor> = {}
+  for (const [name, [outputs = 0, inputs = 0]] of shapes) {
+    weights[`${name}.weight`] = normal(`${name}.weight`, [outputs, inputs], 0.5)
+    if (bias === true || bias === 'inputs') weights[`${name}.bias`] = normal(`${name}.bias`, [outputs], 0.5)
+  }
+  weights['output.weight'] = normal('output.weight', [modelDim, heads * valueDim], 0.5)
+  if (bias === true || bias === 'output') weights['output.bias'] = normal('output.bias', [modelDim])
+  for (const [name, count] of [['queryNorm', heads], ['keyNorm', kvHeads]] as const) {
+    if (!queryKeyNorm) continue
+    const size = queryKeyNorm.over === 'heads' ? count * headDim : headDim
+    weights[`${name}.weight`] = normal(`${name}.weight`, [size])
+    if (queryKeyNorm.kind === 'layer') weights[`${name}.bias`] = normal(`${name}.bias`, [size])
+  }
+  if (sinks) weights['sinks'] = normal('sinks', [heads])
+  return weights
+}
+
+function rowsOf(values: Float64Array, length: number, dim: number, start: number, end: number): Float64Array {
+  return values.filter((_, index) => {
+    const row = Math.floor(index / dim) % length
+    return row >= start && row < end
+  })
+}
+
+function expectClose(actual: Float64Array, expected: Float64Array): void {
+  expect(actual.length).toBe(expected.length)
+  const worst = actual.reduce((most, element, index) => Math.max(most, Math.abs(element - expected[index]!)), 0)
+  expect(worst).toBeLessThan(2e-5)
+}
+
+function heldBy(backend: object): number | undefined {
+  return 'memory' in backend && typeof backend.memory === 'function' ? backend.memory().tensors : undefined
+}
+
