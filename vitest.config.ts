@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config'
+import { markdownSnippets } from './tooling/vite/markdown-snippets.ts'
 import { wasmBytes } from './tooling/vite/wasm-bytes.ts'
 
 /** Tests see the packages' sources, so they need no build … */
 const source = {
-  plugins: [wasmBytes()],
+  plugins: [wasmBytes(), markdownSnippets()],
   resolve: { conditions: ['@qkv/source'] },
   ssr: { resolve: { conditions: ['@qkv/source', 'module', 'node', 'default'] } },
 }
