@@ -17,7 +17,7 @@ export interface TokenPositions {
  * @param axes how many numbers the encoding takes for a position
  * @throws QkvError naming what is wrong: a shape, or a position that is not a number or beyond ±`largest`.
  */
-export function tokenPositions(operation: string, positions: Positions, axes: number, largest = largestPosition): TokenPositions {
+export function tokenPositions(operation: string, positions: Positions, axes: number, largest: number = largestPosition): TokenPositions {
   const { shape, values } = read(operation, positions, axes)
   const wrong = values.findIndex((position) => !(Math.abs(position) <= largest))
   if (wrong >= 0) {
