@@ -1,0 +1,16 @@
+import { createCpuBackend, type CpuBackend } from '@qkv/cpu'
+import { attentionSuite } from '@qkv/testing/suites/attention-suite'
+import { gradientSuite } from '@qkv/testing/suites/gradient-suite'
+import { layerSuite } from '@qkv/testing/suites/layer-suite'
+import type { Suite } from '@qkv/testing/suites/suite'
+import { describe } from 'vitest'
+
+describe('portable JavaScript', () => {
+  const suite: Suite = {
+    makeBackend: () => createCpuBackend(),
+    liveTensors: (backend) => (backend as CpuBackend).memory().tensors,
+  }
+  attentionSuite(suite)
+  gradientSuite(suite)
+  layerSuite(suite)
+})

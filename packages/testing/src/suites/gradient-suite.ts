@@ -1,0 +1,89 @@
+import { referenceGradient, type Backend, type Bounded, type OwnedTensor } from '@qkv/core'
+import { describe, expect, test } from 'vitest'
+import { drawTokens } from '../draw-token.ts'
+import { randomProblem, type RandomProblem } from '../problems.ts'
+import { expectWithinBound, tally, type Tally } from '../within-bound.ts'
+import { disposeGradient, heldBackend, problemCount, replayedToken, take, type Suite } from './suite.ts'
+
+/** Gradients on a backend against the float64 reference's, over random problems with every option that has one. */
+export function gradientSuite(suite: Suite): void {
+  describe('attentionGradient', { timeout: 600_000 }, () => {
+    const backend = heldBackend(suite)
+    const { platform = 'cpu', limits } = suite
+    const drawn = { work: 2 ** 13, ...limits, without: [...(limits?.without ?? []), 'quantised'] as const }
+
+    async function checkProblems(tokens: readonly string[]): Promise<void> {
+      const tallies = new Map<string, Tally>()
+      for (const token of tokens) {
+        const random = randomProblem(token)
+        const expected = referenceGradient(random.problem, random.dOutput, { backend: platform })
+        for (const { name, actual, bounded } of pairUp(gradientOf(backend(), random), expected)) {
+          const comparison = { name, shape: actual.shape, token, backend: platform }
+          const agreement = expectWithinBound(await take(backend(), actual), bounded, comparison)
+          const results = tallies.get(name) ?? tally(name)
+          tallies.set(name, results)
+          results.add(agreement, token)
+        }
+        random.expectUntouched()
+      }
+      for (const results of tallies.values()) console.log(results.summary())
+    }
+
+    const replayed = replayedToken()
+    test.runIf(replayed !== undefined)('the problem of QKV_TOKEN is within its bound', () => checkProblems([replayed!]))
+
+    test('small problems, at the boundaries of tiles and between, are within their bounds', async () => {
+      await checkProblems(drawTokens({ count: problemCount(suite, 2000), seed: 3, limits: drawn }))
+    })
+
+    test('problems of many tiles are within their bounds', async () => {
+      await checkProblems(drawTokens({ count: problemCount(suite, 30), seed: 4, limits: { ...drawn, work: 2 ** 18 } }))
+    })
+
+    test('the same call gives the same bits', async () => {
+      for (const token of drawTokens({ count: problemCount(suite, 20), seed: 5, limits: drawn })) {
+        const random = randomProblem(token)
+        const [first, second] = [await bitsOf(backend(), random), await bitsOf(backend(), random)]
+        expect(second, token).toEqual(first)
+      }
+    })
+  })
+}
+
+function gradientOf(backend: Backend, { problem, dOutput }: RandomProblem) {
+  const { output, lse } = backend.attention(problem, { lse: true })
+  const gradient = backend.attentionGradient(problem, { output, lse: lse! }, dOutput)
+  output.dispose()
+  lse?.dispose()
+  return gradient
+}
+
+type Gradient = ReturnType<typeof gradientOf>
+
+interface Part {
+  readonly name: string
+  readonly actual: OwnedTensor
+  readonly bounded: Bounded
+}
+
+/** Each part of a gradient beside what it should be. */
+function pairUp(gradient: Gradient, expected: ReturnType<typeof referenceGradient>): readonly Part[] {
+  const parts: Part[] = []
+  for (const name of ['dQuery', 'dKey', 'dValue', 'dBias', 'dSinks'] as const) {
+    const [actual, bounded] = [gradient[name], expected[name]]
+    expect(actual === undefined, `${name} is there exactly where it should be`).toBe(bounded === undefined)
+    if (actual && bounded) parts.push({ name, actual, bounded })
+  }
+  expect([...gradient.captured.keys()]).toEqual([...expected.captured.keys()])
+  for (const [tensor, bounded] of expected.captured) parts.push({ name: 'captured', actual: gradient.captured.get(tensor)!, bounded })
+  return parts
+}
+
+async function bitsOf(backend: Backend, random: RandomProblem) {
+  const gradient = gradientOf(backend, random)
+  const { dQuery, dKey, dValue, dBias, dSinks, captured } = gradient
+  const parts = [dQuery, dKey, dValue, dBias, dSinks, ...captured.values()].filter((part) => part !== undefined)
+  const bits = await Promise.all(parts.map((part) => backend.read(part)))
+  disposeGradient(gradient)
+  return bits
+}
