@@ -1,6 +1,7 @@
 import { createCpuBackend } from '@qkv/cpu'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { attentionClaims } from './claims/attention.ts'
+import { cacheClaims } from './claims/caches.ts'
 import { multiHeadClaims } from './claims/multi-head.ts'
 import type { Subject } from './claims/subject.ts'
 
@@ -13,4 +14,5 @@ describe('on the CPU', () => {
 
   describe('attention', () => attentionClaims(() => subject))
   describe('MultiHeadAttention', () => multiHeadClaims(() => subject))
+  describe('caches', () => cacheClaims(() => subject))
 })

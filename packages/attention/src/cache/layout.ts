@@ -15,7 +15,7 @@ export interface CacheOptions {
   readonly valueDim?: number | undefined
   /** Default float32. */
   readonly dtype?: CacheDtype | undefined
-  /** How many elements share a scale in int8 and int4; divides both dims. Default 32, or the head dim where 32 does not divide it. */
+  /** How many elements share a scale in int8 and int4; divides both dims. Default 32, or its greatest divisor that does. */
   readonly groupSize?: number | undefined
 }
 
@@ -42,13 +42,18 @@ export function cacheLayout(operation: string, options: CacheOptions): CacheLayo
   }
   const layout = { batch, heads, headDim, valueDim, dtype }
   if (!isQuantized(dtype)) return { ...layout, groupSize: 0 }
-  const groupSize = options.groupSize ?? (headDim % 32 === 0 && valueDim % 32 === 0 ? 32 : headDim)
+  const groupSize = options.groupSize ?? greatestDivisor(32, greatestDivisor(headDim, valueDim))
   checkCount(operation, 'groupSize', groupSize)
   if (headDim % groupSize !== 0 || valueDim % groupSize !== 0 || (dtype === 'int4' && groupSize % 2 !== 0)) {
     const even = dtype === 'int4' ? ', and even' : ''
     throw refused('OPTION_INVALID', operation, 'groupSize', `a divisor of head size ${headDim} and value size ${valueDim}${even}`, String(groupSize))
   }
   return { ...layout, groupSize }
+}
+
+/** The greatest number that divides both. */
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b)
 }
 
 export function isQuantized(dtype: CacheDtype): dtype is 'int8' | 'int4' {

@@ -1,0 +1,137 @@
+import { type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
+import { checkBackend, checkCount, refused } from '../refuse.ts'
+import { cacheLayout, type CacheLayout, type CacheOptions } from './layout.ts'
+import { allocate, byteLength, copyStored, part, release, type StoredKeys } from './memory.ts'
+import { PrefixIndex } from './prefix-index.ts'
+
+export interface PagePoolOptions extends Omit<CacheOptions, 'batch'> {
+  readonly backend: Backend
+  /** How many pages, all allocated now. */
+  readonly pages: number
+  /** Tokens a page; default 16. */
+  readonly pageSize?: number | undefined
+}
+
+/**
+ * Memory for many sequences in pages of equal size, so that none needs room in one piece or more than its last page too
+ * much, and sequences with a common beginning share its pages (Kwon et al., PagedAttention, 2023, arXiv:2309.06180).
+ * Pages are counted by how many hold them; a page that only one holds may be written to.
+ */
+export class PagePool implements Disposable {
+  readonly backend: Backend
+  readonly layout: CacheLayout
+  readonly pageSize: number
+  readonly #stored: StoredKeys<OwnedTensor>
+  readonly #holders: Uint32Array
+  readonly #free: number[]
+  readonly #prefixes = new PrefixIndex()
+  #disposed = false
+
+  constructor(options: PagePoolOptions) {
+    const { backend, pages, pageSize = 16 } = options
+    checkBackend('PagePool', backend)
+    checkCount('PagePool', 'pages', pages)
+    checkCount('PagePool', 'pageSize', pageSize)
+    this.backend = backend
+    this.pageSize = pageSize
+    this.layout = cacheLayout('PagePool', { ...options, batch: 1 })
+    this.#stored = allocate(backend, this.layout, pages, pageSize)
+    this.#holders = new Uint32Array(pages)
+    this.#free = Array.from({ length: pages }, (_, page) => pages - 1 - page)
+  }
+
+  /** How many pages there are. */
+  get pages(): number {
+    return this.#holders.length
+  }
+
+  /** How many nothing holds. Pages that only remembered prefixes hold count as held, but are given up on demand. */
+  get freePages(): number {
+    return this.#free.length
+  }
+
+  get byteLength(): number {
+    return this.#disposed ? 0 : byteLength(this.#stored)
+  }
+
+  /**
+   * Keeps the full pages of a sequence for others that begin with the same tokens, until room is needed.
+   *
+   * @param tokens the sequence's token numbers, as many as `pages` hold
+   */
+  remember(tokens: ArrayLike<number>, pages: readonly number[]): void {
+    this.check()
+    for (const page of this.#prefixes.insert(tokens, pages, this.pageSize)) this.hold(page)
+  }
+
+  /** The remembered pages of the longest beginning of `tokens`, held for the caller. */
+  recall(tokens: ArrayLike<number>): number[] {
+    this.check()
+    const pages = this.#prefixes.find(tokens, this.pageSize)
+    pages.forEach((page) => this.hold(page))
+    return pages
+  }
+
+  /** Gives up all remembered prefixes. */
+  forget(): void {
+    this.check()
+    for (let page = this.#prefixes.evict(() => true); page !== undefined; page = this.#prefixes.evict(() => true)) this.give(page)
+  }
+
+  /** @returns a free page, held once. @throws QkvError `LIMIT_EXCEEDED` when all are held. */
+  take(): number {
+    this.check()
+    if (this.#free.length === 0) {
+      const evicted = this.#prefixes.evict((page) => this.#holders[page] === 1)
+      if (evicted !== undefined) this.give(evicted)
+    }
+    const page = this.#free.pop()
+    if (page === undefined) throw refused('LIMIT_EXCEEDED', 'PagePool', 'pages', 'one that is free', `${this.pages} pages in use`)
+    this.#holders[page] = 1
+    return page
+  }
+
+  hold(page: number): void {
+    this.#holders[page]! += 1
+  }
+
+  give(page: number): void {
+    this.#holders[page]! -= 1
+    if (this.#holders[page] === 0) this.#free.push(page)
+  }
+
+  isShared(page: number): boolean {
+    return this.#holders[page]! > 1
+  }
+
+  /** A view of rows of one page, [1, heads, rows, …]. */
+  page(page: number, rows: readonly [number, number]): StoredKeys {
+    return part(this.#stored, rows, [page, page + 1])
+  }
+
+  /** A page of one's own with the first `rows` tokens of another. */
+  copyPage(page: number, rows: number): number {
+    const copy = this.take()
+    copyStored(this.backend, this.page(page, [0, rows]), this.page(copy, [0, rows]))
+    return copy
+  }
+
+  /** All memory, [pages, heads, pageSize, …]. */
+  get stored(): StoredKeys<Tensor> {
+    return this.#stored
+  }
+
+  check(): void {
+    if (this.#disposed) throw refused('DISPOSED', 'PagePool', 'pool', 'not disposed', 'a disposed one')
+  }
+
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    release(this.#stored)
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}

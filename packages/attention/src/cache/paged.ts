@@ -1,0 +1,165 @@
+import { reshape, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
+import { temporaries } from '../temporaries.ts'
+import type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
+import { checkRestored, checkTruncation, Turn } from './checks.ts'
+import type { CacheLayout } from './layout.ts'
+import { checkAppended, copyStored, encode, mapStored, part, readStored, type StoredKeys } from './memory.ts'
+import type { PagePool } from './page-pool.ts'
+
+export interface PagedCacheOptions {
+  readonly pool: PagePool
+  /** Begins with what the pool remembers of these tokens but the last, which is left to ask with; `length` says how many. */
+  readonly tokens?: ArrayLike<number> | undefined
+}
+
+/**
+ * One sequence in pages of a pool. A fork costs nothing until one of the two writes to a page they share: then that page
+ * is copied.
+ *
+ *     const pool = new PagePool({ backend, heads: 8, headDim: 128, pages: 1024 })
+ *     const cache = new PagedCache({ pool, tokens: prompt })     // prompt.slice(cache.length) is still to be computed
+ *     …
+ *     cache.remember(prompt)                                     // for the next prompt that begins alike
+ */
+export class PagedCache implements AttentionCache {
+  readonly pool: PagePool
+  readonly #turn = new Turn('PagedCache')
+  #pages: number[]
+  #length: number
+
+  constructor({ pool, tokens = [] }: PagedCacheOptions) {
+    this.pool = pool
+    this.#pages = pool.recall(Array.from(tokens).slice(0, -1))
+    this.#length = this.#pages.length * pool.pageSize
+  }
+
+  get backend(): Backend {
+    return this.pool.backend
+  }
+
+  get layout(): CacheLayout {
+    return this.pool.layout
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** The pages held; those that are shared count for each. */
+  get byteLength(): number {
+    return (this.#pages.length * this.pool.byteLength) / this.pool.pages
+  }
+
+  append(key: Tensor, value: Tensor): Promise<void> {
+    return this.#turn.take(async () => {
+      const count = checkAppended('PagedCache.append', this.layout, key, value)
+      const encoded = await encode(this.backend, this.layout, key, value)
+      this.#write(encoded, count)
+    })
+  }
+
+  truncate(length: number): void {
+    this.#turn.check()
+    checkTruncation('PagedCache', length, 0, this.#length)
+    this.#length = length
+    for (const page of this.#pages.splice(Math.ceil(length / this.pool.pageSize))) this.pool.give(page)
+  }
+
+  fork(): PagedCache {
+    this.#turn.check()
+    const fork = new PagedCache({ pool: this.pool })
+    this.#pages.forEach((page) => this.pool.hold(page))
+    fork.#pages = [...this.#pages]
+    fork.#length = this.#length
+    return fork
+  }
+
+  /** Keeps the full pages in the pool for sequences that begin with the same tokens. @param tokens of this sequence */
+  remember(tokens: ArrayLike<number>): void {
+    this.#turn.check()
+    this.pool.remember(tokens, this.#pages.slice(0, Math.floor(this.#length / this.pool.pageSize)))
+  }
+
+  /** Pages gathered in order, one copy; a single page is seen where it lies. */
+  keys(): CachedKeys {
+    this.#turn.check()
+    const only = this.#pages.length === 1 ? this.#pages[0] : undefined
+    if (only !== undefined) return { ...this.pool.page(only, [0, this.#length]), mask: undefined, reindex: undefined, dispose: () => {} }
+    const made = temporaries()
+    const gathered = mapStored(this.pool.stored, (view) => this.#gather(view, (copy) => made.keep(copy)))
+    return { ...part(gathered, [0, this.#length]), mask: undefined, reindex: undefined, dispose: () => made.dispose() }
+  }
+
+  async save(): Promise<CacheState> {
+    const keys = this.keys()
+    try {
+      return { kind: 'paged', layout: this.layout, length: this.#length, stored: await readStored(this.backend, keys) }
+    } finally {
+      keys.dispose()
+    }
+  }
+
+  restore(state: CacheState): void {
+    this.#turn.check()
+    checkRestored('PagedCache.restore', state, 'paged', this.layout)
+    this.truncate(0)
+    this.#write(state.stored, state.length)
+  }
+
+  dispose(): void {
+    if (!this.#turn.end()) return
+    for (const page of this.#pages.splice(0)) this.pool.give(page)
+    this.#length = 0
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** Takes the pages first, all or none, and then writes. */
+  #write(stored: StoredKeys, count: number): void {
+    const { pool } = this
+    const { pageSize } = pool
+    const pages = [...this.#pages]
+    const taken: number[] = []
+    const take = (make: () => number): number => {
+      const page = make()
+      taken.push(page)
+      return page
+    }
+    const used = this.#length % pageSize
+    const last = pages.at(-1)
+    try {
+      if (count > 0 && used > 0 && last !== undefined && pool.isShared(last)) {
+        pages[pages.length - 1] = take(() => pool.copyPage(last, used))
+      }
+      while (pages.length * pageSize < this.#length + count) pages.push(take(() => pool.take()))
+    } catch (error) {
+      taken.forEach((page) => pool.give(page))
+      throw error
+    }
+    if (last !== undefined && pages[this.#pages.length - 1] !== last) pool.give(last)
+    for (let written = 0; written < count;) {
+      const at = this.#length + written
+      const from = at % pageSize
+      const rows = Math.min(pageSize - from, count - written)
+      copyStored(this.backend, part(stored, [written, written + rows]), pool.page(pages[Math.floor(at / pageSize)]!, [from, from + rows]))
+      written += rows
+    }
+    this.#pages = pages
+    this.#length += count
+  }
+
+  /** [pages, heads, pageSize, elements] as [1, heads, tokens, elements], by gathering each head's piece of each page. */
+  #gather(view: Tensor, keep: (copy: OwnedTensor) => Tensor): Tensor {
+    const [pages = 0, heads = 0, pageSize = 0, elements = 0] = view.shape
+    const rows = reshape(view, [pages * heads, pageSize * elements])
+    return reshape(keep(this.backend.gather(rows, this.#order(heads))), [1, heads, this.#pages.length * pageSize, elements])
+  }
+
+  #order(heads: number): HostTensor {
+    const count = this.#pages.length
+    return tensor(Int32Array.from({ length: heads * count }, (_, index) => this.#pages[index % count]! * heads + Math.floor(index / count)), [heads, count])
+  }
+}
+
