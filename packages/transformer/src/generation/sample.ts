@@ -1,6 +1,6 @@
 import { QkvError, describe } from '@qkv/core'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { randomStream } from '../random-stream.ts'
 
 /** Picks the next token from the logits of all. */
 export type Sampler = (logits: ArrayLike<number>) => number
@@ -35,7 +35,7 @@ export function sampler(options: SamplingOptions = {}): Sampler {
   check('topP', topP, topP > 0 && topP <= 1, 'above 0 and at most 1')
   check('seed', seed, Number.isSafeInteger(seed) && seed >= -(2 ** 31) && seed < 2 ** 32, 'a whole number of 32 bits')
   if (temperature === 0) return greedy
-  const generator = xoroshiro128plus(seed)
+  const generator = randomStream(seed)
   return (logits) => drawFrom(nucleus(softmax(logits, temperature), topP), uniformFloat64(generator))
 }
 

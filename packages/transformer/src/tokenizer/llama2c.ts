@@ -23,6 +23,7 @@ export function readLlama2cTokenizer(file: ArrayBuffer | Uint8Array): Tokenizer 
     size: pieces.length,
     beginToken,
     endTokens: [beginToken, endToken],
+    pieces: pieces.map((_, token) => token).slice(firstPiece),
     encode: (text) => encode(text, vocabulary),
     decode(tokens) {
       const stream = streamDecoder(textBytes, beginToken)

@@ -6,6 +6,8 @@ export interface Tokenizer {
   readonly beginToken: number
   /** After any of these a text is over. */
   readonly endTokens: readonly number[]
+  /** The tokens that were learned from text: neither for control nor single bytes. */
+  readonly pieces: readonly number[]
   /** The tokens of a text, `beginToken` first. Every text has some: what the vocabulary lacks is spelled in bytes. */
   encode(text: string): number[]
   /** The text of tokens; bytes that are not UTF-8 become `�`. */
