@@ -9,7 +9,7 @@ const source = {
   ssr: { resolve: { conditions: ['@qkv/source', 'module', 'node', 'default'] } },
 }
 
-const special = ['**/*.gpu.test.ts', '**/*.browser.test.ts', '**/node_modules/**']
+const special = ['**/*.{gpu,browser,built}.test.ts', '**/node_modules/**']
 
 export default defineConfig({
   test: {
@@ -18,7 +18,7 @@ export default defineConfig({
         ...source,
         test: {
           name: 'unit',
-          include: ['packages/*/{src,test}/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'docs/test/**/*.test.ts'],
+          include: ['packages/*/{src,test}/**/*.test.ts', '{apps/*,docs,tooling}/test/**/*.test.ts'],
           exclude: special,
         },
       },
@@ -45,7 +45,7 @@ export default defineConfig({
         },
       },
       // … and what is built is tested as it would be published.
-      { test: { name: 'built', include: ['tooling/test/**/*.test.ts'], testTimeout: 120_000, sequence: { groupOrder: 3 } } },
+      { test: { name: 'built', include: ['**/test/**/*.built.test.ts'], testTimeout: 120_000, sequence: { groupOrder: 3 } } },
     ],
   },
 })

@@ -1,0 +1,94 @@
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
+import { execFile } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { bundle, gzippedKilobytes } from '../checks/bundle.ts'
+import { installation, publishedPackages, type Published } from '../checks/published.ts'
+
+/** kB, minified and gzipped, with everything a package brings itself: its wasm, its worker, every entry. */
+const budgets = { core: 12, positional: 8, cpu: 45, webgpu: 25, attention: 12, transformer: 25 }
+
+/** Only what loads checkpoints and tokenizers may bring what others wrote. */
+const mayDependOnOthers = new Set(['@qkv/transformer'])
+
+let published: ReadonlyMap<string, Published>
+
+beforeAll(async () => {
+  published = new Map((await publishedPackages()).map((each) => [each.manifest.name, each]))
+}, 120_000)
+
+test('every package that is not private is published, and its size has a budget', () => {
+  expect([...published.keys()].toSorted()).toEqual(Object.keys(budgets).map((name) => `@qkv/${name}`).toSorted())
+})
+
+describe.each(Object.entries(budgets))('@qkv/%s, as npm would publish it,', (name, budget) => {
+  const the = (): Published => published.get(`@qkv/${name}`)!
+
+  test('satisfies publint', async () => {
+    const { messages, pkg } = await publint({ pkgDir: the().folder, strict: true, pack: false })
+    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([])
+  })
+
+  test('has types that are right for every importer of modules', async () => {
+    const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(the().tarball)))
+    const problems = analysis.types === false ? [{ kind: 'Untyped' }] : analysis.problems
+    expect(problems.filter((problem) => !('resolutionKind' in problem) || !['node10', 'node16-cjs'].includes(problem.resolutionKind))).toEqual([])
+  })
+
+  test(`weighs at most ${budget} kB, minified and gzipped`, async () => {
+    const entries = Object.keys(the().manifest.exports ?? {}).filter((key) => key !== './package.json')
+    const code = entries.map((key) => `export * from '@qkv/${name}${key.slice(1)}'`).join('\n')
+    const others = Object.keys(budgets).filter((other) => other !== name)
+    const weight = gzippedKilobytes(await bundle(code, { external: ['node:*', ...others.map((other) => `@qkv/${other}`)] }))
+    expect(weight).toBeLessThanOrEqual(budget)
+  })
+
+  test('runs nothing when it is installed, and brings nothing that is not ours', () => {
+    const { scripts = {}, dependencies = {} } = the().manifest
+    expect(Object.keys(scripts).filter((script) => /^(pre|post)?(install|prepare|pack|publish)/.test(script))).toEqual([])
+    if (!mayDependOnOthers.has(`@qkv/${name}`)) expect(Object.keys(dependencies).filter((other) => !other.startsWith('@qkv/'))).toEqual([])
+  })
+
+  test('ships its licence, its README, its sources and no tests', () => {
+    const files = readdirSync(the().folder, { recursive: true, encoding: 'utf8' })
+    expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'dist', 'src']))
+    expect(files.filter((file) => file.includes('.test.'))).toEqual([])
+  })
+})
+
+describe('together, the published packages', () => {
+  const attention = "import { attention } from '@qkv/attention'"
+
+  test('ship no WGSL to who uses the CPU', async () => {
+    const code = await bundle(`${attention}\nimport { createCpuBackend } from '@qkv/cpu'\nconsole.log(attention, createCpuBackend)`)
+    expect(code).not.toMatch(/@compute|workgroup_size/)
+  })
+
+  test('ship no WebAssembly to who uses the GPU', async () => {
+    const code = await bundle(`${attention}\nimport { createWebGpuBackend } from '@qkv/webgpu'\nconsole.log(attention, createWebGpuBackend)`)
+    expect(code).toMatch(/@compute/) // so that its absence above says something
+    expect(code).not.toMatch(/AGFzbQ|WebAssembly/) // base64 of a module's magic number
+  })
+
+  test('compute attention in plain Node', async () => {
+    const program = `
+      import { tensor } from '@qkv/core'
+      import { attention } from '@qkv/attention'
+      import { createCpuBackend } from '@qkv/cpu'
+      const backend = await createCpuBackend()
+      const one = tensor(new Float32Array([3]), [1, 1, 1, 1])
+      const { output } = await attention(one, one, one, { backend })
+      console.log(String(await backend.read(output)))
+      backend.dispose()`
+    const { stdout } = await promisify(execFile)('node', ['--input-type=module', '--eval', program], { cwd: installation })
+    expect(stdout.trim()).toBe('3')
+  })
+
+  test('contain no code made from strings', async () => {
+    const code = await bundle(Object.keys(budgets).map((name) => `export * as ${name} from '@qkv/${name}'`).join('\n'))
+    expect(code).not.toMatch(/\beval\(|new Function\(/)
+  })
+})
