@@ -32,7 +32,7 @@ export async function createCpuBackend(): Promise<CpuBackend> {
   return backendOf({ engine: { description: 'portable JavaScript', dispose() {} }, memory: plainMemory(), start: 0 })
 }
 
-function backendOf({ engine, memory, start }: OpenedEngine): CpuBackend {
+export function backendOf({ engine, memory, start }: OpenedEngine): CpuBackend {
   const arena = new Arena(memory, start)
   let disposed = false
 

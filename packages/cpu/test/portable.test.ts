@@ -3,6 +3,7 @@ import { attentionSuite } from '@qkv/testing/suites/attention-suite'
 import { contractSuite } from '@qkv/testing/suites/contract-suite'
 import { gradientSuite } from '@qkv/testing/suites/gradient-suite'
 import { layerSuite } from '@qkv/testing/suites/layer-suite'
+import { onnxSuite } from '@qkv/testing/suites/onnx-suite'
 import { propertySuite } from '@qkv/testing/suites/property-suite'
 import type { Suite } from '@qkv/testing/suites/suite'
 import { describe } from 'vitest'
@@ -17,4 +18,5 @@ describe('portable JavaScript', () => {
   propertySuite(suite)
   gradientSuite(suite)
   layerSuite(suite)
+  onnxSuite(suite)
 })

@@ -14,7 +14,7 @@ export interface WasmLinearMemory extends LinearMemory {
 }
 
 export function wasmMemory(shared: boolean): WasmLinearMemory {
-  const memory = shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1 })
+  const memory = shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1, maximum: mostPages })
   return {
     memory,
     get buffer() {

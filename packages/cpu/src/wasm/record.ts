@@ -63,7 +63,17 @@ export const dropoutScale = 324
 export const scoreProgram = 328
 export const maskProgram = 332
 
-export const recordBytes = 336
+/** How the work is cut: rows of a query tile, tiles of the rows of one key head, keys of a split, splits of the keys. */
+export const tileRows = 336
+export const tiles = 340
+export const splitKeys = 344
+export const splits = 348
+/** Address of what splits leave to be merged. */
+export const partials = 352
+/** Bytes of a thread's vectors of expression registers. */
+export const registers = 356
+
+export const recordBytes = 360
 
 /** Numbers of dtypes. */
 export const float32 = 0

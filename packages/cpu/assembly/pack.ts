@@ -1,0 +1,74 @@
+/**
+ * Vectors gathered into the tiles that `product.ts` reads. A tile is padded with zeros to whole blocks, so that odd head
+ * dims and lengths need no other code: what zeros add is nothing, and nobody looks at padded rows.
+ */
+import { blockRows, panelColumns } from './product'
+
+/** Four vectors side by side: target[i] = (a[i], b[i], c[i], d[i]), `row` bytes apart. */
+export function packFour(a: usize, b: usize, c: usize, d: usize, n: i32, target: usize, row: usize): void {
+  let i = 0
+  for (; i + 4 <= n; i += 4) {
+    const offset = usize(i) << 2
+    const va = v128.load(a + offset), vb = v128.load(b + offset)
+    const vc = v128.load(c + offset), vd = v128.load(d + offset)
+    const abLow = i8x16.shuffle(va, vb, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+    const abHigh = i8x16.shuffle(va, vb, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+    const cdLow = i8x16.shuffle(vc, vd, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+    const cdHigh = i8x16.shuffle(vc, vd, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+    v128.store(target, i8x16.shuffle(abLow, cdLow, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+    v128.store(target + row, i8x16.shuffle(abLow, cdLow, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+    v128.store(target + 2 * row, i8x16.shuffle(abHigh, cdHigh, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+    v128.store(target + 3 * row, i8x16.shuffle(abHigh, cdHigh, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+    target += 4 * row
+  }
+  for (; i < n; i++) {
+    const offset = usize(i) << 2
+    store<f32>(target, load<f32>(a + offset))
+    store<f32>(target, load<f32>(b + offset), 4)
+    store<f32>(target, load<f32>(c + offset), 8)
+    store<f32>(target, load<f32>(d + offset), 12)
+    target += row
+  }
+}
+
+/**
+ * One vector of `n` elements as row `j` of panels of eight columns, each `panelBytes` long; the last panel's missing
+ * columns become 0. Returns the vector with every finite element as 0 in any lane: not 0 where something is not finite.
+ */
+export function packAcross(source: usize, n: i32, j: i32, target: usize, panelBytes: usize): v128 {
+  let special = f32x4.splat(0)
+  target += usize(j) << 5
+  let i = 0
+  for (; i + 8 <= n; i += 8) {
+    const low = v128.load(source), high = v128.load(source, 16)
+    v128.store(target, low)
+    v128.store(target, high, 16)
+    special = f32x4.add(special, f32x4.mul(f32x4.add(low, high), f32x4.splat(0)))
+    source += 32
+    target += panelBytes
+  }
+  if (i == n) return special
+  v128.store(target, f32x4.splat(0))
+  v128.store(target, f32x4.splat(0), 16)
+  for (; i < n; i++) {
+    const element = load<f32>(source)
+    store<f32>(target, element)
+    special = f32x4.add(special, f32x4.splat(element * 0))
+    source += 4
+    target += 4
+  }
+  return special
+}
+
+/** Sizes rounded up to whole blocks. */
+// @ts-ignore: decorator
+@inline
+export function wholeBlocks(n: i32): i32 {
+  return (n + blockRows - 1) & -blockRows
+}
+
+// @ts-ignore: decorator
+@inline
+export function wholePanels(n: i32): i32 {
+  return (n + panelColumns - 1) & -panelColumns
+}

@@ -1,0 +1,51 @@
+/**
+ * The one product of matrices: C[4 × 8] from A[4 × n] · B[n × 8]. Scores, weighted values, projections and gradients are
+ * all made of it; they differ in what they pack.
+ *
+ * Its eight accumulators, two vectors of B and one broadcast element of A stay in registers; each step reads six times
+ * for eight multiply-adds. B is a *panel*: n rows of 8 elements without gaps, so reading it is one straight line. A is read
+ * with constant steps, known when compiled: `row` bytes from one row to the next, `step` bytes from one column to the next.
+ */
+import { multiplyAdd, splat } from './vector'
+
+/** Rows of A in a block. */
+export const blockRows: i32 = 4
+/** Columns of a panel. */
+export const panelColumns: i32 = 8
+/** Bytes of a panel's row. */
+export const panelRow: i32 = 32
+
+/**
+ * C = scale · C + A · B, where `scales` points at one f32 for each row of C; 0 starts from zero without reading C.
+ * `step` is the bytes between A's columns, `cRow` those between C's rows.
+ */
+// @ts-ignore: decorator
+@inline
+export function product(a: usize, step: usize, b: usize, n: i32, c: usize, cRow: usize, scales: usize): void {
+  const c1 = c + cRow
+  const c2 = c1 + cRow
+  const c3 = c2 + cRow
+  let x00 = splat(0), x01 = splat(0), x10 = splat(0), x11 = splat(0)
+  let x20 = splat(0), x21 = splat(0), x30 = splat(0), x31 = splat(0)
+  let x: v128, b0: v128, b1: v128
+  if (scales != 0) {
+    x = v128.load32_splat(scales), x00 = f32x4.mul(x, v128.load(c)), x01 = f32x4.mul(x, v128.load(c, 16))
+    x = v128.load32_splat(scales, 4), x10 = f32x4.mul(x, v128.load(c1)), x11 = f32x4.mul(x, v128.load(c1, 16))
+    x = v128.load32_splat(scales, 8), x20 = f32x4.mul(x, v128.load(c2)), x21 = f32x4.mul(x, v128.load(c2, 16))
+    x = v128.load32_splat(scales, 12), x30 = f32x4.mul(x, v128.load(c3)), x31 = f32x4.mul(x, v128.load(c3, 16))
+  }
+  const end = b + (usize(n) << 5)
+  while (b < end) {
+    b0 = v128.load(b, 0), b1 = v128.load(b, 16)
+    x = v128.load32_splat(a, 0), x00 = multiplyAdd(x, b0, x00), x01 = multiplyAdd(x, b1, x01)
+    x = v128.load32_splat(a, 4), x10 = multiplyAdd(x, b0, x10), x11 = multiplyAdd(x, b1, x11)
+    x = v128.load32_splat(a, 8), x20 = multiplyAdd(x, b0, x20), x21 = multiplyAdd(x, b1, x21)
+    x = v128.load32_splat(a, 12), x30 = multiplyAdd(x, b0, x30), x31 = multiplyAdd(x, b1, x31)
+    a += step
+    b += 32
+  }
+  v128.store(c, x00), v128.store(c, x01, 16)
+  v128.store(c1, x10), v128.store(c1, x11, 16)
+  v128.store(c2, x20), v128.store(c2, x21, 16)
+  v128.store(c3, x30), v128.store(c3, x31, 16)
+}

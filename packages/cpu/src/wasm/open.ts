@@ -1,0 +1,81 @@
+import { QkvError } from '@qkv/core'
+import type { Engine, OpenedEngine } from '../engine.ts'
+import { wasmMemory } from '../memory/linear-memory.ts'
+import { openPool, soloCrew, type Crew } from '../threads/pool.ts'
+import { attention } from './attention.ts'
+import { instantiate, type Wasm } from './instance.ts'
+import { bestInstructions, compileKernels, type Instructions } from './module.ts'
+
+export interface WasmOptions {
+  /** How many threads work, the caller's among them; `'auto'`: as many as there are processors, up to 8. */
+  readonly threads: number | 'auto'
+  /** For tests: the binary to use. */
+  readonly instructions?: Instructions
+}
+
+/**
+ * The kernels in WebAssembly, on one thread or several.
+ *
+ * @throws QkvError `WASM_UNAVAILABLE`; `WORKER_FAILED` where a given number of threads cannot start. `'auto'` makes do
+ * with one thread then, and says so.
+ */
+export async function openWasmEngine({ threads, instructions = bestInstructions() }: WasmOptions): Promise<OpenedEngine> {
+  const wanted = threads === 'auto' ? Math.min(mostThreads, processors()) : threads
+  const hindrance = wanted > 1 ? whatHindersThreads() : undefined
+  if (hindrance !== undefined && threads !== 'auto') throw threadsUnavailable(hindrance)
+  if (wanted === 1 || hindrance !== undefined) return openAlone(instructions, hindrance)
+  try {
+    return await openTogether(instructions, wanted)
+  } catch (error) {
+    if (threads !== 'auto' || !QkvError.is(error) || error.code !== 'WORKER_FAILED') throw error
+    return openAlone(instructions, 'workers do not start')
+  }
+}
+
+const mostThreads = 8
+
+async function openAlone(instructions: Instructions, hindrance: string | undefined): Promise<OpenedEngine> {
+  const { module } = await compileKernels(false, instructions)
+  const memory = wasmMemory(false)
+  const { kernels, start } = instantiate(module, memory.memory)
+  const wasm: Wasm = { memory, crew: soloCrew(kernels) }
+  return { engine: engineOf(wasm, `${instructions}, one thread${hindrance ? ` (${hindrance})` : ''}`), memory, start }
+}
+
+async function openTogether(instructions: Instructions, threads: number): Promise<OpenedEngine> {
+  const { module } = await compileKernels(true, instructions)
+  const memory = wasmMemory(true)
+  const { kernels, start } = instantiate(module, memory.memory)
+  const crew: Crew = await openPool({ memory: memory.memory, module, kernels, threads })
+  return { engine: engineOf({ memory, crew }, `${instructions}, ${threads} threads`), memory, start }
+}
+
+function engineOf(wasm: Wasm, details: string): Engine {
+  return {
+    description: `WebAssembly, ${details}`,
+    attention: (workspace, problem, target) => attention(wasm, workspace, problem, target),
+    dispose: () => wasm.crew.dispose(),
+  }
+}
+
+function processors(): number {
+  const node = globalThis.process?.getBuiltinModule?.('node:os')
+  return node?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1
+}
+
+/** What keeps this place from threads: they need memory that can be handed to workers. */
+function whatHindersThreads(): string | undefined {
+  if (typeof SharedArrayBuffer === 'undefined') return 'threads need a page that is cross-origin isolated'
+  if (globalThis.crossOriginIsolated === false) return 'threads need a page that is cross-origin isolated'
+  return undefined
+}
+
+function threadsUnavailable(hindrance: string): QkvError {
+  return new QkvError({
+    code: 'WORKER_FAILED',
+    operation: 'createCpuBackend',
+    argument: 'threads',
+    expected: "1 or 'auto' here",
+    received: `more (${hindrance})`,
+  })
+}

@@ -1,0 +1,107 @@
+import { bytesPerElement, dropoutThreshold, isHostTensor, toFloat32, toFloat64, type AttentionProblem, type Dtype, type Tensor } from '@qkv/core'
+import { hostView } from '../memory/storage.ts'
+import type { Placed, Workspace } from '../memory/workspace.ts'
+import * as part from './record.ts'
+
+/** Larger than any length, and small enough to be added to one. */
+const unbounded = 2 ** 29
+
+/** A problem's record in linear memory, and setting parts of it. */
+export interface ProblemRecord {
+  readonly address: number
+  setInt(part: number, value: number): void
+  setTensor(part: number, placed: Placed, quantized?: boolean): void
+}
+
+/** Places a problem's tensors and describes it for the kernels. Expressions and results are the caller's to add. */
+export function problemRecord(space: Workspace, problem: AttentionProblem): ProblemRecord {
+  const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout } = problem
+  const quantized = keyScales !== undefined
+  const tensors: readonly (readonly [number, Placed | undefined])[] = [
+    [part.query, space.place(query)],
+    [part.key, space.place(key)],
+    [part.value, space.place(value)],
+    [part.bias, bias && space.place(bias)],
+    [part.mask, mask && space.place(mask)],
+    [part.keyScales, keyScales && space.place(keyScales)],
+    [part.valueScales, valueScales && space.place(valueScales)],
+  ]
+  const sinksAt = sinks && placeVector(space, toFloat32(readable(sinks)))
+  const lengthsAt = lengths && placeVector(space, Int32Array.from(toFloat64(readable(lengths))))
+
+  const record = emptyRecord(space)
+  for (const [at, placed] of tensors) if (placed !== undefined) record.setTensor(at, placed, quantized)
+  const { setInt } = record
+  setInt(part.sinks, sinksAt ?? 0)
+  setInt(part.lengths, lengthsAt ?? 0)
+  setInt(part.batch, problem.batch)
+  setInt(part.queryHeads, problem.queryHeads)
+  setInt(part.keyHeads, problem.keyHeads)
+  setInt(part.group, problem.group)
+  setInt(part.queryLength, problem.queryLength)
+  setInt(part.keyLength, problem.keyLength)
+  setInt(part.headDim, problem.headDim)
+  setInt(part.valueDim, problem.valueDim)
+  setInt(part.keyGroupSize, problem.headDim / (keyScales?.shape[3] ?? 1))
+  setInt(part.valueGroupSize, problem.valueDim / (valueScales?.shape[3] ?? 1))
+  setInt(part.upperLeft, problem.alignment === 'upper-left' ? 1 : 0)
+  setInt(part.windowLeft, Math.min(window.left, unbounded))
+  setInt(part.windowRight, Math.min(causal ? Math.min(0, window.right) : window.right, unbounded))
+  setInt(part.dropoutThreshold, dropout ? dropoutThreshold(dropout) : 0)
+  setInt(part.dropoutSeed, dropout?.seed ?? 0)
+
+  const view = new DataView(space.arena.memory.buffer, record.address)
+  view.setFloat64(part.scale, problem.scale, true)
+  view.setFloat32(part.softcap, problem.softcap, true)
+  view.setFloat32(part.dropoutScale, 1 / (1 - (dropout?.probability ?? 0)), true)
+  return record
+}
+
+/** A record of zeros. */
+export function emptyRecord(space: Workspace): ProblemRecord {
+  const address = space.scratch(part.recordBytes)
+  const words = (): Int32Array => new Int32Array(space.arena.memory.buffer, address, part.recordBytes / 4)
+  words().fill(0)
+  const setInt = (at: number, value: number): void => void (words()[at / 4] = value)
+  return {
+    address,
+    setInt,
+    setTensor(at, { address: start, dtype, strides }, quantized = false) {
+      const bytes = bytesPerElement[dtype]
+      setInt(at + part.address, start)
+      setInt(at + part.dtype, dtypeNumber(dtype, quantized))
+      strides.slice(0, 4).forEach((stride, axis) => setInt(at + part.batchStride + 4 * axis, stride * bytes))
+    },
+  }
+}
+
+/** Only quantised keys and values are uint8: they hold 4-bit elements. */
+function dtypeNumber(dtype: Dtype, quantized: boolean): number {
+  switch (dtype) {
+    case 'float32':
+      return part.float32
+    case 'float16':
+      return part.float16
+    case 'bfloat16':
+      return part.bfloat16
+    case 'int8':
+      return part.int8
+    case 'uint8':
+      return quantized ? part.int4 : part.int8
+    case 'int32':
+      return part.int32
+    case 'bool':
+      return part.bool
+  }
+}
+
+export function readable(tensor: Tensor): ReturnType<typeof hostView> {
+  return isHostTensor(tensor) ? tensor : hostView(tensor)
+}
+
+/** The address of a copy of a few numbers. */
+export function placeVector(space: Workspace, numbers: Float32Array | Int32Array): number {
+  const address = space.scratch(numbers.byteLength)
+  new Uint8Array(space.arena.memory.buffer, address, numbers.byteLength).set(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength))
+  return address
+}

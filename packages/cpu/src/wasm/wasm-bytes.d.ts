@@ -1,0 +1,5 @@
+/** The build inlines binaries as their bytes. */
+declare module '*.wasm' {
+  const bytes: Uint8Array<ArrayBuffer>
+  export default bytes
+}
