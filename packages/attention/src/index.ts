@@ -1,5 +1,8 @@
 export { attention, type AttentionOptions } from './attention.ts'
 export { attentionWithGradient, type DifferentiableResult, type Gradients } from './gradient.ts'
+export { packedAttention, type PackedAttentionOptions, type PackedAttentionResult } from './varlen.ts'
+export { cascadeAttention, type CascadeOptions, type KeysAndValues } from './cascade.ts'
+export { mergePartials } from '@qkv/core'
 export type { PositionOptions } from './positions.ts'
 export * from './cache/index.ts'
 export * from './multi-head-attention/index.ts'

@@ -1,8 +1,6 @@
 import { createCpuBackend } from '@qkv/cpu'
 import { afterAll, beforeAll, describe } from 'vitest'
-import { attentionClaims } from './claims/attention.ts'
-import { cacheClaims } from './claims/caches.ts'
-import { multiHeadClaims } from './claims/multi-head.ts'
+import { attentionPackageClaims } from './claims/index.ts'
 import type { Subject } from './claims/subject.ts'
 
 describe('on the CPU', () => {
@@ -12,7 +10,5 @@ describe('on the CPU', () => {
   })
   afterAll(() => subject.backend.dispose())
 
-  describe('attention', () => attentionClaims(() => subject))
-  describe('MultiHeadAttention', () => multiHeadClaims(() => subject))
-  describe('caches', () => cacheClaims(() => subject))
+  attentionPackageClaims(() => subject)
 })

@@ -18,7 +18,9 @@ export type CachedAttentionOptions = Omit<AttentionOptions, 'backend' | 'positio
  * @param query [batch, queryHeads, tokens, headDim], of the last tokens appended
  * @throws QkvError as {@link attention} does.
  */
-export async function cachedAttention(query: Tensor, cache: AttentionCache, options: CachedAttentionOptions = {}): Promise<AttentionResult> {
+export async function cachedAttention(
+  query: Tensor, cache: Pick<AttentionCache, 'backend' | 'keys'>, options: CachedAttentionOptions = {},
+): Promise<AttentionResult> {
   const keys = cache.keys()
   try {
     return await attention(query, keys.key, keys.value, optionsOfKeys(keys, cache.backend, options))

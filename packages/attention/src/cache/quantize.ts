@@ -38,3 +38,21 @@ export function quantize(vectors: HostTensor, dtype: 'int8' | 'int4', groupSize:
 function packed(codes: Int8Array): Uint8Array {
   return Uint8Array.from({ length: codes.length / 2 }, (_, byte) => ((codes[2 * byte] ?? 0) + 8) | (((codes[2 * byte + 1] ?? 0) + 8) << 4))
 }
+
+/** What quantised vectors stand for: float32 [..., dim]. */
+export function dequantize(values: HostTensor, scales: HostTensor): HostTensor {
+  const stored = toFloat32(values)
+  const codes = values.dtype === 'uint8' ? unpacked(stored) : stored
+  const factors = toFloat32(scales)
+  const groupSize = codes.length / Math.max(1, factors.length)
+  const vectors = codes.map((code, index) => code * (factors[Math.floor(index / groupSize)] ?? NaN))
+  const dim = (values.shape.at(-1) ?? 0) * (values.dtype === 'uint8' ? 2 : 1)
+  return tensor(vectors, [...values.shape.slice(0, -1), dim])
+}
+
+function unpacked(bytes: Float32Array): Float32Array {
+  return Float32Array.from({ length: 2 * bytes.length }, (_, index) => {
+    const byte = bytes[index >> 1] ?? 0
+    return (index % 2 === 0 ? byte & 15 : byte >> 4) - 8
+  })
+}

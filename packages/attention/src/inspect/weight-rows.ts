@@ -2,12 +2,13 @@ import {
   addScore, compileExpression, emptySoftmax, firstPosition, isHostTensor, isTensor, logSumExp, problem, slice, toFloat64, visibleKeys,
   type AttentionProblem, type Backend, type CompiledExpression, type HostTensor, type ProblemOptions, type Tensor,
 } from '@qkv/core'
+import { dequantize } from '../cache/quantize.ts'
 import { bringHome, type PositionOptions } from '../positions.ts'
 import { checkCount, refused } from '../refuse.ts'
 import { positionedOnHost } from './positioned.ts'
 
 /** The options of attention that shape its weights, and which of them to look at. */
-export interface WeightOptions extends Omit<ProblemOptions, 'dropout' | 'keyScales' | 'valueScales'>, PositionOptions {
+export interface WeightOptions extends Omit<ProblemOptions, 'dropout' | 'valueScales'>, PositionOptions {
   /** Which batch entry; default 0. */
   readonly batch?: number | undefined
   /** Which query heads, in this order; default all. */
@@ -49,11 +50,12 @@ export interface WeightSizes {
 export function eachWeightRow(
   operation: string, query: Tensor, key: Tensor, options: WeightOptions, visit: (row: WeightRow) => void,
 ): WeightSizes {
-  const asked = problem(query, key, key, { ...options, dropout: undefined, keyScales: undefined, valueScales: undefined })
-  const sizes = chosen(operation, asked, options)
-  const batch = options.batch ?? 0
-  const source = rowSource(operation, positionedOnHost(operation, asked, options), batch)
-  const weights = new Float64Array(asked.keyLength)
+  const { keyScales, ...shown } = { ...options, dropout: undefined, valueScales: undefined }
+  const given = problem(query, key, key, { ...shown, keyScales, valueScales: keyScales })
+  const sizes = chosen(operation, given, options)
+  const plain = keyScales === undefined ? given : unquantized(operation, given, shown)
+  const source = rowSource(operation, positionedOnHost(operation, plain, shown), options.batch ?? 0)
+  const weights = new Float64Array(given.keyLength)
   sizes.heads.forEach((queryHead, head) => {
     sizes.rows.forEach((at, row) => {
       const { position, sink } = softmaxRow(source, queryHead, at, weights)
@@ -65,9 +67,18 @@ export function eachWeightRow(
 
 /** The options with those of their tensors in host memory that live on a backend. */
 export async function optionsAtHome(backend: Backend, options: WeightOptions): Promise<WeightOptions> {
-  const { mask, bias, sinks, lengths } = options
+  const { mask, bias, sinks, lengths, keyScales } = options
   const home = async <T>(option: T): Promise<T | HostTensor> => (isTensor(option) ? bringHome(backend, option) : option)
-  return { ...options, mask: await home(mask), bias: await home(bias), sinks: await home(sinks), lengths: await home(lengths) }
+  return {
+    ...options,
+    mask: await home(mask), bias: await home(bias), sinks: await home(sinks), lengths: await home(lengths), keyScales: await home(keyScales),
+  }
+}
+
+/** The same problem over the keys that quantised ones stand for. */
+function unquantized(operation: string, { query, key, keyScales }: AttentionProblem, options: ProblemOptions): AttentionProblem {
+  const keys = keyScales ? dequantize(onHost(operation, key), onHost(operation, keyScales)) : key
+  return problem(query, keys, keys, options)
 }
 
 function chosen(operation: string, { batch, queryHeads, queryLength, keyLength }: AttentionProblem, options: WeightOptions): WeightSizes {
@@ -152,6 +163,10 @@ function scoreRow(view: Tensor | undefined, batch: number, h: number, i: number)
 }
 
 function numbers(operation: string, view: Tensor): Float64Array {
-  if (isHostTensor(view)) return toFloat64(view)
+  return toFloat64(onHost(operation, view))
+}
+
+function onHost(operation: string, view: Tensor): HostTensor {
+  if (isHostTensor(view)) return view
   throw refused('OPTION_INVALID', operation, 'tensors', 'in host memory, or given with their backend', 'a tensor that a backend owns')
 }

@@ -1,9 +1,5 @@
-import {
-  isContiguous, mergeHeads, permute, reshape, splitHeads, type Backend, type Tensor,
-} from '@qkv/core'
+import { isContiguous, mergeHeads, permute, reshape, splitHeads, type Backend, type Tensor } from '@qkv/core'
 import type { Temporaries } from '../temporaries.ts'
-
-export { splitHeads }
 
 export interface HeadNorm {
   readonly kind: 'rms' | 'layer'

@@ -1,4 +1,4 @@
-import { isHostTensor, slice, tensor, type Backend, type HostTensor, type OwnedTensor, type ProblemOptions, type Tensor, type Watch } from '@qkv/core'
+import { slice, splitHeads, type Backend, type HostTensor, type OwnedTensor, type ProblemOptions, type Tensor, type Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
@@ -7,8 +7,9 @@ import type { OnBackend, WeightOptions } from '../inspect/index.ts'
 import { checkShape, refused } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { gated } from './gate.ts'
-import { joinHeads, normalisedHeads, splitHeads } from './heads.ts'
-import { checkWeights, initialWeights, multiHeadConfig, weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
+import { joinHeads, normalisedHeads } from './heads.ts'
+import { multiHeadConfig, weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
+import { ModuleWeights } from './weights.ts'
 
 /** Keys and values that a memory was projected to, to be attended to again and again. */
 export interface ProjectedMemory extends Disposable {
@@ -49,18 +50,14 @@ export class MultiHeadAttention implements Disposable {
   readonly backend: Backend
   readonly config: MultiHeadConfig
   readonly #options: MultiHeadAttentionOptions
-  readonly #weights: ReadonlyMap<string, OwnedTensor>
-  #disposed = false
+  readonly #weights: ModuleWeights
 
   /** Weights are copied to the backend. @throws QkvError naming the option or weight at fault. */
   constructor(options: MultiHeadAttentionOptions) {
     this.backend = options.backend
     this.config = multiHeadConfig(options)
     this.#options = options
-    const shapes = weightShapes(this.config)
-    const weights = options.weights ?? initialWeights(shapes, options.seed ?? 0)
-    checkWeights('MultiHeadAttention', weights, shapes)
-    this.#weights = new Map(Object.keys(shapes).map((name) => [name, copyOf(this.backend, weights[name]!)]))
+    this.#weights = new ModuleWeights('MultiHeadAttention', this.backend, weightShapes(this.config), options.weights, options.seed)
   }
 
   /**
@@ -75,7 +72,7 @@ export class MultiHeadAttention implements Disposable {
       const attended = options.memory === undefined ? await this.#attendSelf(input, options, scope) : await this.#attendMemory(input, options.memory, options, scope)
       const joined = joinHeads(this.backend, attended, scope)
       const open = this.config.gate ? gated(this.backend, joined, this.#project('gate', input, scope), this.config, scope) : joined
-      return this.backend.linear(open, this.#weight('output.weight'), this.#bias('output'))
+      return this.backend.linear(open, this.#weights.get('output.weight'), this.#bias('output'))
     } finally {
       scope.dispose()
     }
@@ -83,7 +80,7 @@ export class MultiHeadAttention implements Disposable {
 
   /** Projects what many inputs will attend to, once. @param memory [batch, memoryLength, memoryDim] */
   async project(memory: Tensor): Promise<ProjectedMemory> {
-    this.#check()
+    this.#weights.check()
     checkShape('MultiHeadAttention.project', 'memory', memory.shape, [-1, -1, this.config.memoryDim])
     const scope = temporaries()
     const { key, value } = this.#keyValue(memory, scope)
@@ -91,19 +88,12 @@ export class MultiHeadAttention implements Disposable {
   }
 
   /** All weights, read home. */
-  async state(): Promise<Record<string, HostTensor>> {
-    this.#check()
-    const named: Record<string, HostTensor> = {}
-    for (const [name, weight] of this.#weights) {
-      named[name] = tensor(await this.backend.read(weight), weight.shape, { dtype: weight.dtype })
-    }
-    return named
+  state(): Promise<Record<string, HostTensor>> {
+    return this.#weights.read()
   }
 
   dispose(): void {
-    if (this.#disposed) return
-    this.#disposed = true
-    for (const weight of this.#weights.values()) weight.dispose()
+    this.#weights.dispose()
   }
 
   [Symbol.dispose](): void {
@@ -149,7 +139,7 @@ export class MultiHeadAttention implements Disposable {
   /** What belongs to the scores wherever they come from. */
   #scoring(): Pick<ProblemOptions, 'scale' | 'softcap' | 'sinks'> {
     const { scale, softcap } = this.#options
-    return { scale, softcap, sinks: this.#weights.get('sinks') }
+    return { scale, softcap, sinks: this.#weights.find('sinks') }
   }
 
   #selfProjections(input: Tensor, scope: Temporaries): { query: Tensor; key: Tensor; value: Tensor } {
@@ -175,16 +165,16 @@ export class MultiHeadAttention implements Disposable {
   #normalised(name: 'queryNorm' | 'keyNorm', projected: Tensor, heads: number, scope: Temporaries): Tensor {
     const { queryKeyNorm } = this.config
     if (queryKeyNorm === undefined) return splitHeads(projected, heads)
-    return normalisedHeads(this.backend, projected, heads, queryKeyNorm, this.#weight(`${name}.weight`), this.#bias(name), scope)
+    return normalisedHeads(this.backend, projected, heads, queryKeyNorm, this.#weights.get(`${name}.weight`), this.#bias(name), scope)
   }
 
   /** `input` through a named projection; a part of the fused one where there is one. */
   #project(name: string, input: Tensor, scope: Temporaries): Tensor {
     const whole = !this.config.fused || name === 'queryKeyValue' || name === 'gate'
-    if (whole) return scope.keep(this.backend.linear(input, this.#weight(`${name}.weight`), this.#bias(name)))
+    if (whole) return scope.keep(this.backend.linear(input, this.#weights.get(`${name}.weight`), this.#bias(name)))
     const which = ['query', 'key', 'value'].indexOf(name)
     const bias = this.#bias('queryKeyValue')
-    const weight = this.#fusedParts(this.#weight('queryKeyValue.weight'), 0)[which]!
+    const weight = this.#fusedParts(this.#weights.get('queryKeyValue.weight'), 0)[which]!
     return scope.keep(this.backend.linear(input, weight, bias && this.#fusedParts(bias, 0)[which]))
   }
 
@@ -196,18 +186,12 @@ export class MultiHeadAttention implements Disposable {
     return [slice(view, axis, 0, keys), slice(view, axis, keys, values), slice(view, axis, values, view.shape[axis] ?? 0)]
   }
 
-  #weight(name: string): Tensor {
-    const weight = this.#weights.get(name)
-    if (weight === undefined) throw refused('INTERNAL', 'MultiHeadAttention', `weights['${name}']`, 'one that the options name', 'another')
-    return weight
-  }
-
   #bias(name: string): Tensor | undefined {
-    return this.#weights.get(`${name}.bias`)
+    return this.#weights.find(`${name}.bias`)
   }
 
   #checkInput(input: Tensor, { cache, memory }: ForwardOptions): void {
-    this.#check()
+    this.#weights.check()
     checkShape('MultiHeadAttention.forward', 'input', input.shape, [-1, -1, this.config.modelDim])
     if (cache !== undefined && memory !== undefined) {
       throw refused('OPTION_INVALID', 'MultiHeadAttention.forward', 'cache', 'absent with a memory (project() it once instead)', 'a cache')
@@ -215,10 +199,6 @@ export class MultiHeadAttention implements Disposable {
     if (memory !== undefined && !('key' in memory)) {
       checkShape('MultiHeadAttention.forward', 'memory', memory.shape, [input.shape[0] ?? 0, -1, this.config.memoryDim])
     }
-  }
-
-  #check(): void {
-    if (this.#disposed) throw refused('DISPOSED', 'MultiHeadAttention', 'module', 'not disposed', 'a disposed one')
   }
 }
 
@@ -231,11 +211,4 @@ async function inspectCached(
   } finally {
     keys.dispose()
   }
-}
-
-function copyOf(backend: Backend, weight: Tensor): OwnedTensor {
-  if (isHostTensor(weight)) return backend.upload(weight)
-  const copy = backend.empty(weight.shape, weight.dtype)
-  backend.copy(weight, copy)
-  return copy
 }

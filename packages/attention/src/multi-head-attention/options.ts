@@ -1,6 +1,7 @@
-import { isFloat, tensor, type Alignment, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import type { Alignment, Backend, Tensor } from '@qkv/core'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
-import { checkBackend, checkCount, checkShape, refused } from '../refuse.ts'
+import { checkBackend, checkCount, refused } from '../refuse.ts'
+import type { WeightShapes } from './weights.ts'
 
 export interface MultiHeadAttentionOptions {
   readonly backend: Backend
@@ -91,7 +92,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
  *     queryNorm.weight, keyNorm.weight               [headDim], or [heads·headDim], [kvHeads·headDim]
  *     sinks [heads]                                  and .bias beside each .weight that has one
  */
-export function weightShapes(config: MultiHeadConfig): Readonly<Record<string, readonly number[]>> {
+export function weightShapes(config: MultiHeadConfig): WeightShapes {
   const { modelDim, heads, kvHeads, headDim, valueDim, memoryDim, queryKeyNorm, gate } = config
   const shapes: Record<string, readonly number[]> = {}
   const projection = (name: string, outputs: number, inputs: number, bias: boolean): void => {
@@ -116,43 +117,4 @@ export function weightShapes(config: MultiHeadConfig): Readonly<Record<string, r
   if (config.sinks) shapes['sinks'] = [heads]
   projection('output', modelDim, heads * valueDim, config.outputBias)
   return shapes
-}
-
-/** @throws QkvError unless there is exactly what `shapes` names, in its shapes and of float dtypes. */
-export function checkWeights(
-  operation: string, weights: Readonly<Record<string, Tensor>>, shapes: Readonly<Record<string, readonly number[]>>,
-): void {
-  const surplus = Object.keys(weights).find((name) => !(name in shapes))
-  if (surplus !== undefined) {
-    throw refused('OPTION_INVALID', operation, `weights['${surplus}']`, `absent (the options name ${Object.keys(shapes).join(', ')})`, 'a tensor')
-  }
-  for (const [name, shape] of Object.entries(shapes)) {
-    const weight = weights[name]
-    if (weight === undefined) throw refused('OPTION_INVALID', operation, `weights['${name}']`, `a tensor [${shape.join(',')}]`, 'nothing')
-    checkShape(operation, `weights['${name}']`, weight.shape, shape)
-    if (!isFloat(weight.dtype)) throw refused('DTYPE_UNSUPPORTED', operation, `weights['${name}']`, 'a float dtype', weight.dtype)
-  }
-}
-
-/** Matrices uniform within ±√(6 / (inputs + outputs)) (Glorot and Bengio, 2010), norms one, biases and sinks zero. */
-export function initialWeights(shapes: Readonly<Record<string, readonly number[]>>, seed: number): Record<string, HostTensor> {
-  const next = uniform(seed)
-  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
-    const [outputs = 1, inputs = 0] = shape
-    const reach = Math.sqrt(6 / (inputs + outputs))
-    const values = Float32Array.from({ length: outputs * Math.max(1, inputs) }, () =>
-      shape.length === 2 ? reach * (2 * next() - 1) : name.endsWith('Norm.weight') ? 1 : 0)
-    return [name, tensor(values, shape)]
-  }))
-}
-
-/** 0 ≤ number < 1, the same for the same seed (mulberry32). */
-function uniform(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

@@ -1,0 +1,97 @@
+import { isFloat, isHostTensor, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
+import { checkShape, refused } from '../refuse.ts'
+
+/** Shapes by the names of a module's weights; matrices are [outputs, inputs]. */
+export type WeightShapes = Readonly<Record<string, readonly number[]>>
+
+/** A module's weights, on its backend. */
+export class ModuleWeights {
+  readonly #module: string
+  readonly #backend: Backend
+  readonly #tensors: ReadonlyMap<string, OwnedTensor>
+  #disposed = false
+
+  /** Copies `given`, or small random ones. @throws QkvError unless there is exactly what `shapes` names, all floats. */
+  constructor(module: string, backend: Backend, shapes: WeightShapes, given: Readonly<Record<string, Tensor>> | undefined, seed: number = 0) {
+    const weights = given ?? initialWeights(shapes, seed)
+    checkWeights(module, weights, shapes)
+    this.#module = module
+    this.#backend = backend
+    this.#tensors = new Map(Object.keys(shapes).map((name) => [name, copyOf(backend, weights[name]!)]))
+  }
+
+  /** @throws QkvError `DISPOSED`. */
+  get(name: string): Tensor {
+    const weight = this.find(name)
+    if (weight === undefined) throw refused('INTERNAL', this.#module, `weights['${name}']`, 'one that the options name', 'another')
+    return weight
+  }
+
+  /** Undefined where the options do not name it. */
+  find(name: string): Tensor | undefined {
+    this.check()
+    return this.#tensors.get(name)
+  }
+
+  check(): void {
+    if (this.#disposed) throw refused('DISPOSED', this.#module, 'module', 'not disposed', 'a disposed one')
+  }
+
+  /** All of them in host memory. */
+  async read(): Promise<Record<string, HostTensor>> {
+    this.check()
+    const named: Record<string, HostTensor> = {}
+    for (const [name, weight] of this.#tensors) {
+      named[name] = tensor(await this.#backend.read(weight), weight.shape, { dtype: weight.dtype })
+    }
+    return named
+  }
+
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    for (const weight of this.#tensors.values()) weight.dispose()
+  }
+}
+
+function checkWeights(module: string, weights: Readonly<Record<string, Tensor>>, shapes: WeightShapes): void {
+  const surplus = Object.keys(weights).find((name) => !(name in shapes))
+  if (surplus !== undefined) {
+    throw refused('OPTION_INVALID', module, `weights['${surplus}']`, `absent (the options name ${Object.keys(shapes).join(', ')})`, 'a tensor')
+  }
+  for (const [name, shape] of Object.entries(shapes)) {
+    const weight = weights[name]
+    if (weight === undefined) throw refused('OPTION_INVALID', module, `weights['${name}']`, `a tensor [${shape.join(',')}]`, 'nothing')
+    checkShape(module, `weights['${name}']`, weight.shape, shape)
+    if (!isFloat(weight.dtype)) throw refused('DTYPE_UNSUPPORTED', module, `weights['${name}']`, 'a float dtype', weight.dtype)
+  }
+}
+
+function copyOf(backend: Backend, weight: Tensor): OwnedTensor {
+  if (isHostTensor(weight)) return backend.upload(weight)
+  const copy = backend.empty(weight.shape, weight.dtype)
+  backend.copy(weight, copy)
+  return copy
+}
+
+/** Matrices uniform within ±√(6 / (inputs + outputs)) (Glorot and Bengio, 2010), norms one, biases and sinks zero. */
+function initialWeights(shapes: WeightShapes, seed: number): Record<string, HostTensor> {
+  const next = uniform(seed)
+  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
+    const [outputs = 1, inputs = 0] = shape
+    const reach = Math.sqrt(6 / (inputs + outputs))
+    const element = shape.length === 2 ? () => reach * (2 * next() - 1) : name.endsWith('Norm.weight') ? () => 1 : () => 0
+    return [name, tensor(Float32Array.from({ length: outputs * Math.max(1, inputs) }, element), shape)]
+  }))
+}
+
+/** 0 ≤ number < 1, the same for the same seed (mulberry32). */
+function uniform(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,18 @@
+import { describe } from 'vitest'
+import { attentionClaims } from './attention.ts'
+import { batchClaims } from './batches.ts'
+import { cacheClaims } from './caches.ts'
+import { gradientClaims } from './gradient.ts'
+import { latentClaims } from './latent.ts'
+import { multiHeadClaims } from './multi-head.ts'
+import type { Subject } from './subject.ts'
+
+/** All that this package claims of any backend. */
+export function attentionPackageClaims(subject: () => Subject): void {
+  describe('attention', () => attentionClaims(subject))
+  describe('gradients', () => gradientClaims(subject))
+  describe('packed and cascaded batches', () => batchClaims(subject))
+  describe('MultiHeadAttention', () => multiHeadClaims(subject))
+  describe('LatentAttention', () => latentClaims(subject))
+  describe('caches', () => cacheClaims(subject))
+}

@@ -1,0 +1,59 @@
+import { slice } from '@qkv/core'
+import { LatentAttention, type LatentAttentionOptions } from '@qkv/attention'
+import { rotary } from '@qkv/positional'
+import { expect, it } from 'vitest'
+import { naiveLatentLayer } from './naive-latent-layer.ts'
+import { normal, valuesOf, type Subject } from './subject.ts'
+
+const sizes = { modelDim: 24, heads: 3, latentDim: 8, contentDim: 6, rotaryDim: 4, valueDim: 5, position: rotary({ dim: 4, layout: 'interleaved' }) }
+
+/** What holds for `LatentAttention` on any backend. */
+export function latentClaims(subject: () => Subject): void {
+  const input = normal('latent input', [2, 9, 24])
+  const make = (options: Partial<LatentAttentionOptions> = {}): LatentAttention =>
+    new LatentAttention({ ...sizes, ...options, backend: subject().backend, seed: 4 })
+
+  it.each([undefined, 7])('is what the formulas say, with queries from %s', async (queryLatentDim) => {
+    using layer = make({ queryLatentDim })
+    using output = await layer.forward(input)
+    expectClose(await valuesOf(subject(), output), naiveLatentLayer(input, { ...sizes, queryLatentDim }, await layer.state()))
+  })
+
+  it('absorbed, through a cache, gives what it gives spelled out', async () => {
+    using layer = make()
+    using cache = layer.cache({ batch: 2 })
+    using whole = await layer.forward(input)
+    const expected = await valuesOf(subject(), whole)
+    let start = 0
+    for (const count of [4, 1, 1, 3]) {
+      using part = await layer.forward(slice(input, 1, start, start + count), { cache })
+      const rows = expected.filter((_, index) => Math.floor(index / 24) % 9 >= start && Math.floor(index / 24) % 9 < start + count)
+      expectClose(await valuesOf(subject(), part), rows)
+      start += count
+    }
+    expect(cache.length).toBe(9)
+  })
+
+  it('caches latentDim + rotaryDim elements a token, also quantised', async () => {
+    using layer = make()
+    using plain = layer.cache({ capacity: 16 })
+    expect(plain.byteLength).toBe(16 * (8 + 4) * 4)
+    using small = layer.cache({ capacity: 16, dtype: 'int8' })
+    expect(small.byteLength).toBe(16 * (12 + 3 * 4))
+    const one = slice(input, 0, 0, 1)
+    using exact = await layer.forward(one, { cache: plain })
+    using rounded = await layer.forward(one, { cache: small })
+    const [a, b] = [await valuesOf(subject(), exact), await valuesOf(subject(), rounded)]
+    expect(a.every((element, index) => Math.abs(element - b[index]!) < 0.05)).toBe(true)
+    expect(a).not.toEqual(b)
+  })
+
+  it('refuses a position of another size', () => {
+    expect(() => make({ position: rotary({ dim: 6 }) })).toThrow('LatentAttention: position must be rotary over 4 elements; received over 6')
+  })
+}
+
+function expectClose(actual: Float64Array, expected: Float64Array): void {
+  expect(actual.length).toBe(expected.length)
+  expect(actual.reduce((most, element, index) => Math.max(most, Math.abs(element - expected[index]!)), 0)).toBeLessThan(1e-5)
+}
