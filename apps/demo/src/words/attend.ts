@@ -1,6 +1,6 @@
 import { inspect } from '@qkv/attention'
 import { alibi } from '@qkv/positional'
-import type { WeightRows } from '../draw/attention-map.ts'
+import type { WeightRows } from '../draw/map-painter.ts'
 import { madeUpVectors } from './vectors.ts'
 
 export interface WordOptions {
@@ -12,16 +12,14 @@ export interface WordOptions {
 }
 
 /** Attention among words with made-up vectors: for each head, a row of weights a word. */
-export function attendWords(words: readonly string[], options: WordOptions): readonly WeightRows[] {
-  const { heads, causal } = options
-  if (words.length === 0) return []
-  const { query, key } = madeUpVectors(words, heads, 16)
-  const weights = inspect.weights(query, key, {
+export function attendWords(words: readonly string[], { heads, causal, window, alibi: nearer }: WordOptions): readonly WeightRows[] {
+  if (words.length === 0) return Array.from({ length: heads }, () => [])
+  const { query, key } = madeUpVectors(words, heads)
+  return inspect.weights(query, key, {
     causal,
-    window: options.window === undefined ? undefined : { left: options.window },
-    position: options.alibi ? alibi({ heads }) : undefined,
+    window: window === undefined ? undefined : { left: window },
+    position: nearer ? alibi({ heads }) : undefined,
   })
-  return weights
 }
 
 /** Words as people see them, punctuation kept with the word before. */

@@ -1,0 +1,106 @@
+import { proxy } from 'comlink'
+import { engine } from '../engine/client.ts'
+import type { HeadMeasures, ModelFacts, WriteRequest, WrittenStep } from '../engine/engine.ts'
+
+/** Which head is looked at; undefined = the mean of all. */
+export interface HeadName {
+  readonly layer: number
+  readonly head: number
+}
+
+/** A text that the model writes, with everything that its heads looked at. One a page. */
+class Story {
+  model = $state.raw<ModelFacts>()
+  roles = $state.raw<HeadMeasures>()
+  /** The heads that mostly look at the token before, the most faithful first. */
+  readonly previousTokenHeads = $derived(previousTokenHeads(this.roles ?? []))
+  tokens = $state.raw<readonly string[]>([])
+  /** Tokens before this were the visitor's. */
+  writtenFrom = $state(0)
+  /** How many rows the maps have; the maps themselves grow in place. */
+  rows = $state(0)
+  writing = $state(false)
+  tokensPerSecond = $state<number>()
+  failure = $state<string>()
+  /** Names of the files that were taken in. */
+  checkpoint = $state<string>()
+  tokenizer = $state<string>()
+  /** `[layer][head]`, each a list of rows. */
+  maps: Float32Array[][][] = []
+
+  async take(files: Iterable<File>): Promise<void> {
+    this.failure = undefined
+    try {
+      for (const file of files) {
+        const bytes = await file.arrayBuffer()
+        const { kind, model } = await engine.takeFile(file.name, bytes)
+        this[kind] = file.name
+        if (model) this.model = model
+      }
+      if (this.model) this.roles = await engine.measureHeads()
+    } catch (failure) {
+      this.failure = messageOf(failure)
+    }
+  }
+
+  async write(request: WriteRequest): Promise<void> {
+    if (this.writing) return
+    this.writing = true
+    this.failure = undefined
+    this.#clear()
+    try {
+      await engine.write(request, proxy(async (step: WrittenStep) => this.#grow(step)))
+    } catch (failure) {
+      this.failure = messageOf(failure)
+    } finally {
+      this.writing = false
+    }
+  }
+
+  stop(): void {
+    void engine.stop()
+  }
+
+  /** How much the token in `row` looks at each token, in one head or in the mean of all. */
+  weightsOf(row: number, name: HeadName | undefined): Float32Array | undefined {
+    if (row >= this.rows) return undefined
+    if (name) return this.maps[name.layer]?.[name.head]?.[row]
+    return mean(this.maps.flat().map((head) => head[row] ?? new Float32Array(0)))
+  }
+
+  #clear(): void {
+    const { layers = 0, heads = 0 } = this.model ?? {}
+    this.maps = Array.from({ length: layers }, () => Array.from({ length: heads }, () => []))
+    this.rows = 0
+    this.tokens = []
+    this.writtenFrom = 0
+    this.tokensPerSecond = undefined
+  }
+
+  #grow({ texts, maps, written, seconds }: WrittenStep): void {
+    maps.forEach((heads, layer) => heads.forEach((rows, head) => this.maps[layer]?.[head]?.push(...rows)))
+    this.rows = this.maps[0]?.[0]?.length ?? 0
+    if (this.tokens.length === 0) this.writtenFrom = texts.length - 1
+    this.tokens = [...this.tokens, ...texts]
+    if (seconds > 0) this.tokensPerSecond = written / seconds
+  }
+}
+
+export const story: Story = new Story()
+
+function previousTokenHeads(measures: HeadMeasures): (HeadName & { readonly previousToken: number })[] {
+  return measures
+    .flatMap((heads, layer) => heads.map((measure, head) => ({ ...measure, layer, head })))
+    .filter(({ role }) => role === 'previous token')
+    .sort((a, b) => b.previousToken - a.previousToken)
+}
+
+function mean(rows: readonly Float32Array[]): Float32Array {
+  const sum = new Float32Array(rows[0]?.length ?? 0)
+  for (const row of rows) row.forEach((weight, index) => (sum[index] = (sum[index] ?? 0) + weight / rows.length))
+  return sum
+}
+
+function messageOf(failure: unknown): string {
+  return failure instanceof Error ? failure.message : String(failure)
+}
