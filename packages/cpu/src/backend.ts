@@ -4,7 +4,6 @@ import {
 } from '@qkv/core'
 import type { Engine, OpenedEngine } from './engine.ts'
 import { Arena } from './memory/arena.ts'
-import { plainMemory } from './memory/linear-memory.ts'
 import { allocateTensor, hostView } from './memory/storage.ts'
 import { workspace, type Workspace } from './memory/workspace.ts'
 import { attention, merge } from './operations/attention.ts'
@@ -12,6 +11,7 @@ import { expectReadable } from './operations/checks.ts'
 import { attentionGradient } from './operations/gradient.ts'
 import * as layers from './operations/layers.ts'
 import { attentionInSteps } from './operations/steps.ts'
+import { openEngine } from './open-engine.ts'
 import { copyElements, packed } from './portable/index.ts'
 
 export interface CpuMemory {
@@ -27,9 +27,27 @@ export interface CpuBackend extends Backend {
   memory(): CpuMemory
 }
 
-/** A backend of portable JavaScript. */
-export async function createCpuBackend(): Promise<CpuBackend> {
-  return backendOf({ engine: { description: 'portable JavaScript', dispose() {} }, memory: plainMemory(), start: 0 })
+export interface CpuOptions {
+  /**
+   * What computes. `'auto'`, the default: WebAssembly with SIMD, or portable JavaScript where that is missing or a page
+   * forbids it; the backend's description says which, and why.
+   */
+  readonly engine?: 'auto' | 'wasm' | 'javascript' | undefined
+  /**
+   * How many threads work, the caller's among them. `'auto'`, the default: as many as there are processors, up to 8, and
+   * one where memory cannot be shared.
+   */
+  readonly threads?: number | 'auto' | undefined
+}
+
+/**
+ * A backend on the CPU.
+ *
+ * @throws QkvError `OPTION_INVALID`; `WASM_UNAVAILABLE` and `WORKER_FAILED` where an engine or threads that were asked
+ * for by name or number are not to be had.
+ */
+export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBackend> {
+  return backendOf(await openEngine(options))
 }
 
 export function backendOf({ engine, memory, start }: OpenedEngine): CpuBackend {

@@ -1,1 +1,1 @@
-export { createCpuBackend, type CpuBackend, type CpuMemory } from './backend.ts'
+export { createCpuBackend, type CpuBackend, type CpuMemory, type CpuOptions } from './backend.ts'

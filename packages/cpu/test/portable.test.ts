@@ -10,7 +10,7 @@ import { describe } from 'vitest'
 
 describe('portable JavaScript', () => {
   const suite: Suite = {
-    makeBackend: () => createCpuBackend(),
+    makeBackend: () => createCpuBackend({ engine: 'javascript' }),
     liveTensors: (backend) => (backend as CpuBackend).memory().tensors,
   }
   contractSuite(suite)
