@@ -1,4 +1,5 @@
 export * from './encoding.ts'
+export { fromConfig, type LayerPositions, type ModelConfig } from './config/from-config.ts'
 export { gridPositions } from './grid.ts'
 
 export { axialRotary, type AxialRotaryOptions } from './rotary/axial.ts'

@@ -7,6 +7,8 @@ export interface DynamicScaling {
   readonly factor: number
   /** The trained length, beyond which the base grows. */
   readonly max_position_embeddings: number
+  /** HunYuan's: the base grows by α^(d/(d−2)), whatever the length. */
+  readonly alpha?: number | undefined
 }
 
 /**
@@ -21,9 +23,10 @@ export function dynamicScaling({ dim, base }: Frequencies, options: DynamicScali
   const s = checkPositive('rotary', 'factor', options.factor)
   const L = checkCount('rotary', 'max_position_embeddings', options.max_position_embeddings)
   if (dim < 4) throw refused('rotary', 'dim', 'at least 4 for dynamic scaling', dim)
+  const alpha = options.alpha && checkPositive('rotary', 'alpha', options.alpha)
   const frequencies = (contextLength: number): Float64Array => {
-    const n = Math.max(contextLength, L)
-    return rotaryFrequencies(dim, base * ((s * n) / L - (s - 1)) ** (dim / (dim - 2)))
+    const growth = alpha || (s * Math.max(contextLength, L)) / L - (s - 1)
+    return rotaryFrequencies(dim, base * growth ** (dim / (dim - 2)))
   }
   return { frequencies, attentionFactor: 1 }
 }
