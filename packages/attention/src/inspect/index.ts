@@ -1,3 +1,7 @@
+export { alignment, type Alignment } from './alignment.ts'
+export { headRoles, repeatedTokens, type HeadRoles } from './head-roles.ts'
 export type { Inspection, OnBackend } from './inspection.ts'
+export { flow, rollout } from './rollout.ts'
+export { distanceProfile, entropy, sinkMass, type SinkMass } from './summaries.ts'
 export type { WeightOptions } from './weight-rows.ts'
 export { weights, type WeightMap } from './weights.ts'
