@@ -13,8 +13,13 @@ import { multiplyAdd, negativeInfinity, splat } from './vector'
 /** Bytes of one key's scores in a panel. */
 export const keyScoresBytes: i32 = 32
 
-/** `m`, `l` and `rescale` point at 8 floats each. */
-export function softmaxTile(s: usize, keys: i32, m: usize, l: usize, rescale: usize): void {
+/** `m`, `l` and `rescale` point at 8 floats each; of the rows only the first `rowCount` need be looked at. */
+export function softmaxTile(s: usize, keys: i32, m: usize, l: usize, rescale: usize, rowCount: i32): void {
+  if (rowCount > 4) softmaxOfEight(s, keys, m, l, rescale)
+  else softmaxOfFour(s, keys, m, l, rescale)
+}
+
+function softmaxOfEight(s: usize, keys: i32, m: usize, l: usize, rescale: usize): void {
   const end = s + usize(keys) * keyScoresBytes
   const before0 = v128.load(m), before1 = v128.load(m, 16)
   let m0 = before0, m1 = before1
@@ -40,6 +45,24 @@ export function softmaxTile(s: usize, keys: i32, m: usize, l: usize, rescale: us
   v128.store(rescale, rescale1, 16)
   v128.store(l, multiplyAdd(v128.load(l), rescale0, l0))
   v128.store(l, multiplyAdd(v128.load(l, 16), rescale1, l1), 16)
+}
+
+function softmaxOfFour(s: usize, keys: i32, m: usize, l: usize, rescale: usize): void {
+  const end = s + usize(keys) * keyScoresBytes
+  const before = v128.load(m)
+  let m0 = before
+  for (let at = s; at < end; at += keyScoresBytes) m0 = f32x4.pmax(m0, v128.load(at))
+  v128.store(m, m0)
+  m0 = zeroWhereEmpty(m0)
+  let l0 = splat(0)
+  for (let at = s; at < end; at += keyScoresBytes) {
+    const p0 = exp(f32x4.sub(v128.load(at), m0))
+    v128.store(at, p0)
+    l0 = f32x4.add(l0, p0)
+  }
+  const rescale0 = exp(f32x4.sub(before, m0))
+  v128.store(rescale, rescale0)
+  v128.store(l, multiplyAdd(v128.load(l), rescale0, l0))
 }
 
 // @ts-ignore: decorator

@@ -2,32 +2,69 @@ import type { AttentionProblem } from '@qkv/core'
 import type { AttentionTarget, Run } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import type { Wasm } from './instance.ts'
-import { problemRecord } from './problem.ts'
+import { problemRecord, type ProblemRecord } from './problem.ts'
 import * as part from './record.ts'
 
-/** Attention as units of work, one query tile each. */
+/** Attention as units of work: a query tile each, or where there are few rows, a split of the keys each. */
 export function attention(wasm: Wasm, space: Workspace, problem: AttentionProblem, target: AttentionTarget): Run | undefined {
-  const { batch, keyHeads, queryLength, group } = problem
   if (problem.scoreMod || problem.maskMod) return undefined
-  const tileRows = chooseTileRows(problem, wasm.crew.threads)
-  const tiles = Math.ceil((queryLength * group) / tileRows)
   const record = problemRecord(space, problem)
   record.setTensor(part.output, space.place(target.output))
   record.setInt(part.lse, target.lse ? space.place(target.lse).address : 0)
+  const rows = problem.queryLength * problem.group
+  return rows <= decodeRows ? decode(wasm, space, problem, record) : prefill(wasm, space, problem, record)
+}
+
+/** As many as fit one panel. */
+const decodeRows = 8
+
+function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, record: ProblemRecord): Run {
+  const { batch, keyHeads, queryLength, group } = problem
+  const tileRows = chooseTileRows(problem, crew.threads)
+  const tiles = Math.ceil((queryLength * group) / tileRows)
   record.setInt(part.tileRows, tileRows)
   record.setInt(part.tiles, tiles)
-  const scratchBytes = wasm.crew.scratchBytes('prefill', record.address)
-  const scratch = space.scratch(scratchBytes * wasm.crew.threads)
+  const scratchBytes = crew.scratchBytes('prefill', record.address)
+  const scratch = space.scratch(scratchBytes * crew.threads)
   return {
     units: batch * keyHeads * tiles,
-    run: (first, end) => wasm.crew.run({ kernel: 'prefill', record: record.address, first, end, scratch, scratchBytes }),
+    run: (first, end) => crew.run({ kernel: 'prefill', record: record.address, first, end, scratch, scratchBytes }),
   }
 }
 
 /** Large tiles pack keys and values less often; every thread should still get several. The results are the same bits. */
 function chooseTileRows({ batch, keyHeads, queryLength, group }: AttentionProblem, threads: number): number {
   const rows = queryLength * group
+  const tilesEach = (tileRows: number): number => (batch * keyHeads * Math.ceil(rows / tileRows)) / threads
   let tileRows = 128
-  while (tileRows > 8 && (tileRows / 2 >= rows || (threads > 1 && tileRows > 32 && batch * keyHeads * Math.ceil(rows / tileRows) < 4 * threads))) tileRows /= 2
+  while (tileRows > 8 && tileRows / 2 >= rows) tileRows /= 2
+  while (tileRows > 32 && threads > 1 && tilesEach(tileRows) < 4) tileRows /= 2
   return tileRows
+}
+
+/** Long enough that merging is little work, short enough for threads to share a sequence. The same for any of them. */
+const splitKeys = 512
+
+function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, record: ProblemRecord): Run {
+  const { batch, keyHeads, keyLength, valueDim } = problem
+  const splits = Math.max(1, Math.ceil(keyLength / splitKeys))
+  const units = batch * keyHeads * splits
+  record.setInt(part.splitKeys, splitKeys)
+  record.setInt(part.splits, splits)
+  if (splits > 1) record.setInt(part.partials, space.scratch(units * partialBytes(valueDim)))
+  const scratchBytes = crew.scratchBytes('decode', record.address)
+  const scratch = space.scratch(scratchBytes * crew.threads)
+  const job = { record: record.address, scratch, scratchBytes }
+  return {
+    units,
+    run(first, end) {
+      crew.run({ ...job, kernel: 'decode', first, end })
+      if (splits > 1 && end === units) crew.run({ ...job, kernel: 'mergeSplits', first: 0, end: batch * keyHeads })
+    },
+  }
+}
+
+/** Maxima, sums and outputs of 8 rows. */
+function partialBytes(valueDim: number): number {
+  return 4 * 8 * (2 + Math.ceil(valueDim / 8) * 8)
 }

@@ -1,0 +1,242 @@
+/**
+ * Attention of a few query rows (at most one panel of 8, such as the grouped heads of one new token) over many keys.
+ * There is too little to do with each key to pay for packing it, so scores are taken from keys as they lie, each read
+ * once for all rows. A long sequence of keys is cut into splits of fixed length, which different threads can work on;
+ * each leaves a partial
+ *
+ *     m = max s     l = Σ e^(s − m)     o = Σ e^(s − m) · v
+ *
+ * and `mergeSplits` weighs them: with M = max m, output = Σ e^(m − M) · o / Σ e^(m − M) · l. The cut follows from the
+ * problem alone, so the result is the same however many threads there are.
+ */
+import * as record from '../src/wasm/record'
+import { dropWeights } from './dropout'
+import { exp } from './exp'
+import { packValues, readKey, readQuery, tileKeys, vectorBytes } from './operands'
+import { finishPanel } from './output'
+import { wholeBlocks, wholePanels } from './pack'
+import { int, pointer } from './problem'
+import * as rows from './rows'
+import { startAt, take, takeFloats, taken } from './scratch'
+import { changesScores, changeScores, hideOutside } from './scores'
+import { keyScoresBytes, softmaxTile, zeroWhereEmpty } from './softmax'
+import { weighSpecialValues, weighValues } from './values'
+import { multiplyAdd, negativeInfinity, splat } from './vector'
+
+/** The panel's description, room for four vectors, queries as rows, scores, outputs, values, expression registers. */
+let panel: usize, vectors: usize, q: usize, s: usize, o: usize, v: usize, registers: usize
+
+function layOut(problem: usize, scratch: usize): usize {
+  const valueColumns = wholePanels(int(problem, record.valueDim))
+  startAt(scratch)
+  panel = take(rows.panelBytes)
+  vectors = take(4 * vectorBytes(problem))
+  q = takeFloats(rows.panelRows * wholeBlocks(int(problem, record.headDim)))
+  s = takeFloats(tileKeys * rows.panelRows)
+  o = takeFloats(rows.panelRows * valueColumns)
+  v = takeFloats(tileKeys * valueColumns)
+  registers = takeFloats(tileKeys * rows.panelRows * int(problem, record.registers))
+  return taken()
+}
+
+export function decodeScratch(problem: usize, _unit: i32, _scratch: usize): usize {
+  return layOut(problem, 0)
+}
+
+/** One split of the keys of one key head of one batch entry. */
+export function decode(problem: usize, unit: i32, scratch: usize): void {
+  const splits = int(problem, record.splits), keyHeads = int(problem, record.keyHeads)
+  const sequence = unit / splits, split = unit % splits
+  const batch = sequence / keyHeads, keyHead = sequence % keyHeads
+  const rowCount = int(problem, record.queryLength) * int(problem, record.group)
+  layOut(problem, scratch)
+  rows.describePanel(problem, batch, keyHead, 0, rowCount, panel)
+  if (split > 0) forgetSinks()
+  readQueries(problem, batch, rowCount)
+  const outputBytes = usize(wholePanels(int(problem, record.valueDim))) << 5
+  memory.fill(o, 0, outputBytes)
+
+  const start = split * int(problem, record.splitKeys)
+  const firstKey = max(start, load<i32>(panel, rows.lowestFirst) & -tileKeys)
+  const endKey = min(start + int(problem, record.splitKeys), load<i32>(panel, rows.highestEnd))
+  for (let at = firstKey; at < endKey; at += tileKeys) attendTile(problem, batch, keyHead, at, min(tileKeys, endKey - at), rowCount)
+
+  if (splits == 1) finishPanel(problem, batch, panel, o, rowCount)
+  else {
+    const partial = partialOf(problem, unit)
+    memory.copy(partial, panel + rows.maxima, 64)
+    memory.copy(partial + 64, o, outputBytes)
+  }
+}
+
+/** The sinks' logits count in the first split alone. */
+function forgetSinks(): void {
+  for (let half = 0; half < 32; half += 16) {
+    v128.store(panel + half, splat(negativeInfinity), rows.maxima)
+    v128.store(panel + half, splat(0), rows.sums)
+  }
+}
+
+/** Rows of whole blocks of 4; what fills them up is 0. */
+function readQueries(problem: usize, batch: i32, rowCount: i32): void {
+  const rowBytes = usize(wholeBlocks(int(problem, record.headDim))) << 2
+  memory.fill(q, 0, rowBytes * rows.panelRows)
+  for (let lane = 0; lane < rowCount; lane++) readQuery(problem, batch, panel, lane, q + lane * rowBytes)
+}
+
+function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
+  const valueDim = int(problem, record.valueDim)
+  scoreKeys(problem, batch, keyHead, at, keys, rowCount)
+  const changed = changesScores(problem)
+  if (changed) changeScores(problem, panel, s, at, keys, registers)
+  const partial = !rows.seesAll(panel, at, at + keys)
+  if (partial) hideOutside(panel, s, at, keys)
+  softmaxTile(s, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
+  if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
+  const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
+  if (special && (partial || changed)) weighSpecialValues(s, v, keys, valueDim, o, panel + rows.rescales)
+  else weighValues(s, v, keys, valueDim, o, panel + rows.rescales, rowCount)
+}
+
+/** s[key][8] from keys as they lie: four rows and two keys at a time, or one row and four keys. */
+function scoreKeys(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, rowCount: i32): void {
+  const headDim = int(problem, record.headDim)
+  const rowBytes = usize(wholeBlocks(headDim)) << 2
+  const room = vectorBytes(problem)
+  if (rowCount == 1) {
+    for (let j = 0; j < keys; j += 4) {
+      const a = wholeKey(problem, batch, keyHead, first + j, vectors)
+      const b = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 1), vectors + room)
+      const c = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 2), vectors + 2 * room)
+      const d = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 3), vectors + 3 * room)
+      scoreFourKeys(a, b, c, d, rowBytes, s + j * keyScoresBytes)
+    }
+    return
+  }
+  for (let j = 0; j < keys; j += 2) {
+    const a = wholeKey(problem, batch, keyHead, first + j, vectors)
+    const b = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 1), vectors + room)
+    scoreTwoKeys(a, b, q, rowBytes, s + j * keyScoresBytes)
+    if (rowCount > 4) scoreTwoKeys(a, b, q + 4 * rowBytes, rowBytes, s + j * keyScoresBytes + 16)
+  }
+}
+
+/** A key as float32, in place if it is that and a whole number of vectors long, or else filled up with zeros. */
+// @ts-ignore: decorator
+@inline
+function wholeKey(problem: usize, batch: i32, keyHead: i32, key: i32, room: usize): usize {
+  const headDim = int(problem, record.headDim)
+  const vector = readKey(problem, batch, keyHead, key, room)
+  if ((headDim & 3) == 0) return vector
+  if (vector != room) memory.copy(room, vector, usize(headDim) << 2)
+  for (let i = headDim; i < wholeBlocks(headDim); i++) store<f32>(room + (usize(i) << 2), 0)
+  return room
+}
+
+/** The sums of four vectors' lanes, as one vector. */
+// @ts-ignore: decorator
+@inline
+function sumsOfLanes(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = f32x4.add(
+    i8x16.shuffle(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23),
+    i8x16.shuffle(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31),
+  )
+  const cd = f32x4.add(
+    i8x16.shuffle(c, d, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23),
+    i8x16.shuffle(c, d, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31),
+  )
+  return f32x4.add(
+    i8x16.shuffle(ab, cd, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+    i8x16.shuffle(ab, cd, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31),
+  )
+}
+
+function scoreTwoKeys(a: usize, b: usize, queries: usize, rowBytes: usize, target: usize): void {
+  const q1 = queries + rowBytes, q2 = q1 + rowBytes, q3 = q2 + rowBytes
+  let a0 = splat(0), a1 = splat(0), a2 = splat(0), a3 = splat(0)
+  let b0 = splat(0), b1 = splat(0), b2 = splat(0), b3 = splat(0)
+  for (let i: usize = 0; i < rowBytes; i += 16) {
+    const ka = v128.load(a + i), kb = v128.load(b + i)
+    let x = v128.load(queries + i)
+    a0 = multiplyAdd(x, ka, a0), b0 = multiplyAdd(x, kb, b0)
+    x = v128.load(q1 + i), a1 = multiplyAdd(x, ka, a1), b1 = multiplyAdd(x, kb, b1)
+    x = v128.load(q2 + i), a2 = multiplyAdd(x, ka, a2), b2 = multiplyAdd(x, kb, b2)
+    x = v128.load(q3 + i), a3 = multiplyAdd(x, ka, a3), b3 = multiplyAdd(x, kb, b3)
+  }
+  v128.store(target, sumsOfLanes(a0, a1, a2, a3))
+  v128.store(target, sumsOfLanes(b0, b1, b2, b3), keyScoresBytes)
+}
+
+/** Two accumulators a key, so that additions need not wait for each other. */
+function scoreFourKeys(a: usize, b: usize, c: usize, d: usize, rowBytes: usize, target: usize): void {
+  let a0 = splat(0), b0 = splat(0), c0 = splat(0), d0 = splat(0)
+  let a1 = splat(0), b1 = splat(0), c1 = splat(0), d1 = splat(0)
+  const pairs = rowBytes & ~31
+  for (let i: usize = 0; i < pairs; i += 32) {
+    const x = v128.load(q + i), y = v128.load(q + i, 16)
+    a0 = multiplyAdd(x, v128.load(a + i), a0), a1 = multiplyAdd(y, v128.load(a + i, 16), a1)
+    b0 = multiplyAdd(x, v128.load(b + i), b0), b1 = multiplyAdd(y, v128.load(b + i, 16), b1)
+    c0 = multiplyAdd(x, v128.load(c + i), c0), c1 = multiplyAdd(y, v128.load(c + i, 16), c1)
+    d0 = multiplyAdd(x, v128.load(d + i), d0), d1 = multiplyAdd(y, v128.load(d + i, 16), d1)
+  }
+  if (pairs != rowBytes) {
+    const x = v128.load(q + pairs)
+    a0 = multiplyAdd(x, v128.load(a + pairs), a0), b0 = multiplyAdd(x, v128.load(b + pairs), b0)
+    c0 = multiplyAdd(x, v128.load(c + pairs), c0), d0 = multiplyAdd(x, v128.load(d + pairs), d0)
+  }
+  const sums = sumsOfLanes(f32x4.add(a0, a1), f32x4.add(b0, b1), f32x4.add(c0, c1), f32x4.add(d0, d1))
+  v128.store(target, sums)
+  v128.store(target, i8x16.shuffle(sums, sums, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7), keyScoresBytes)
+  v128.store(target, i8x16.shuffle(sums, sums, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11), 2 * keyScoresBytes)
+  v128.store(target, i8x16.shuffle(sums, sums, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15), 3 * keyScoresBytes)
+}
+
+/** A partial: 8 maxima, 8 sums, 8 rows of outputs. */
+// @ts-ignore: decorator
+@inline
+function partialOf(problem: usize, unit: i32): usize {
+  return pointer(problem, record.partials) + unit * partialBytes(problem)
+}
+
+// @ts-ignore: decorator
+@inline
+function partialBytes(problem: usize): usize {
+  return 64 + (usize(wholePanels(int(problem, record.valueDim))) << 5)
+}
+
+/** All splits of one key head of one batch entry. */
+export function mergeSplits(problem: usize, unit: i32, scratch: usize): void {
+  const splits = int(problem, record.splits), keyHeads = int(problem, record.keyHeads)
+  const batch = unit / keyHeads
+  const rowCount = int(problem, record.queryLength) * int(problem, record.group)
+  layOut(problem, scratch)
+  rows.describePanel(problem, batch, unit % keyHeads, 0, rowCount, panel)
+  const outputBytes = usize(wholePanels(int(problem, record.valueDim))) << 5
+  memory.fill(o, 0, outputBytes)
+  for (let half = 0; half < 32; half += 16) {
+    let m = splat(negativeInfinity), l = splat(0)
+    for (let split = 0; split < splits; split++) m = f32x4.pmax(m, v128.load(partialOf(problem, unit * splits + split) + half))
+    v128.store(panel + half, m, rows.maxima)
+    m = zeroWhereEmpty(m)
+    for (let split = 0; split < splits; split++) {
+      const partial = partialOf(problem, unit * splits + split) + half
+      const weight = exp(f32x4.sub(v128.load(partial), m))
+      v128.store(partial, weight)
+      l = multiplyAdd(weight, v128.load(partial, 32), l)
+    }
+    v128.store(panel + half, l, rows.sums)
+  }
+  for (let split = 0; split < splits; split++) addWeighted(partialOf(problem, unit * splits + split), outputBytes >> 3)
+  finishPanel(problem, batch, panel, o, rowCount)
+}
+
+/** o += weight · o of the partial, whose maxima have become weights. */
+function addWeighted(partial: usize, rowBytes: usize): void {
+  for (let row = 0; row < rows.panelRows; row++) {
+    const weight = v128.load32_splat(partial + (row << 2))
+    const source = partial + 64 + row * rowBytes, target = o + row * rowBytes
+    for (let i: usize = 0; i < rowBytes; i += 16) {
+      v128.store(target + i, multiplyAdd(weight, v128.load(source + i), v128.load(target + i)))
+    }
+  }
+}

@@ -1,0 +1,100 @@
+/** Queries, keys and values on their way from where they lie, in any dtype and order, into tiles of float32. */
+import * as record from '../src/wasm/record'
+import { loadElements, loadQuantized } from './elements'
+import { packAcross, packFour, wholePanels } from './pack'
+import { int, pointer, vectorOf } from './problem'
+import * as rows from './rows'
+import { splat } from './vector'
+
+/** Keys of a tile. */
+export const tileKeys: i32 = 64
+
+/** Bytes of room for one vector, key or value. */
+// @ts-ignore: decorator
+@inline
+export function vectorBytes(problem: usize): usize {
+  return usize(wholePanels(max(int(problem, record.headDim), int(problem, record.valueDim)))) << 2
+}
+
+/** The panel's queries, scaled, as [headDim][8]. `vectors` is room for four. */
+export function packQueries(problem: usize, batch: i32, panel: usize, target: usize, vectors: usize): void {
+  const headDim = int(problem, record.headDim)
+  const bytes = vectorBytes(problem)
+  for (let half = 0; half < rows.panelRows; half += 4) {
+    for (let lane = 0; lane < 4; lane++) {
+      readQuery(problem, batch, panel, half + lane, vectors + lane * bytes)
+    }
+    packFour(vectors, vectors + bytes, vectors + 2 * bytes, vectors + 3 * bytes, headDim, target + (half << 2), 32)
+  }
+}
+
+/** The scaled query of one of a panel's rows. */
+export function readQuery(problem: usize, batch: i32, panel: usize, lane: i32, target: usize): void {
+  const headDim = int(problem, record.headDim)
+  const at = panel + (lane << 2)
+  const source = vectorOf(problem, record.query, batch, load<i32>(at, rows.heads), load<i32>(at, rows.indices))
+  loadElements(source, int(problem, record.query + record.elementStride), int(problem, record.query + record.dtype), headDim, target)
+  scaleVector(target, headDim, load<f64>(problem, record.scale))
+}
+
+/** In float64, so that scale and product are rounded once. */
+function scaleVector(vector: usize, n: i32, scale: f64): void {
+  const end = vector + (usize(n) << 2)
+  for (; vector < end; vector += 4) store<f32>(vector, f32(f64(load<f32>(vector)) * scale))
+}
+
+/** Keys in blocks of 4, [headDim][4] each; those that fill up the last block are zero. */
+export function packKeys(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): void {
+  const headDim = int(problem, record.headDim)
+  const bytes = vectorBytes(problem)
+  for (let j = 0; j < keys; j += 4) {
+    const a = readKey(problem, batch, keyHead, first + j, vectors)
+    const b = j + 1 < keys ? readKey(problem, batch, keyHead, first + j + 1, vectors + bytes) : zeros(vectors + bytes, headDim)
+    const c = j + 2 < keys ? readKey(problem, batch, keyHead, first + j + 2, vectors + 2 * bytes) : zeros(vectors + 2 * bytes, headDim)
+    const d = j + 3 < keys ? readKey(problem, batch, keyHead, first + j + 3, vectors + 3 * bytes) : zeros(vectors + 3 * bytes, headDim)
+    packFour(a, b, c, d, headDim, target, 16)
+    target += usize(headDim) << 4
+  }
+}
+
+function zeros(vector: usize, n: i32): usize {
+  memory.fill(vector, 0, usize(n) << 2)
+  return vector
+}
+
+/** Values in panels of 8 columns, [64][8] each. Whether any is infinite or NaN. */
+export function packValues(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): bool {
+  const valueDim = int(problem, record.valueDim)
+  let special = splat(0)
+  for (let j = 0; j < keys; j++) {
+    special = f32x4.add(special, packAcross(readValue(problem, batch, keyHead, first + j, vectors), valueDim, j, target, usize(tileKeys) << 5))
+  }
+  return v128.any_true(f32x4.ne(special, special))
+}
+
+/** Where a key lies as float32: in place, or converted into `room`. */
+export function readKey(problem: usize, batch: i32, keyHead: i32, key: i32, room: usize): usize {
+  return readVector(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, keyHead, key, room)
+}
+
+export function readValue(problem: usize, batch: i32, keyHead: i32, key: i32, room: usize): usize {
+  return readVector(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, keyHead, key, room)
+}
+
+// @ts-ignore: decorator
+@inline
+function readVector(
+  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, row: i32, room: usize,
+): usize {
+  const dtype = int(problem, tensor + record.dtype), step = int(problem, tensor + record.elementStride)
+  const source = vectorOf(problem, tensor, batch, head, row)
+  if (dtype == record.float32 && step == 4) return source
+  if (pointer(problem, scales) == 0) loadElements(source, step, dtype, int(problem, dim), room)
+  else {
+    loadQuantized(
+      source, step, dtype, int(problem, dim), vectorOf(problem, scales, batch, head, row),
+      int(problem, scales + record.elementStride), int(problem, groupSize), room,
+    )
+  }
+  return room
+}
