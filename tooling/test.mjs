@@ -15,6 +15,7 @@ console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${
 process.exitCode = sum.failed > 0 ? 1 : 0
 
 async function checks() {
+  console.log('Building and checking …')
   const summaries = join(root, '.turbo', 'runs')
   rmSync(summaries, { recursive: true, force: true })
   const code = await turbo([
@@ -23,7 +24,6 @@ async function checks() {
     'check:lint',
     'check:format',
     '--continue=dependencies-successful',
-    '--output-logs=errors-only',
     '--summarize',
   ])
   const [summary] = existsSync(summaries) ? readdirSync(summaries) : []

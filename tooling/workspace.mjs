@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,42 +17,39 @@ export async function install() {
   const wanted = manifestsHash()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   console.log('Installing dependencies …')
-  await succeed('install', pnpm(['install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=error']))
+  await succeed('Installing', pnpm(['install', '--frozen-lockfile'], { quietly: true }))
   mkdirSync(cache, { recursive: true })
   writeFileSync(stamp, wanted)
 }
 
 /** Builds what changed since it was last built. */
 export async function build(...filters) {
-  await succeed('build', turbo(['build', '--output-logs=errors-only', ...filters.map((filter) => `--filter=${filter}`)]))
+  console.log('Building …')
+  await succeed('Building', turbo(['build', ...filters.map((filter) => `--filter=${filter}`)]))
 }
 
+/** Runs tasks of the workspace. What turbo remembers is not run again. Only what fails is seen. */
 export function turbo(args) {
-  return pnpm(['exec', 'turbo', 'run', ...args])
+  return pnpm(['exec', 'turbo', 'run', '--output-logs=errors-only', ...args], { quietly: true })
 }
 
-export function pnpm(args) {
+export function pnpm(args, options) {
   const { version } = manifest('.').devEngines.packageManager
-  return run('npx', ['--yes', `pnpm@${version}`, ...args])
+  return run('npx', ['--yes', `pnpm@${version}`, ...args], { ...options, env: calm })
 }
 
-/** Runs a program with our input and output, and gives its exit code. */
-export function run(program, args, { cwd = root, env = {} } = {}) {
-  const child = spawn(program, args, {
-    cwd,
-    stdio: 'inherit',
-    shell: process.platform === 'win32',
-    env: { ...process.env, ...quiet, ...env },
-  })
+/** Runs a program and gives its exit code. What it prints is seen at once or, quietly, only when it fails. */
+export async function run(program, args, { cwd = root, quietly = false, env = {} } = {}) {
+  const stdio = quietly ? ['ignore', 'pipe', 'pipe'] : 'inherit'
+  const child = spawn(program, args, { cwd, stdio, shell: process.platform === 'win32', env: { ...process.env, ...env } })
+  const printed = []
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => printed.push(chunk))
   const pass = (signal) => child.kill(signal)
   process.on('SIGINT', pass).on('SIGTERM', pass)
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('exit', (code, signal) => {
-      process.off('SIGINT', pass).off('SIGTERM', pass)
-      resolve(code ?? (signal === 'SIGINT' ? 130 : 1))
-    })
-  })
+  const [code] = await once(child, 'close')
+  process.off('SIGINT', pass).off('SIGTERM', pass)
+  if (code !== 0) process.stderr.write(Buffer.concat(printed))
+  return code ?? 1
 }
 
 /** The manifest of a folder of the workspace. */
@@ -59,7 +57,7 @@ export function manifest(folder) {
   return JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
 }
 
-const quiet = {
+const calm = {
   CI: process.env.CI ?? 'true', // no questions, no progress bars
   TURBO_TELEMETRY_DISABLED: '1',
   npm_config_update_notifier: 'false',

@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib'
-import { build, type BuildOptions } from 'esbuild'
+import { build } from 'esbuild'
 import { installation } from './published.ts'
 
 /** A program that imports published packages, bundled for a browser and minified. Imports that only Node resolves stay. */
-export async function bundle(code: string, options: BuildOptions = {}): Promise<string> {
+export async function bundle(code: string, external: readonly string[] = []): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: installation },
     bundle: true,
@@ -11,10 +11,9 @@ export async function bundle(code: string, options: BuildOptions = {}): Promise<
     format: 'esm',
     platform: 'browser',
     target: 'es2023',
-    external: ['node:*'],
+    external: ['node:*', ...external],
     write: false,
     logLevel: 'silent',
-    ...options,
   })
   return outputFiles.map(({ text }) => text).join('\n')
 }
