@@ -1,5 +1,4 @@
 export * from './encoding.ts'
-export { fromConfig, type LayerPositions, type ModelConfig } from './config/from-config.ts'
 export { gridPositions } from './grid.ts'
 
 export { axialRotary, type AxialRotaryOptions } from './rotary/axial.ts'
@@ -10,15 +9,12 @@ export { convertRotaryWeight, type RotaryWeightOptions } from './rotary/weights.
 export { xpos, type XposOptions } from './rotary/xpos.ts'
 
 export { alibi, alibiSlopes, type AlibiOptions } from './score/alibi.ts'
-export { cope, type CopeOptions } from './score/cope.ts'
 export { fire, type FireOptions } from './score/fire.ts'
 export { gridBias, type GridBiasOptions } from './score/grid.ts'
 export { kerple, type KerpleOptions } from './score/kerple.ts'
 export { sandwich, type SandwichOptions } from './score/sandwich.ts'
-export { shaw, type ShawOptions } from './score/shaw.ts'
 export { t5Bias, type T5Options } from './score/t5.ts'
 export { temperature, type TemperatureOptions } from './score/temperature.ts'
-export { transformerXl, type TransformerXlOptions } from './score/transformer-xl.ts'
 
 export { learned, type LearnedOptions } from './embedding/learned.ts'
 export { resizeTable, type ResizeOptions } from './embedding/resize.ts'

@@ -1,5 +1,6 @@
 import { problem, reference, referenceGradient, tensor, toFloat64, zeros, type AttentionProblem, type HostTensor } from '@qkv/core'
-import { cope, shaw, transformerXl, type ContentScore } from '@qkv/positional'
+import type { ContentScore } from '@qkv/positional'
+import { cope, shaw, transformerXl } from '@qkv/positional/content'
 import { expectWithinBound } from '@qkv/testing'
 import { describe, expect, test } from 'vitest'
 import { floats } from './claims/scores.ts'
@@ -94,8 +95,8 @@ describe.each([shawClaim(), transformerXlClaim(), copeClaim()])('$name', ({ name
   })
 
   test('carries gradients on to queries, keys and its parameters', () => {
-    const { query, key, value } = inputs(5)
-    const dOutput = floats('dO', [batch, heads, 5, 3])
+    const { query, key, value } = inputs(3)
+    const dOutput = floats('dO', [batch, heads, 3, 3])
     const loss = (): number =>
       reference(attend(query, key, value)).output.reduce((sum, output, i) => sum + output * dOutput.storage[i]!, 0)
 
@@ -118,5 +119,5 @@ describe.each([shawClaim(), transformerXlClaim(), copeClaim()])('$name', ({ name
     compare('dQuery', query, gradient.dQuery)
     compare('dKey', key, gradient.dKey)
     encoding.parameters.forEach((parameter, n) => compare(`parameter ${n}`, parameter, gradient.parameters[n]!))
-  })
+  }, 60_000)
 })

@@ -1,7 +1,6 @@
 import { QkvError, toFloat64 } from '@qkv/core'
-import {
-  fromConfig, multimodalRotary, rotary, temperature, type LayerPositions, type ModelConfig, type PositionScore, type RotaryEncoding, type RotaryOptions,
-} from '@qkv/positional'
+import { multimodalRotary, rotary, temperature, type PositionScore, type RotaryEncoding, type RotaryOptions } from '@qkv/positional'
+import { fromConfig, type LayerPositions, type ModelConfig } from '@qkv/positional/config'
 import { describe, expect, test } from 'vitest'
 import { host } from './support/rotate.ts'
 
@@ -22,9 +21,10 @@ function rotaryOf({ encodings }: LayerPositions): RotaryEncoding {
 
 const layers = { num_hidden_layers: 4 }
 
-/** Positional parts of published config.json files; longrope's sixty-four factors are made up. */
+/** Made up; Phi's are found by search. */
 const factors = (step: number): number[] => Array.from({ length: 48 }, (_, i) => 1 + i * step)
 
+/** The positional parts of config.json files as they are published. */
 const uniform: readonly (readonly [name: string, config: ModelConfig, expected: RotaryOptions])[] = [
   ['Llama 2, which says nothing', { model_type: 'llama', hidden_size: 4096, num_attention_heads: 32, rope_scaling: null }, { dim: 128 }],
   [

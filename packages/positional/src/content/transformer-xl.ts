@@ -1,7 +1,7 @@
 import { toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
-import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './content.ts'
+import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
 
 export interface TransformerXlOptions {
   /** [heads, headDim], trained: u, added to the query where it meets content. */

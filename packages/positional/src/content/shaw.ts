@@ -1,7 +1,7 @@
 import { capture, scoreMod, toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentInputs, ContentScore, ContentTerms } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
-import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors } from './content.ts'
+import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors } from './vectors.ts'
 
 export interface ShawOptions {
   /** [2·reach + 1, headDim], trained, shared by the heads: a vector for each distance key − query from −reach to reach. */
