@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream, existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -52,11 +52,22 @@ async function unpackInto(folder: string): Promise<void> {
     decompress('fonts.tar.br', extract(join(partial, 'fonts'))),
   ])
   await chmod(join(partial, 'chromium'), 0o755)
+  await writeFile(join(partial, 'fonts', 'fonts.conf'), fontsConfiguration)
   await rename(partial, folder).catch(async (failure: unknown) => {
     await rm(partial, { recursive: true, force: true })
     if (!existsSync(folder)) throw failure // otherwise another process was quicker
   })
 }
+
+/** The archive's own looks for its fonts where a cloud function has them; a browser without any font crashes at a text field. */
+const fontsConfiguration = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir prefix="relative">fonts</dir>
+  <dir>/usr/share/fonts</dir>
+  <cachedir prefix="relative">cache</cachedir>
+</fontconfig>
+`
 
 function decompress(archive: string, target: NodeJS.WritableStream): Promise<void> {
   return pipeline(createReadStream(join(archives, archive)), createBrotliDecompress(), target)
