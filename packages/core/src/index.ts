@@ -1,6 +1,6 @@
 export * from './backend.ts'
 export { bfloat16ToFloat32, float32ToBfloat16 } from './bfloat16.ts'
-export * from './block-map.ts'
+export * from './block-map/index.ts'
 export { decoder, encoder, roundTo, toFloat32, toFloat64 } from './convert.ts'
 export { cost, type Cost, type CostShape } from './cost.ts'
 export * from './dtype.ts'

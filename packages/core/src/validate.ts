@@ -1,6 +1,7 @@
 import { isFloat } from './dtype.ts'
 import { QkvError, describe } from './errors.ts'
 import type { MaskMod, ScoreMod } from './expression/node.ts'
+import { checkIndices } from './expression/range/check-indices.ts'
 import type { Alignment, AttentionProblem, Dropout, ProblemOptions } from './problem.ts'
 import { checkTensor, isTensor, tensor, type Tensor } from './tensor.ts'
 import { broadcastTo } from './views.ts'
@@ -28,7 +29,7 @@ export function problem(query: Tensor, key: Tensor, value: Tensor, options: Prob
   if (options.score !== undefined && options.score?.kind !== 'score') {
     throw invalid('score', 'what scoreMod() returns', describe(options.score))
   }
-  return Object.freeze({
+  const checked: AttentionProblem = {
     query,
     key,
     value,
@@ -47,7 +48,10 @@ export function problem(query: Tensor, key: Tensor, value: Tensor, options: Prob
     keyScales: checkScales('key', key, headDim, options.keyScales),
     valueScales: checkScales('value', value, sizes.valueDim, options.valueScales),
     dropout: checkDropout(options.dropout),
-  })
+  }
+  if (maskMod !== undefined) checkIndices(operation, 'mask', maskMod.node, checked)
+  if (options.score !== undefined) checkIndices(operation, 'score', options.score.node, checked)
+  return Object.freeze(checked)
 }
 
 function checkShapes(query: Tensor, key: Tensor, value: Tensor) {

@@ -4,4 +4,5 @@ export { guarded, layouts, poisoned, type GuardedTensor, type Layout } from './g
 export { parseToken, printToken, type ProblemSpec } from './problem-token.ts'
 export { randomProblem, randomProblems, type RandomProblem } from './problems.ts'
 export { random, type Random } from './random.ts'
+export { drawLeaves, drawReal, drawTruth, drawWhole, type ExpressionLeaves } from './random-expression.ts'
 export { compare, expectWithinBound, tally, type Agreement, type Bounded, type Comparison, type Tally } from './within-bound.ts'

@@ -1,79 +1,90 @@
+import { QkvError } from '../../errors.ts'
 import type { ExpressionNode } from '../node.ts'
 import { nodesOf, operandsOf, type NodeOf } from '../visit.ts'
 import { capturedRange, type CapturedRange } from './captured-range.ts'
 import { floatBinaryStep, floatCompareStep, floatUnaryStep, setFloat, toFloatStep } from './float-steps.ts'
-import { absoluteStep, intCompareStep, intStep, linearStep, toIntStep } from './int-steps.ts'
-import { addLinear, linearConstant, linearDifference, linearSlot, type Linear } from './linear.ts'
+import { absoluteStep, differenceStep, intCompareStep, intStep, linearStep, toIntStep } from './int-steps.ts'
+import { addLinear, fitsInt, linearConstant, linearDifference, linearSlot, type Linear } from './linear.ts'
 import { makeRanges, setAnyInt, setBool, setEither, setInt, type Ranges, type Step } from './range.ts'
 
+/** Least and greatest, both included. */
+export type Ends = readonly [low: number, high: number]
+
 /**
- * Interval and congruence analysis: what is known of an expression and of all its nodes over a box of token pairs.
- * Always sound: no value lies outside its range.
+ * Interval and congruence analysis: what an expression may be over a box of token pairs. Always sound: no value lies
+ * outside its range.
  */
 export interface RangeAnalysis {
-  readonly ranges: Ranges
-  /** Where a node's range is; {@link rootSlot} for the whole expression. */
-  slotOf(node: ExpressionNode): number
-  readonly rootSlot: number
   /** Captured tensors and scalars are read anew. */
   begin(): void
-  /** `position` is that of query row 0 among the keys. The ends of each pair are included. */
-  setPlane(batch: readonly [number, number], head: readonly [number, number], position: readonly [number, number]): void
+  /** `position` is that of query row 0 among the keys. */
+  setPlane(batch: Ends, head: Ends, position: Ends): void
+  /** All ends are included. */
   setBox(firstRow: number, lastRow: number, firstKey: number, lastKey: number): void
+  /** The least that the expression may be over the box; of a truth, 1 where it is certain. */
+  low(): number
+  /** The greatest; of a truth, 0 where it is impossible. */
+  high(): number
 }
 
 /** What the ranges of all nodes follow from. A query's position is `origin + row`. */
 const boxSlots = { batch: 0, head: 1, origin: 2, row: 3, key: 4 } as const
 const firstNodeSlot = 5
 
-export function analyseRanges(root: ExpressionNode): RangeAnalysis {
-  const nodes = nodesOf(root)
-  const ranges = makeRanges(firstNodeSlot + nodes.length)
-  const slots = new Map(nodes.map((node, index) => [node, firstNodeSlot + index]))
-  const compiler: Compiler = {
-    ranges,
-    slotOf: (node) => slots.get(node)!,
-    linear: new Map(),
-    wraps: new Uint8Array(firstNodeSlot + nodes.length),
-    moving: new Set(),
-    captured: [],
-  }
-  const planeSteps: Step[] = []
-  const boxSteps: Step[] = []
-  for (const node of nodes) {
-    if (moves(node, compiler.moving)) compiler.moving.add(node)
-    if (node.type === 'int') compiler.linear.set(node, linearOf(node, compiler))
-    const steps = compiler.moving.has(node) ? boxSteps : planeSteps
-    steps.push(stepOf(node, compiler))
-  }
-  return {
-    ranges,
-    slotOf: compiler.slotOf,
-    rootSlot: compiler.slotOf(root),
-    begin: () => compiler.captured.forEach((captured) => captured.forget()),
-    setPlane(batch, head, position) {
-      setInt(ranges, boxSlots.batch, ...batch)
-      setInt(ranges, boxSlots.head, ...head)
-      setInt(ranges, boxSlots.origin, ...position)
-      planeSteps.forEach((step) => step())
-    },
-    setBox(firstRow, lastRow, firstKey, lastKey) {
-      setInt(ranges, boxSlots.row, firstRow, lastRow)
-      setInt(ranges, boxSlots.key, firstKey, lastKey)
-      for (let step = 0; step < boxSteps.length; step++) boxSteps[step]!()
-    },
-  }
-}
+/** No token has a greater index, so that sums of a few of them fit 32 bits. */
+const mostTokens = 2 ** 26
 
 /** Analyses, made once for each expression. */
 const analyses = new WeakMap<ExpressionNode, RangeAnalysis>()
 
-/** The expression's analysis, which callers share: after `begin()` it is theirs until they return. */
+/** The expression's analysis, which callers share: it is theirs until they return. */
 export function rangeAnalysis(root: ExpressionNode): RangeAnalysis {
-  const known = analyses.get(root) ?? analyseRanges(root)
-  analyses.set(root, known)
-  known.begin()
-  return known
+  const analysis = analyses.get(root) ?? analyseRanges(root)
+  analyses.set(root, analysis)
+  analysis.begin()
+  return analysis
+}
+
+export function analyseRanges(root: ExpressionNode): RangeAnalysis {
+  const nodes = nodesOf(root)
+  const ranges = makeRanges(firstNodeSlot + nodes.length)
+  const { planeSteps, boxSteps, captured } = compile(root, nodes, ranges)
+  const rootSlot = firstNodeSlot + nodes.length - 1
+  const { low, high } = ranges
+  const set = (slot: number, from: number, to: number): void => {
+    if (to >= mostTokens || from <= -mostTokens) throw tooLong(Math.max(to, -from))
+    low[slot] = from
+    high[slot] = to
+  }
+  return {
+    begin: () => captured.forEach((elements) => elements.forget()),
+    setPlane(batch, head, position) {
+      set(boxSlots.batch, ...batch)
+      set(boxSlots.head, ...head)
+      set(boxSlots.origin, ...position)
+      planeSteps.forEach((step) => step())
+    },
+    setBox(firstRow, lastRow, firstKey, lastKey) {
+      set(boxSlots.row, firstRow, lastRow)
+      set(boxSlots.key, firstKey, lastKey)
+      for (let step = 0; step < boxSteps.length; step++) boxSteps[step]!()
+    },
+    low: () => low[rootSlot]!,
+    high: () => high[rootSlot]!,
+  }
+}
+
+function tooLong(tokens: number): QkvError {
+  return new QkvError({
+    code: 'LIMIT_EXCEEDED', operation: 'expression', argument: 'tokens', expected: `fewer than ${mostTokens}`, received: String(tokens),
+  })
+}
+
+interface Compiled {
+  /** What changes with batch, head and position alone. */
+  readonly planeSteps: readonly Step[]
+  readonly boxSteps: readonly Step[]
+  readonly captured: readonly CapturedRange[]
 }
 
 interface Compiler {
@@ -86,6 +97,41 @@ interface Compiler {
   /** The nodes so far that depend on row or key. */
   readonly moving: Set<ExpressionNode>
   readonly captured: CapturedRange[]
+}
+
+/** What finds a node's range, and the slots that it reads. */
+interface NodeStep {
+  readonly step: Step
+  readonly reads: Iterable<number>
+}
+
+/** Only nodes whose ranges are read get a step: `query − key < 512` is one, from the tokens' ranges alone. */
+function compile(root: ExpressionNode, nodes: readonly ExpressionNode[], ranges: Ranges): Compiled {
+  const slots = new Map(nodes.map((node, index) => [node, firstNodeSlot + index]))
+  const compiler: Compiler = {
+    ranges,
+    slotOf: (node) => slots.get(node)!,
+    linear: new Map(),
+    wraps: new Uint8Array(ranges.low.length),
+    moving: new Set(),
+    captured: [],
+  }
+  const steps = nodes.map((node) => {
+    if (moves(node, compiler.moving)) compiler.moving.add(node)
+    if (node.type === 'int') compiler.linear.set(node, linearOf(node, compiler))
+    return stepOf(node, compiler)
+  })
+  const read = new Set([compiler.slotOf(root)])
+  const planeSteps: Step[] = []
+  const boxSteps: Step[] = []
+  nodes.toReversed().forEach((node) => {
+    const slot = compiler.slotOf(node)
+    const found = steps[slot - firstNodeSlot]
+    if (!read.has(slot) || found === undefined) return
+    for (const operand of found.reads) read.add(operand)
+    ;(compiler.moving.has(node) ? boxSteps : planeSteps).unshift(found.step)
+  })
+  return { planeSteps, boxSteps, captured: compiler.captured }
 }
 
 function moves(node: ExpressionNode, moving: ReadonlySet<ExpressionNode>): boolean {
@@ -112,27 +158,52 @@ function linearOf(node: ExpressionNode, { linear, slotOf }: Compiler): Linear {
   return linearSlot(slotOf(node))
 }
 
-function stepOf(node: ExpressionNode, compiler: Compiler): Step {
+/** Whether a number equals its form wherever tokens are: a form of a few tokens, or no form but the number itself. */
+function equalsForm(form: Linear, slot: number): boolean {
+  if (form.terms.has(slot)) return true
+  return [...form.terms.keys()].every((term) => term < firstNodeSlot) && fitsInt(form, mostTokens)
+}
+
+function stepOf(node: ExpressionNode, compiler: Compiler): NodeStep {
   const { ranges, slotOf, linear, wraps } = compiler
   const slot = slotOf(node)
   const form = linear.get(node)
-  if (form !== undefined && !form.terms.has(slot)) return linearStep(ranges, slot, form, wraps)
+  if (form !== undefined && !form.terms.has(slot)) return { step: linearStep(ranges, slot, form, wraps), reads: form.terms.keys() }
+  const reads = operandsOf(node).map(slotOf)
   switch (node.kind) {
     case 'constant':
-      return () => setOne(ranges, slot, Number(node.value))
-    case 'scalar':
-      return () => setOne(ranges, slot, node.type === 'int' ? node.scalar.value | 0 : Math.fround(node.scalar.value))
+      return { step: () => setOne(ranges, slot, Number(node.value)), reads }
+    case 'scalar': {
+      const { type, scalar } = node
+      return { step: () => setOne(ranges, slot, type === 'int' ? scalar.value | 0 : Math.fround(scalar.value)), reads }
+    }
     case 'capture':
-      return captureStep(node, compiler)
+      return { step: captureStep(node, compiler), reads }
     case 'unary':
-      return unaryStep(node, compiler)
+      return { step: unaryStep(node, compiler), reads }
     case 'binary':
-      return binaryStep(node, compiler)
+      return node.type === 'bool' && node.left.type === 'int' ? comparison(node, compiler) : { step: binaryStep(node, compiler), reads }
     case 'select':
-      return selectStep(ranges, slot, slotOf(node.condition), slotOf(node.then), slotOf(node.otherwise))
+      return { step: selectStep(node, compiler), reads }
     default:
-      return () => setFloat(ranges, slot, -Infinity, Infinity)
+      return { step: () => setFloat(ranges, slot, -Infinity, Infinity), reads }
   }
+}
+
+/**
+ * Of whole numbers: from the difference of their linear forms, in which what the sides share cancels (`key ≤ query` over
+ * a box depends on their distance alone), unless a side may not equal its form.
+ */
+function comparison(node: NodeOf<'binary'>, { ranges, slotOf, linear, wraps }: Compiler): NodeStep {
+  const { operator, left, right } = node
+  const [slot, a, b] = [slotOf(node), slotOf(left), slotOf(right)]
+  const [leftForm, rightForm] = [linear.get(left)!, linear.get(right)!]
+  const difference = linearDifference(leftForm, rightForm)
+  const byForms = differenceStep(operator, ranges, slot, difference)
+  if (equalsForm(leftForm, a) && equalsForm(rightForm, b)) return { step: byForms, reads: difference.terms.keys() }
+  const byRanges = intCompareStep(operator, ranges, slot, a, b)
+  const step = (): void => (wraps[a] === 0 && wraps[b] === 0 ? byForms() : byRanges())
+  return { step, reads: [a, b, ...difference.terms.keys()] }
 }
 
 function setOne({ low, high }: Ranges, slot: number, value: number): void {
@@ -140,7 +211,7 @@ function setOne({ low, high }: Ranges, slot: number, value: number): void {
   high[slot] = value
 }
 
-/** The extremes of the elements that the indices reach; of a row of indices, whatever steps they take. */
+/** The extremes of the elements that the indices reach, whatever steps these take. */
 function captureStep(node: NodeOf<'capture'>, { ranges, slotOf, moving, captured }: Compiler): Step {
   const { tensor, indices, type } = node
   const slot = slotOf(node)
@@ -173,7 +244,7 @@ function unaryStep(node: NodeOf<'unary'>, { ranges, slotOf }: Compiler): Step {
   return type === 'int' ? absoluteStep(ranges, slot, a) : floatUnaryStep(operator, ranges, slot, a)
 }
 
-function binaryStep(node: NodeOf<'binary'>, { ranges, slotOf, linear, wraps }: Compiler): Step {
+function binaryStep(node: NodeOf<'binary'>, { ranges, slotOf }: Compiler): Step {
   const { operator, type, left, right } = node
   const { low, high } = ranges
   const [slot, a, b] = [slotOf(node), slotOf(left), slotOf(right)]
@@ -181,16 +252,16 @@ function binaryStep(node: NodeOf<'binary'>, { ranges, slotOf, linear, wraps }: C
   if (type === 'float') return floatBinaryStep(operator, ranges, slot, a, b)
   if (operator === 'and') return () => setBool(ranges, slot, low[a]! + low[b]! === 2, high[a]! + high[b]! === 2)
   if (operator === 'or') return () => setBool(ranges, slot, low[a]! + low[b]! > 0, high[a]! + high[b]! > 0)
-  if (left.type === 'float') return floatCompareStep(operator, ranges, slot, a, b)
-  // A truth compares as the whole number it is stored as.
-  const of = (operand: ExpressionNode): Linear => linear.get(operand) ?? linearSlot(slotOf(operand))
-  return intCompareStep(operator, ranges, slot, a, b, linearDifference(of(left), of(right)), wraps)
+  // Truths compare as the whole numbers they are stored as.
+  return left.type === 'float' ? floatCompareStep(operator, ranges, slot, a, b) : intCompareStep(operator, ranges, slot, a, b)
 }
 
-function selectStep(ranges: Ranges, slot: number, condition: number, then: number, otherwise: number): Step {
+function selectStep(node: NodeOf<'select'>, { ranges, slotOf }: Compiler): Step {
+  const [slot, condition, then, otherwise] = [slotOf(node), slotOf(node.condition), slotOf(node.then), slotOf(node.otherwise)]
+  const whole = node.type === 'int'
   return () => {
-    if (ranges.low[condition] === 1) setEither(ranges, slot, then, then)
-    else if (ranges.high[condition] === 0) setEither(ranges, slot, otherwise, otherwise)
-    else setEither(ranges, slot, then, otherwise)
+    if (ranges.low[condition] === 1) setEither(ranges, slot, then, then, whole)
+    else if (ranges.high[condition] === 0) setEither(ranges, slot, otherwise, otherwise, whole)
+    else setEither(ranges, slot, then, otherwise, whole)
   }
 }

@@ -52,20 +52,20 @@ export function linearStep(ranges: Ranges, slot: number, form: Linear, wraps: Ui
   }
 }
 
-/**
- * The truth of a comparison: from the difference of the sides' linear forms, in which what they share cancels (`key ≤
- * query` over a box depends on their distance alone), or from their ranges where a side may not equal its form.
- */
-export function intCompareStep(
-  operator: BinaryOperator, ranges: Ranges, slot: number, a: number, b: number, difference: Linear, wraps: Uint8Array,
-): Step {
-  const { low, high } = ranges
+/** The truth of a comparison from the difference of the sides' linear forms, which they equal. */
+export function differenceStep(operator: BinaryOperator, ranges: Ranges, slot: number, difference: Linear): Step {
   const span: Span = { from: 0, to: 0, step: 0 }
   const find = spanOf(ranges, difference, span)
   return () => {
-    if (wraps[a] === 0 && wraps[b] === 0 && find()) compareDifference(operator, ranges, slot, span.from, span.to, span.step)
-    else compareDifference(operator, ranges, slot, low[a]! - high[b]!, high[a]! - low[b]!, commonStep(ranges, a, b))
+    if (find()) compareDifference(operator, ranges, slot, span.from, span.to, span.step)
+    else setBool(ranges, slot, false, true)
   }
+}
+
+/** The truth of a comparison from the sides' ranges alone. */
+export function intCompareStep(operator: BinaryOperator, ranges: Ranges, slot: number, a: number, b: number): Step {
+  const { low, high } = ranges
+  return () => compareDifference(operator, ranges, slot, low[a]! - high[b]!, high[a]! - low[b]!, commonStep(ranges, a, b))
 }
 
 /** Whether `operator` holds between numbers whose difference is one of `from, from + step, …, to`. */

@@ -21,6 +21,13 @@ export function addLinear(left: Linear, right: Linear, factor: number): Linear {
   return combine(left, right, (a, b) => (a + Math.imul(b, factor)) | 0)
 }
 
+/** Whether a form of numbers that are `greatest` at most in size fits 32 bits, whatever they are. */
+export function fitsInt({ constant, terms }: Linear, greatest: number): boolean {
+  let size = Math.abs(constant)
+  for (const coefficient of terms.values()) size += Math.abs(coefficient) * greatest
+  return size < 2 ** 31
+}
+
 /** left − right in whole numbers without bound: the difference of two numbers that equal their forms. */
 export function linearDifference(left: Linear, right: Linear): Linear {
   return combine(left, right, (a, b) => a - b)

@@ -37,10 +37,10 @@ export function setBool({ low, high }: Ranges, slot: number, certain: boolean, p
   high[slot] = possible ? 1 : 0
 }
 
-/** Sets a value that is known to be one of two slots'. */
-export function setEither(ranges: Ranges, slot: number, a: number, b: number): void {
+/** Sets a value that is known to be one of two slots', which are whole numbers or both are not. */
+export function setEither(ranges: Ranges, slot: number, a: number, b: number, whole: boolean): void {
   const { low, high, step } = ranges
-  step[slot] = commonStep(ranges, a, b) || 1
+  if (whole) step[slot] = commonStep(ranges, a, b) || 1
   low[slot] = Math.min(low[a]!, low[b]!)
   high[slot] = Math.max(high[a]!, high[b]!)
 }

@@ -1,0 +1,89 @@
+import type { TileSize } from './block-map.ts'
+import { hidden, mixed, visible, type BoxClassifier, type BoxState } from './visibility-box.ts'
+
+export interface TileGrid {
+  readonly queryLength: number
+  readonly keyLength: number
+  readonly queryTiles: number
+  readonly keyTiles: number
+  readonly tile: TileSize
+}
+
+/**
+ * The runs of each query tile: three numbers a run, as in {@link BlockMap}. A box of tiles that is not decided as a whole
+ * is halved along its longer side, so the work goes where the partial tiles are. Halves are visited in ascending order,
+ * so each row's runs come in ascending order.
+ */
+export function findRuns({ classify }: BoxClassifier, grid: TileGrid): number[][] {
+  const { queryLength, keyLength, queryTiles, keyTiles, tile } = grid
+  const settle = settler(classify)
+  const rows = Array.from({ length: queryTiles }, (): number[] => [])
+  const visit = (firstRow: number, endRow: number, firstKey: number, endKey: number): void => {
+    const single = endRow - firstRow === 1 && endKey - firstKey === 1
+    const state = (single ? settle : classify)(
+      firstRow * tile.queries,
+      Math.min(queryLength, endRow * tile.queries) - 1,
+      firstKey * tile.keys,
+      Math.min(keyLength, endKey * tile.keys) - 1,
+    )
+    if (state === hidden) return
+    if (state === visible || single) {
+      for (let row = firstRow; row < endRow; row++) addRun(rows[row]!, firstKey, endKey, state === visible ? 1 : 0)
+    } else if (endRow - firstRow > endKey - firstKey) {
+      const middle = (firstRow + endRow) >> 1
+      visit(firstRow, middle, firstKey, endKey)
+      visit(middle, endRow, firstKey, endKey)
+    } else {
+      const middle = (firstKey + endKey) >> 1
+      visit(firstRow, endRow, firstKey, middle)
+      visit(firstRow, endRow, middle, endKey)
+    }
+  }
+  if (queryTiles > 0 && keyTiles > 0) visit(0, queryTiles, 0, keyTiles)
+  return rows
+}
+
+function addRun(row: number[], first: number, end: number, full: number): void {
+  const { length } = row
+  if (length > 0 && row[length - 2] === first && row[length - 1] === full) row[length - 2] = end
+  else row.push(first, end, full)
+}
+
+/** Enough for what our masks make of a tile; what would take longer counts as partial. */
+const mostLooks = 128
+
+/**
+ * What decides one tile. Analysis of the whole may not decide what its parts decide alike, so they are looked at, by
+ * halves, until two differ or all agree. The corners come first: in most partial tiles they differ.
+ */
+function settler(classify: BoxClassifier['classify']): BoxClassifier['classify'] {
+  let agreed: BoxState = mixed
+  let looks = 0
+  const differs = (state: BoxState): boolean => {
+    if (agreed === mixed) agreed = state
+    return state === mixed || state !== agreed
+  }
+  const anyDiffers = (firstRow: number, lastRow: number, firstKey: number, lastKey: number): boolean => {
+    if (++looks > mostLooks) return true
+    const state = classify(firstRow, lastRow, firstKey, lastKey)
+    // A pair alone that is not decided depends on a platform's rounding.
+    if (state !== mixed || (firstRow === lastRow && firstKey === lastKey)) return differs(state)
+    if (lastRow - firstRow > lastKey - firstKey) {
+      const middle = (firstRow + lastRow) >> 1
+      return anyDiffers(firstRow, middle, firstKey, lastKey) || anyDiffers(middle + 1, lastRow, firstKey, lastKey)
+    }
+    const middle = (firstKey + lastKey) >> 1
+    return anyDiffers(firstRow, lastRow, firstKey, middle) || anyDiffers(firstRow, lastRow, middle + 1, lastKey)
+  }
+  return (firstRow, lastRow, firstKey, lastKey) => {
+    const whole = classify(firstRow, lastRow, firstKey, lastKey)
+    if (whole !== mixed) return whole
+    agreed = mixed
+    looks = 0
+    const partial =
+      differs(classify(firstRow, firstRow, lastKey, lastKey)) ||
+      differs(classify(lastRow, lastRow, firstKey, firstKey)) ||
+      anyDiffers(firstRow, lastRow, firstKey, lastKey)
+    return partial ? mixed : agreed
+  }
+}

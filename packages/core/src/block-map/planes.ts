@@ -1,0 +1,50 @@
+import { nodesOf } from '../expression/visit.ts'
+import { isHostTensor } from '../tensor.ts'
+import { firstPosition } from '../visibility.ts'
+import type { Visibility } from './visibility-box.ts'
+
+/** What may tell apart what two (batch, head) pairs see. */
+export interface Plane {
+  readonly batch: number
+  readonly head: number
+  /** Least and most keys that may be valid; the same, unless a backend holds the lengths. */
+  readonly validKeys: readonly [number, number]
+  /** The position of query row 0, least and most. */
+  readonly position: readonly [number, number]
+}
+
+/** The distinct planes, and which is that of `batch · heads + head`. */
+export function planesOf(visibility: Visibility): { planes: readonly Plane[]; planeNumbers: Uint32Array } {
+  const { batch, queryHeads } = visibility
+  const byBatch = depends(visibility, 'batch', 0)
+  const byHead = depends(visibility, 'head', 1)
+  const planes: Plane[] = []
+  const numbers = new Map<string, number>()
+  const planeNumbers = new Uint32Array(batch * queryHeads)
+  for (let entry = 0; entry < batch; entry++) {
+    const validKeys = validKeysOf(visibility, entry)
+    for (let head = 0; head < queryHeads; head++) {
+      const sees = `${byBatch ? entry : ''} ${byHead ? head : ''} ${validKeys}`
+      const number = numbers.get(sees) ?? planes.length
+      planeNumbers[entry * queryHeads + head] = number
+      if (number < planes.length) continue
+      numbers.set(sees, number)
+      const [least, most] = validKeys
+      planes.push({ batch: entry, head, validKeys, position: [firstPosition(visibility, least), firstPosition(visibility, most)] })
+    }
+  }
+  return { planes, planeNumbers }
+}
+
+function depends({ mask, maskMod }: Visibility, index: 'batch' | 'head', axis: number): boolean {
+  const masked = mask !== undefined && isHostTensor(mask) && mask.strides[axis] !== 0
+  return masked || (maskMod !== undefined && nodesOf(maskMod.node).some((node) => node.kind === 'index' && node.name === index))
+}
+
+/** How many keys of a batch entry are valid: at least, and at most. */
+export function validKeysOf({ lengths, keyLength }: Visibility, entry: number): readonly [number, number] {
+  if (lengths === undefined) return [keyLength, keyLength]
+  if (!isHostTensor(lengths)) return [0, keyLength]
+  const length = lengths.storage[lengths.offset + entry * (lengths.strides[0] ?? 0)] ?? 0
+  return [length, length]
+}

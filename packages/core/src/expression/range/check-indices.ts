@@ -1,0 +1,50 @@
+import type { AttentionProblem } from '../../problem.ts'
+import { isHostTensor } from '../../tensor.ts'
+import { firstPosition } from '../../visibility.ts'
+import type { ExpressionNode } from '../node.ts'
+import { printExpression } from '../print.ts'
+import { rejected } from '../rejected.ts'
+import { nodesOf } from '../visit.ts'
+import { rangeAnalysis } from './analysis.ts'
+
+/** The tokens of a call. */
+export type TokenSizes = Pick<AttentionProblem, 'batch' | 'queryHeads' | 'queryLength' | 'keyLength' | 'alignment' | 'lengths'>
+
+/**
+ * Proves that every index by which an expression reads a captured tensor lies within it, for all tokens of a call: what
+ * the kernels rely on, which read without looking.
+ *
+ * @throws QkvError `EXPRESSION_REJECTED` naming the index that cannot be proven to, and what it may be.
+ */
+export function checkIndices(operation: string, argument: string, root: ExpressionNode, sizes: TokenSizes): void {
+  const { batch, queryHeads, queryLength, keyLength } = sizes
+  const captures = nodesOf(root).flatMap((node) => (node.kind === 'capture' ? [node] : []))
+  if (captures.length === 0 || batch * queryHeads * queryLength * keyLength === 0) return
+  const position = positionsOf(sizes)
+  for (const { tensor, indices } of captures) {
+    indices.forEach((index, axis) => {
+      const analysis = rangeAnalysis(index)
+      analysis.setPlane([0, batch - 1], [0, queryHeads - 1], position)
+      analysis.setBox(0, queryLength - 1, 0, keyLength - 1)
+      const [low, high] = [analysis.low(), analysis.high()]
+      const last = (tensor.shape[axis] ?? 0) - 1
+      if (low >= 0 && high <= last) return
+      throw rejected(
+        `${argument}'s index ${axis} into a captured tensor [${tensor.shape.join(',')}], ${printExpression(index)},`,
+        `provably from 0 to ${last} for all tokens of the call (clamp(0, ${last}) makes it so)`,
+        `${low} to ${high}`,
+        operation,
+      )
+    })
+  }
+}
+
+/** Where query row 0 may stand. */
+function positionsOf(sizes: TokenSizes): readonly [number, number] {
+  const { lengths, batch, keyLength } = sizes
+  if (lengths === undefined) return [firstPosition(sizes, keyLength), firstPosition(sizes, keyLength)]
+  if (!isHostTensor(lengths)) return [firstPosition(sizes, 0), firstPosition(sizes, keyLength)]
+  const { storage, offset, strides } = lengths
+  const valid = Array.from({ length: batch }, (_, entry) => storage[offset + entry * (strides[0] ?? 0)] ?? 0)
+  return [firstPosition(sizes, Math.min(...valid)), firstPosition(sizes, Math.max(...valid))]
+}
