@@ -22,7 +22,7 @@ export function attention(space: Workspace, engine: Engine, problem: AttentionPr
 export function startAttention(
   space: Workspace, engine: Engine, problem: AttentionProblem, { lse }: AttentionRequest,
 ): { result: AttentionResult; run: Run } {
-  for (const [argument, tensor] of tensorsOf(problem)) if (tensor !== undefined) expectOurs(space, argument, tensor)
+  expectProblemOurs(space, problem)
   const result = allocateResult(space, attentionShape(problem), problem.query, lse === true)
   try {
     return { result, run: engine.attention?.(space, problem, result) ?? portable.attention(problem, result) }
@@ -53,10 +53,14 @@ export function attentionShape({ batch, queryHeads, queryLength, valueDim }: Att
   return [batch, queryHeads, queryLength, valueDim]
 }
 
-/** Every tensor of a problem, by the name of its option. */
-export function tensorsOf(problem: AttentionProblem): readonly (readonly [string, Tensor | undefined])[] {
-  const { query, key, value, bias, mask, sinks, lengths, keyScales, valueScales } = problem
-  return Object.entries({ query, key, value, bias, mask, sinks, lengths, keyScales, valueScales })
+const tensorNames = ['query', 'key', 'value', 'bias', 'mask', 'sinks', 'lengths', 'keyScales', 'valueScales'] as const
+
+/** @throws QkvError unless every tensor of the problem is over a typed array, or a living one of this backend. */
+export function expectProblemOurs(checks: Checks, problem: AttentionProblem): void {
+  for (const name of tensorNames) {
+    const tensor = problem[name]
+    if (tensor !== undefined) expectOurs(checks, name, tensor)
+  }
 }
 
 function allocateResult(

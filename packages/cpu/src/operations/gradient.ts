@@ -3,13 +3,13 @@ import type { Engine } from '../engine.ts'
 import { allocateTensor } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import * as portable from '../portable/index.ts'
-import { attentionShape, tensorsOf } from './attention.ts'
-import { expectFloats, expectOurs, expectSameShape } from './checks.ts'
+import { attentionShape, expectProblemOurs } from './attention.ts'
+import { expectFloats, expectSameShape } from './checks.ts'
 
 export function attentionGradient(
   space: Workspace, engine: Engine, problem: AttentionProblem, forward: Partial, dOutput: Tensor,
 ): AttentionGradient {
-  for (const [argument, tensor] of tensorsOf(problem)) if (tensor !== undefined) expectOurs(space, argument, tensor)
+  expectProblemOurs(space, problem)
   if (problem.keyScales !== undefined) {
     const { operation } = space
     const expected = 'a float dtype, as quantised keys have no gradient'

@@ -1,8 +1,7 @@
 import { QkvError, type AttentionProblem, type AttentionRequest, type AttentionResult, type Watch } from '@qkv/core'
 import type { Engine, Run } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
-import { disposeResult, startAttention, tensorsOf } from './attention.ts'
-import { expectOurs } from './checks.ts'
+import { disposeResult, expectProblemOurs, startAttention } from './attention.ts'
 
 /** How long a slice of work keeps everyone else waiting. */
 const sliceMilliseconds = 20
@@ -30,7 +29,7 @@ export async function attentionInSteps(
       await turn.next()
       checkAlive()
       checkSignal(space, signal)
-      for (const [argument, tensor] of tensorsOf(problem)) if (tensor !== undefined) expectOurs(space, argument, tensor)
+      expectProblemOurs(space, problem)
     }
     if (run.units === 0) onProgress?.(1)
     return result
