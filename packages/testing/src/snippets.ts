@@ -9,10 +9,12 @@ export function describeSnippets(markdown: URL): void {
   const file = fileURLToPath(markdown)
   const snippets = snippetsOf(readFileSync(file, 'utf8'))
   describe(`the snippets of ${basename(file)}`, () => {
-    test.each(snippets.map((snippet, index) => ({ ...snippet, index })))('$heading, line $line', async ({ index }) => {
-      const log = vi.spyOn(console, 'log').mockReturnValue()
-      await import(/* @vite-ignore */ `${file}?snippet=${index}&lang.ts`)
-      log.mockRestore()
-    })
+    for (const [index, { heading, line }] of snippets.entries()) {
+      test(`${heading}, line ${line}`, async () => {
+        const log = vi.spyOn(console, 'log').mockReturnValue()
+        await import(/* @vite-ignore */ `${file}?snippet=${index}&lang.ts`)
+        log.mockRestore()
+      })
+    }
   })
 }
