@@ -19,13 +19,18 @@ export function checkCount(operation: string, argument: string, value: number, l
 /** @throws QkvError unless `value` is an even number of elements. */
 export function checkEven(operation: string, argument: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 2 && value % 2 === 0) return value
-  throw refused(operation, argument, 'an even number ≥ 2 (elements rotate in pairs)', value)
+  throw refused(operation, argument, 'an even number ≥ 2', value)
 }
 
 /** @throws QkvError unless `value` is a finite number above 0. */
-export function checkPositive(operation: string, argument: string, value: number): number {
-  if (Number.isFinite(value) && value > 0) return value
+export function checkPositive(operation: string, argument: string, value: number | undefined): number {
+  if (value !== undefined && Number.isFinite(value) && value > 0) return value
   throw refused(operation, argument, 'a positive number', value)
+}
+
+/** @throws QkvError unless `value` is one of a few names. */
+export function checkOneOf(operation: string, argument: string, value: string, names: readonly string[]): void {
+  if (!names.includes(value)) throw refused(operation, argument, `one of ${names.join(', ')}`, value)
 }
 
 /**

@@ -25,32 +25,32 @@ describe.each([undefined, 4])('with %s elements turning', (dim) => {
       return [0, 1, 2].map((head) => a.subarray(head * headDim, (head + 1) * headDim).reduce((sum, value, c) => sum + value * b[head * headDim + c]!, 0))
     }
     const expected = scores(from, wq, wk)
-    const converted = [wq, wk].map((weight) => convertRotaryWeight(weight, { ...options, from, to })) as [HostTensor, HostTensor]
+    const converted = [wq, wk].map((weight) => convertRotaryWeight(weight, { ...options, to })) as [HostTensor, HostTensor]
     scores(to, ...converted).forEach((score, head) => expect(score).toBeCloseTo(expected[head]!, 5))
     expect(scores(to, wq, wk)[0]).not.toBeCloseTo(expected[0]!, 2)
   })
 
   test('and back again they are as before, bit for bit', () => {
-    const there = convertRotaryWeight(wq, { ...options, from: 'half', to: 'interleaved' })
-    expect(convertRotaryWeight(there, { ...options, from: 'interleaved', to: 'half' })).toEqual(wq)
+    const there = convertRotaryWeight(wq, { ...options, to: 'interleaved' })
+    expect(convertRotaryWeight(there, { ...options, to: 'half' })).toEqual(wq)
   })
 })
 
 test('rows go where Meta’s and Hugging Face’s Llama have them', () => {
   const bias = tensor([0, 1, 2, 3, 4, 5, 6, 7], [8])
-  expect([...convertRotaryWeight(bias, { heads: 1, from: 'interleaved', to: 'half' }).storage]).toEqual([0, 2, 4, 6, 1, 3, 5, 7])
-  expect([...convertRotaryWeight(bias, { heads: 2, from: 'half', to: 'interleaved' }).storage]).toEqual([0, 2, 1, 3, 4, 6, 5, 7])
+  expect([...convertRotaryWeight(bias, { heads: 1, to: 'half' }).storage]).toEqual([0, 2, 4, 6, 1, 3, 5, 7])
+  expect([...convertRotaryWeight(bias, { heads: 2, to: 'interleaved' }).storage]).toEqual([0, 2, 1, 3, 4, 6, 5, 7])
 })
 
 test('halves and weights of any strides are converted as they are', () => {
   const transposed = tensor(Uint16Array.from({ length: 8 }, (_, i) => i), [4, 2], { dtype: 'bfloat16', strides: [1, 4] })
-  const converted = convertRotaryWeight(transposed, { heads: 1, from: 'interleaved', to: 'half' })
+  const converted = convertRotaryWeight(transposed, { heads: 1, to: 'half' })
   expect(converted).toMatchObject({ dtype: 'bfloat16', shape: [4, 2] })
   expect([...converted.storage]).toEqual([0, 4, 2, 6, 1, 5, 3, 7])
 })
 
 test('a weight whose rows are not whole heads is refused', () => {
-  expect(() => convertRotaryWeight(floats('w', [9, 2]), { heads: 2, from: 'half', to: 'interleaved' })).toThrow(
+  expect(() => convertRotaryWeight(floats('w', [9, 2]), { heads: 2, to: 'interleaved' })).toThrow(
     'convertRotaryWeight: weight must be [2·headDim, inputs] or [2·headDim]; received [9,2]',
   )
 })

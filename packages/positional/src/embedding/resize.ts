@@ -1,5 +1,5 @@
 import { tensor, toFloat64, type HostTensor } from '@qkv/core'
-import { checkCount, checkTable, misshapen, refused } from '../refuse.ts'
+import { checkCount, checkOneOf, checkTable, refused } from '../refuse.ts'
 
 export interface ResizeOptions {
   /** How the table's rows lie: [length], or [height, width] for patches numbered row by row. */
@@ -21,20 +21,18 @@ export interface ResizeOptions {
  */
 export function resizeTable(table: HostTensor, { from, to, leading = 0, method = 'cubic' }: ResizeOptions): HostTensor {
   const operation = 'resizeTable'
-  const [rows = 0, dim = 0] = checkTable(operation, 'table', table, ['rows', 'dim'])
   checkCount(operation, 'leading', leading, 0)
   from.forEach((size, axis) => checkCount(operation, `from[${axis}]`, size))
   to.forEach((size, axis) => checkCount(operation, `to[${axis}]`, size))
   if (to.length !== from.length) throw refused(operation, 'to', `${from.length} sizes, as \`from\``, to)
-  if (rows !== leading + product(from)) throw misshapen(operation, 'table', `[${leading + product(from)}, dim]`, table.shape)
-  const kernel = kernels[method]
-  if (kernel === undefined) throw refused(operation, 'method', "'linear' or 'cubic'", method)
+  checkOneOf(operation, 'method', method, Object.keys(kernels))
+  const [, dim = 0] = checkTable(operation, 'table', table, [leading + product(from), 'dim'])
 
   const values = toFloat64(table)
   const sizes = [...from]
   let grid = values.subarray(leading * dim)
   to.forEach((size, axis) => {
-    grid = resizeAxis(grid, sizes, axis, size, dim, kernel)
+    grid = resizeAxis(grid, sizes, axis, size, dim, kernels[method])
     sizes[axis] = size
   })
   const resized = new Float32Array(leading * dim + grid.length)
@@ -43,8 +41,14 @@ export function resizeTable(table: HostTensor, { from, to, leading = 0, method =
   return tensor(resized, [leading + product(to), dim])
 }
 
-/** The weights of the samples around a point that lies `t` after the sample before it; the first sample's number from there. */
-const kernels: Readonly<Record<string, { readonly first: number; weights(t: number): readonly number[] }>> = {
+interface Kernel {
+  /** The first sample's number, counted from the one before the point. */
+  readonly first: number
+  /** Of the samples around a point that lies `t` after the one before it. */
+  weights(t: number): readonly number[]
+}
+
+const kernels: Readonly<Record<'linear' | 'cubic', Kernel>> = {
   linear: { first: 0, weights: (t) => [1 - t, t] },
   cubic: { first: -1, weights: (t) => [outer(1 + t), inner(t), inner(1 - t), outer(2 - t)] },
 }
@@ -61,8 +65,7 @@ function outer(x: number): number {
 }
 
 function resizeAxis(
-  grid: Float64Array, sizes: readonly number[], axis: number, size: number, dim: number,
-  kernel: NonNullable<(typeof kernels)[string]>,
+  grid: Float64Array, sizes: readonly number[], axis: number, size: number, dim: number, kernel: Kernel,
 ): Float64Array {
   const old = sizes[axis]!
   const width = product(sizes.slice(axis + 1)) * dim

@@ -1,5 +1,5 @@
 import type { EmbeddingEncoding } from '../encoding.ts'
-import { checkCount, checkEven, checkPositive, refused } from '../refuse.ts'
+import { checkCount, checkEven, checkOneOf, checkPositive, refused } from '../refuse.ts'
 import { embeddingEncoding, type Embedding } from './embedding.ts'
 
 export interface SinusoidalOptions {
@@ -24,9 +24,7 @@ export interface SinusoidalOptions {
  */
 export function sinusoidal({ dim, base, layout = 'interleaved', shift, axes = 1 }: SinusoidalOptions): EmbeddingEncoding {
   const operation = 'sinusoidal'
-  if (layout !== 'interleaved' && layout !== 'concatenated') {
-    throw refused(operation, 'layout', "'interleaved' or 'concatenated'", layout)
-  }
+  checkOneOf(operation, 'layout', layout, ['interleaved', 'concatenated'])
   const write = sinusoids({ operation, dim, base, shift, axes, first: 'sin', interleaved: layout === 'interleaved' })
   return embeddingEncoding({ operation, dim, axes, parameters: [], write })
 }

@@ -1,5 +1,5 @@
 import type { EmbeddingEncoding } from '../encoding.ts'
-import { refused } from '../refuse.ts'
+import { checkOneOf, refused } from '../refuse.ts'
 import { embeddingEncoding } from './embedding.ts'
 import { sinusoids } from './sinusoidal.ts'
 
@@ -21,7 +21,7 @@ export interface TimestepOptions {
  * 2020, arXiv:2006.11239, with the options of Hugging Face diffusers.
  */
 export function timestep({ dim, base, first = 'sin', shift = 1, scale = 1 }: TimestepOptions): EmbeddingEncoding {
-  if (first !== 'sin' && first !== 'cos') throw refused('timestep', 'first', "'sin' or 'cos'", first)
+  checkOneOf('timestep', 'first', first, ['sin', 'cos'])
   if (!Number.isFinite(scale)) throw refused('timestep', 'scale', 'a finite number', scale)
   const write = sinusoids({ operation: 'timestep', dim, base, shift, axes: 1, first, interleaved: false })
   return embeddingEncoding({

@@ -1,7 +1,7 @@
 import type { RotaryEncoding } from '../encoding.ts'
-import { checkEven, checkPositive, refused } from '../refuse.ts'
+import { checkEven, checkOneOf } from '../refuse.ts'
 import { oneAxisEach, rotaryFrequencies } from './frequencies.ts'
-import { checkLayout, type RotaryShape } from './rotary.ts'
+import type { RotaryShape } from './rotary.ts'
 import { rotaryEncoding } from './table.ts'
 
 export interface AxialRotaryOptions extends Omit<RotaryShape, 'dim'> {
@@ -19,28 +19,17 @@ export interface AxialRotaryOptions extends Omit<RotaryShape, 'dim'> {
  * al. 2024, arXiv:2403.13298, and Fang et al. 2023, arXiv:2303.11331. Positions are [axes, batch, length];
  * `gridPositions` makes them.
  */
-export function axialRotary({ dims, base = 10000, layout = 'half', frequencies = 'own', dtype }: AxialRotaryOptions): RotaryEncoding {
+export function axialRotary({ dims, base, layout = 'half', frequencies = 'own', dtype }: AxialRotaryOptions): RotaryEncoding {
   const operation = 'axialRotary'
   dims.forEach((dim, axis) => checkEven(operation, `dims[${axis}]`, dim))
-  checkPositive(operation, 'base', base)
-  if (frequencies !== 'own' && (frequencies !== 'dealt' || dims.some((dim) => dim !== dims[0]))) {
-    throw refused(operation, 'frequencies', "'own', or 'dealt' for equal dims", frequencies)
-  }
+  checkOneOf(operation, 'frequencies', frequencies, dims.every((dim) => dim === dims[0]) ? ['own', 'dealt'] : ['own'])
   const axes = dims.length
   const dim = checkEven(operation, 'dims', dims.reduce((sum, size) => sum + size, 0))
   const whole = rotaryFrequencies(dim, base)
   const theta = dims.flatMap((size, axis) => [
     ...(frequencies === 'own' ? rotaryFrequencies(size, base) : whole.filter((_, pair) => pair % axes === axis)),
   ])
-  const matrix = oneAxisEach(Float64Array.from(theta), dims.flatMap((size, axis) => new Array<number>(size / 2).fill(axis)), axes)
-  return rotaryEncoding({
-    operation,
-    layout: checkLayout(operation, layout),
-    dim,
-    axes,
-    heads: 1,
-    frequencies: () => matrix,
-    attentionFactor: 1,
-    dtype: dtype ?? 'float32',
-  })
+  const axisOfPair = dims.flatMap((size, axis) => new Array<number>(size / 2).fill(axis))
+  const matrix = oneAxisEach(Float64Array.from(theta), axisOfPair, axes)
+  return rotaryEncoding({ operation, dim, layout, dtype, axes, frequencies: () => matrix })
 }

@@ -1,7 +1,6 @@
 import { toFloat64, type FloatDtype, type HostTensor } from '@qkv/core'
 import type { RotaryEncoding } from '../encoding.ts'
 import { checkTable } from '../refuse.ts'
-import { checkLayout } from './rotary.ts'
 import { rotaryEncoding } from './table.ts'
 
 export interface MixedRotaryOptions {
@@ -16,16 +15,8 @@ export interface MixedRotaryOptions {
  * rows and columns do: angle = θˣ·x + θʸ·y. RoPE-Mixed, Heo et al. 2024, arXiv:2403.13298. Its tables have a row for each
  * head.
  */
-export function mixedRotary({ frequencies, layout = 'interleaved', dtype = 'float32' }: MixedRotaryOptions): RotaryEncoding {
-  const [heads = 0, axes = 0, pairs = 0] = checkTable('mixedRotary', 'frequencies', frequencies, ['heads', 'axes', 'pairs'])
-  return rotaryEncoding({
-    operation: 'mixedRotary',
-    layout: checkLayout('mixedRotary', layout),
-    dim: 2 * pairs,
-    axes,
-    heads,
-    frequencies: () => toFloat64(frequencies),
-    attentionFactor: 1,
-    dtype,
-  })
+export function mixedRotary({ frequencies, layout = 'interleaved', dtype }: MixedRotaryOptions): RotaryEncoding {
+  const operation = 'mixedRotary'
+  const [heads = 0, axes = 0, pairs = 0] = checkTable(operation, 'frequencies', frequencies, ['heads', 'axes', 'pairs'])
+  return rotaryEncoding({ operation, dim: 2 * pairs, layout, dtype, axes, heads, frequencies: () => toFloat64(frequencies) })
 }

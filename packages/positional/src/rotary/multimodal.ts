@@ -1,7 +1,7 @@
 import type { RotaryEncoding } from '../encoding.ts'
-import { checkEven, checkPositive, refused } from '../refuse.ts'
+import { checkOneOf, refused } from '../refuse.ts'
 import { oneAxisEach } from './frequencies.ts'
-import { checkLayout, scalingOf, type RotaryOptions } from './rotary.ts'
+import { scalingOf, type RotaryOptions } from './rotary.ts'
 import { rotaryEncoding } from './table.ts'
 
 export type MultimodalRotaryOptions = RotaryOptions & {
@@ -22,30 +22,20 @@ export type MultimodalRotaryOptions = RotaryOptions & {
  */
 export function multimodalRotary(options: MultimodalRotaryOptions): RotaryEncoding {
   const operation = 'multimodalRotary'
-  const { sections, order = 'chunked', layout = 'half' } = options
-  const dim = checkEven(operation, 'dim', options.dim)
-  const base = checkPositive(operation, 'base', options.base ?? 10000)
+  const { dim, sections, order = 'chunked', layout = 'half', dtype } = options
+  const axes = sections.length
+  const scaling = scalingOf(options, operation)
+  checkOneOf(operation, 'order', order, Object.keys(orders))
   if (sum(sections) !== dim / 2 || !sections.every((section) => Number.isInteger(section) && section >= 0)) {
     throw refused(operation, 'sections', `whole numbers that add up to dim / 2, ${dim / 2}`, sections)
   }
-  const axisOf = orders[order]
-  if (axisOf === undefined) throw refused(operation, 'order', "'chunked', 'interleaved' or 'spatial-first'", order)
-  const axisOfPair = Array.from({ length: dim / 2 }, (_, pair) => axisOf(pair, sections))
-  const { frequencies, attentionFactor } = scalingOf({ dim, base }, options)
-  return rotaryEncoding({
-    operation,
-    layout: checkLayout(operation, layout),
-    dim,
-    axes: sections.length,
-    heads: 1,
-    frequencies: (contextLength) => oneAxisEach(frequencies(contextLength), axisOfPair, sections.length),
-    attentionFactor,
-    dtype: options.dtype ?? 'float32',
-  })
+  const axisOfPair = Array.from({ length: dim / 2 }, (_, pair) => orders[order](pair, sections))
+  const frequencies = (contextLength: number): Float64Array => oneAxisEach(scaling.frequencies(contextLength), axisOfPair, axes)
+  return rotaryEncoding({ operation, dim, layout, dtype, axes, ...scaling, frequencies })
 }
 
 /** The axis that a pair turns with. */
-const orders: Readonly<Record<string, (pair: number, sections: readonly number[]) => number>> = {
+const orders: Readonly<Record<NonNullable<MultimodalRotaryOptions['order']>, (pair: number, sections: readonly number[]) => number>> = {
   chunked: (pair, sections) => {
     let end = 0
     return sections.findIndex((section) => pair < (end += section))

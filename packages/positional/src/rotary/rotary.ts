@@ -1,13 +1,13 @@
 import type { FloatDtype } from '@qkv/core'
 import type { RotaryEncoding } from '../encoding.ts'
-import { checkEven, checkPositive, refused } from '../refuse.ts'
+import { checkEven, refused } from '../refuse.ts'
 import { rotaryFrequencies } from './frequencies.ts'
 import { dynamicScaling, type DynamicScaling } from './scaling/dynamic.ts'
 import { linearScaling, type LinearScaling } from './scaling/linear.ts'
 import { llama3Scaling, type Llama3Scaling } from './scaling/llama3.ts'
 import { longRopeScaling, type LongRopeScaling } from './scaling/longrope.ts'
 import { proportionalScaling, type ProportionalScaling } from './scaling/proportional.ts'
-import type { Frequencies, Scaling } from './scaling/scaling.ts'
+import type { Scaling } from './scaling/scaling.ts'
 import { yarnScaling, type YarnScaling } from './scaling/yarn.ts'
 import { rotaryEncoding } from './table.ts'
 
@@ -47,52 +47,37 @@ export type RotaryScaling =
  * @throws QkvError `OPTION_INVALID` naming an odd dim, an unknown type or a parameter that its scaling cannot take.
  */
 export function rotary(options: RotaryOptions): RotaryEncoding {
-  const dim = checkEven('rotary', 'dim', options.dim)
-  const base = checkPositive('rotary', 'base', options.base ?? 10000)
-  const { frequencies, attentionFactor } = scalingOf({ dim, base }, options)
-  return rotaryEncoding({
-    operation: 'rotary',
-    layout: checkLayout('rotary', options.layout ?? 'half'),
-    dim,
-    axes: 1,
-    heads: 1,
-    frequencies,
-    attentionFactor,
-    dtype: options.dtype ?? 'float32',
-  })
+  const { dim, layout = 'half', dtype } = options
+  return rotaryEncoding({ operation: 'rotary', dim, layout, dtype, ...scalingOf(options, 'rotary') })
 }
 
 /** The frequencies and attention factor of a `type`, by Hugging Face's names. */
-export function scalingOf(pairs: Frequencies, options: RotaryScaling): Scaling {
+export function scalingOf(options: RotaryOptions, operation: string): Scaling {
+  checkEven(operation, 'dim', options.dim)
   switch (options.type) {
     case undefined:
     case 'default': {
-      const frequencies = rotaryFrequencies(pairs.dim, pairs.base)
-      return { frequencies: () => frequencies, attentionFactor: 1 }
+      const frequencies = rotaryFrequencies(options.dim, options.base)
+      return { frequencies: () => frequencies }
     }
     case 'linear':
-      return linearScaling(pairs, options)
+      return linearScaling(options, options)
     case 'dynamic':
-      return dynamicScaling(pairs, options)
+      return dynamicScaling(options, options)
     case 'yarn':
-      return yarnScaling(pairs, options)
+      return yarnScaling(options, options)
     case 'longrope':
-      return longRopeScaling(pairs, options)
+      return longRopeScaling(options, options)
     case 'llama3':
-      return llama3Scaling(pairs, options)
+      return llama3Scaling(options, options)
     case 'proportional':
-      return proportionalScaling(pairs, options)
+      return proportionalScaling(options, options)
     default:
-      throw refused('rotary', 'type', 'one of default, linear, dynamic, yarn, longrope, llama3, proportional', unknownType(options))
+      throw refused(operation, 'type', 'one of default, linear, dynamic, yarn, longrope, llama3, proportional', unknownType(options))
   }
 }
 
 /** What the types rule out, but JSON may hold. */
 function unknownType(options: { readonly type?: unknown }): unknown {
   return options.type
-}
-
-export function checkLayout(operation: string, layout: 'half' | 'interleaved'): 'half' | 'interleaved' {
-  if (layout === 'half' || layout === 'interleaved') return layout
-  throw refused(operation, 'layout', "'half' or 'interleaved'", layout)
 }

@@ -1,32 +1,36 @@
 import { contiguousStrides, roundTo, type FloatDtype, type RotaryTable, type Tensor } from '@qkv/core'
 import type { Positions, RotaryEncoding } from '../encoding.ts'
 import { sequenceLength, tokenPositions, type TokenPositions } from '../positions.ts'
+import { checkEven, checkOneOf } from '../refuse.ts'
 
 /** What tells one rotary encoding from another. */
 export interface Rotation {
   /** The public function, for errors. */
   readonly operation: string
-  readonly layout: 'half' | 'interleaved'
   readonly dim: number
-  readonly axes: number
-  /** Heads that turn by frequencies of their own; 1 where all share. */
-  readonly heads: number
+  readonly layout: 'half' | 'interleaved'
+  readonly dtype?: FloatDtype | undefined
+  /** Numbers of a position. Default 1. */
+  readonly axes?: number
+  /** Heads that turn by frequencies of their own. Default 1: all share. */
+  readonly heads?: number
   /** Radians per position, [heads, axes, dim/2]: a pair turns by θ · position, summed over the axes. */
   frequencies(contextLength: number): Float64Array
-  /** Multiplies queries and keys, and so scores by its square. */
-  readonly attentionFactor: number
+  /** Multiplies queries and keys, and so scores by its square. Default 1. */
+  readonly attentionFactor?: number
   /** The logarithm, per position and pair, by which queries grow and keys shrink. */
-  readonly growth?: Float64Array | undefined
+  readonly growth?: Float64Array
   /** The largest position, where it is not 2²⁴. */
-  readonly largest?: number | undefined
-  readonly dtype: FloatDtype
+  readonly largest?: number
 }
 
 /** Angles, cosines and sines are float64 and rounded once, as they are stored. */
 export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
-  const { operation, layout, dim, axes, attentionFactor } = rotation
+  const { operation, layout, dim, axes = 1, attentionFactor = 1, largest } = rotation
+  checkEven(operation, 'dim', dim)
+  checkOneOf(operation, 'layout', layout, ['half', 'interleaved'])
   const make = (positions: Positions, role: 'query' | 'key', factor: number, contextLength?: number): RotaryTable => {
-    const tokens = tokenPositions(operation, positions, axes, rotation.largest)
+    const tokens = tokenPositions(operation, positions, axes, largest)
     const frequencies = rotation.frequencies(contextLength ?? sequenceLength(tokens))
     return rotaryTable(rotation, tokens, frequencies, factor, role === 'query' ? 1 : -1)
   }
@@ -41,13 +45,12 @@ export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
 }
 
 function rotaryTable(
-  rotation: Rotation,
+  { dim, layout, heads = 1, growth, dtype = 'float32' }: Rotation,
   { shape, axes }: TokenPositions,
   frequencies: Float64Array,
   factor: number,
   growthSign: 1 | -1,
 ): RotaryTable {
-  const { heads, dim, layout, growth, dtype } = rotation
   const pairs = dim / 2
   const length = shape.at(-1) ?? 0
   const batch = shape.length === 2 ? (shape[0] ?? 0) : 1

@@ -1,7 +1,7 @@
 import type { RotaryEncoding } from '../encoding.ts'
 import { checkEven, checkPositive } from '../refuse.ts'
 import { rotaryFrequencies } from './frequencies.ts'
-import { checkLayout, type RotaryShape } from './rotary.ts'
+import type { RotaryShape } from './rotary.ts'
 import { rotaryEncoding } from './table.ts'
 
 export interface XposOptions extends RotaryShape {
@@ -20,20 +20,11 @@ export interface XposOptions extends RotaryShape {
  * it grow or shrink beyond 2^±96, some 27,000 from 0 at the default γ, are refused. Only differences count, so positions
  * may be counted from the middle of a long sequence.
  */
-export function xpos({ dim, base = 10000, layout = 'interleaved', dtype = 'float32', scaleBase = 512 }: XposOptions): RotaryEncoding {
-  const frequencies = rotaryFrequencies(checkEven('xpos', 'dim', dim), checkPositive('xpos', 'base', base))
-  checkPositive('xpos', 'scaleBase', scaleBase)
+export function xpos({ dim, base, layout = 'interleaved', dtype, scaleBase = 512 }: XposOptions): RotaryEncoding {
+  const operation = 'xpos'
+  checkPositive(operation, 'scaleBase', scaleBase)
+  const frequencies = rotaryFrequencies(checkEven(operation, 'dim', dim), base)
   const growth = frequencies.map((_, pair) => Math.log(((2 * pair) / dim + 0.4) / 1.4) / scaleBase)
-  return rotaryEncoding({
-    operation: 'xpos',
-    layout: checkLayout('xpos', layout),
-    dim,
-    axes: 1,
-    heads: 1,
-    frequencies: () => frequencies,
-    attentionFactor: 1,
-    growth,
-    largest: Math.min(2 ** 24, Math.floor((96 * Math.LN2) / -growth[0]!)),
-    dtype,
-  })
+  const largest = Math.min(2 ** 24, Math.floor((96 * Math.LN2) / -growth[0]!))
+  return rotaryEncoding({ operation, dim, layout, dtype, frequencies: () => frequencies, growth, largest })
 }

@@ -1,6 +1,6 @@
 import { capture, float, select, type HostTensor } from '@qkv/core'
 import type { PositionScore } from '../encoding.ts'
-import { checkTable, refused } from '../refuse.ts'
+import { checkOneOf, checkTable } from '../refuse.ts'
 import { positionScore } from './position-score.ts'
 
 export interface KerpleOptions {
@@ -22,9 +22,7 @@ export interface KerpleOptions {
 export function kerple({ kernel = 'logarithmic', r1, r2 }: KerpleOptions): PositionScore {
   const [heads = 0] = checkTable('kerple', 'r1', r1, ['heads'])
   checkTable('kerple', 'r2', r2, [heads])
-  if (kernel !== 'logarithmic' && kernel !== 'power') {
-    throw refused('kerple', 'kernel', "'logarithmic' or 'power'", kernel)
-  }
+  checkOneOf('kerple', 'kernel', kernel, ['logarithmic', 'power'])
   const [much, fast] = [capture(r1), capture(r2)]
   return positionScore([r1, r2], (score, { head, query, key }) => {
     const distance = query.sub(key).abs()

@@ -1,6 +1,6 @@
-import { checkCount, checkPositive, refused } from '../../refuse.ts'
+import { refused } from '../../refuse.ts'
 import { rotaryFrequencies } from '../frequencies.ts'
-import type { Frequencies, Scaling } from './scaling.ts'
+import { positive, type Frequencies, type Scaling } from './scaling.ts'
 
 export interface DynamicScaling {
   readonly type: 'dynamic'
@@ -19,14 +19,14 @@ export interface DynamicScaling {
  * Keys cached while the sequence was shorter turned by another base: tables of one sequence agree only for one
  * `contextLength`.
  */
-export function dynamicScaling({ dim, base }: Frequencies, options: DynamicScaling): Scaling {
-  const s = checkPositive('rotary', 'factor', options.factor)
-  const L = checkCount('rotary', 'max_position_embeddings', options.max_position_embeddings)
+export function dynamicScaling({ dim, base = 10000 }: Frequencies, options: DynamicScaling): Scaling {
+  const s = positive(options, 'factor')
+  const L = positive(options, 'max_position_embeddings')
   if (dim < 4) throw refused('rotary', 'dim', 'at least 4 for dynamic scaling', dim)
-  const alpha = options.alpha && checkPositive('rotary', 'alpha', options.alpha)
+  const alpha = options.alpha && positive(options, 'alpha')
   const frequencies = (contextLength: number): Float64Array => {
     const growth = alpha || (s * Math.max(contextLength, L)) / L - (s - 1)
     return rotaryFrequencies(dim, base * growth ** (dim / (dim - 2)))
   }
-  return { frequencies, attentionFactor: 1 }
+  return { frequencies }
 }

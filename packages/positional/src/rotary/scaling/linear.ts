@@ -1,6 +1,5 @@
-import { checkPositive } from '../../refuse.ts'
 import { rotaryFrequencies } from '../frequencies.ts'
-import type { Frequencies, Scaling } from './scaling.ts'
+import { positive, type Frequencies, type Scaling } from './scaling.ts'
 
 export interface LinearScaling {
   readonly type: 'linear'
@@ -8,8 +7,8 @@ export interface LinearScaling {
 }
 
 /** Position interpolation: θ / factor squeezes longer sequences into the trained range. Chen et al. 2023, arXiv:2306.15595. */
-export function linearScaling({ dim, base }: Frequencies, { factor }: LinearScaling): Scaling {
-  checkPositive('rotary', 'factor', factor)
+export function linearScaling({ dim, base }: Frequencies, options: LinearScaling): Scaling {
+  const factor = positive(options, 'factor')
   const frequencies = rotaryFrequencies(dim, base).map((theta) => theta / factor)
-  return { frequencies: () => frequencies, attentionFactor: 1 }
+  return { frequencies: () => frequencies }
 }

@@ -1,6 +1,6 @@
-import { checkPositive, refused } from '../../refuse.ts'
+import { refused } from '../../refuse.ts'
 import { rotaryFrequencies } from '../frequencies.ts'
-import type { Frequencies, Scaling } from './scaling.ts'
+import { positive, type Frequencies, type Scaling } from './scaling.ts'
 
 export interface Llama3Scaling {
   readonly type: 'llama3'
@@ -18,15 +18,15 @@ export interface Llama3Scaling {
  * λ = 2π/θ makes within the trained length L. Llama team 2024, arXiv:2407.21783 and the reference code.
  */
 export function llama3Scaling({ dim, base }: Frequencies, options: Llama3Scaling): Scaling {
-  const s = checkPositive('rotary', 'factor', options.factor)
-  const low = checkPositive('rotary', 'low_freq_factor', options.low_freq_factor)
-  const high = checkPositive('rotary', 'high_freq_factor', options.high_freq_factor)
-  const L = checkPositive('rotary', 'original_max_position_embeddings', options.original_max_position_embeddings)
+  const s = positive(options, 'factor')
+  const low = positive(options, 'low_freq_factor')
+  const high = positive(options, 'high_freq_factor')
+  const L = positive(options, 'original_max_position_embeddings')
   if (high <= low) throw refused('rotary', 'high_freq_factor', `above low_freq_factor, ${low}`, high)
   const frequencies = rotaryFrequencies(dim, base).map((theta) => {
     const turns = (L * theta) / (2 * Math.PI)
     const ramp = Math.min(1, Math.max(0, (turns - low) / (high - low)))
     return (1 - ramp) * (theta / s) + ramp * theta
   })
-  return { frequencies: () => frequencies, attentionFactor: 1 }
+  return { frequencies: () => frequencies }
 }

@@ -1,6 +1,6 @@
 import { checkPositive, refused } from '../../refuse.ts'
 import { rotaryFrequencies } from '../frequencies.ts'
-import type { Frequencies, Scaling } from './scaling.ts'
+import { positive, type Frequencies, type Scaling } from './scaling.ts'
 
 export interface LongRopeScaling {
   readonly type: 'longrope'
@@ -25,7 +25,7 @@ export interface LongRopeScaling {
  * length that will be reached as `contextLength` to use the long factors from the start.
  */
 export function longRopeScaling({ dim, base }: Frequencies, options: LongRopeScaling): Scaling {
-  const L = checkPositive('rotary', 'original_max_position_embeddings', options.original_max_position_embeddings)
+  const L = positive(options, 'original_max_position_embeddings')
   const divided = (name: 'short_factor' | 'long_factor'): Float64Array => {
     const factors = options[name]
     if (!Array.isArray(factors) || factors.length !== dim / 2) {
@@ -41,8 +41,7 @@ export function longRopeScaling({ dim, base }: Frequencies, options: LongRopeSca
   }
 }
 
-function attentionFactor(L: number, { attention_factor, factor, max_position_embeddings }: LongRopeScaling): number {
-  if (attention_factor !== undefined) return checkPositive('rotary', 'attention_factor', attention_factor)
-  const s = checkPositive('rotary', 'factor', factor ?? (max_position_embeddings ?? L) / L)
-  return s > 1 ? Math.sqrt(1 + Math.log(s) / Math.log(L)) : 1
+function attentionFactor(L: number, options: LongRopeScaling): number {
+  const s = positive(options, 'factor', (options.max_position_embeddings ?? L) / L)
+  return positive(options, 'attention_factor', s > 1 ? Math.sqrt(1 + Math.log(s) / Math.log(L)) : 1)
 }

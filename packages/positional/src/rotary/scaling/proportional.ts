@@ -1,6 +1,6 @@
-import { checkPositive, refused } from '../../refuse.ts'
+import { refused } from '../../refuse.ts'
 import { rotaryFrequencies } from '../frequencies.ts'
-import type { Frequencies, Scaling } from './scaling.ts'
+import { positive, type Frequencies, type Scaling } from './scaling.ts'
 
 export interface ProportionalScaling {
   readonly type: 'proportional'
@@ -17,9 +17,9 @@ export interface ProportionalScaling {
  */
 export function proportionalScaling({ dim, base }: Frequencies, options: ProportionalScaling): Scaling {
   const share = options.partial_rotary_factor ?? 1
-  const factor = checkPositive('rotary', 'factor', options.factor ?? 1)
+  const factor = positive(options, 'factor', 1)
   if (!(share >= 0 && share <= 1)) throw refused('rotary', 'partial_rotary_factor', 'from 0 to 1', share)
   const turning = Math.floor((share * dim) / 2)
   const frequencies = rotaryFrequencies(dim, base).map((theta, pair) => (pair < turning ? theta / factor : 0))
-  return { frequencies: () => frequencies, attentionFactor: 1 }
+  return { frequencies: () => frequencies }
 }

@@ -1,6 +1,6 @@
-import { checkPositive, refused } from '../../refuse.ts'
+import { refused } from '../../refuse.ts'
 import { rotaryFrequencies } from '../frequencies.ts'
-import type { Frequencies, Scaling } from './scaling.ts'
+import { positive, type Frequencies, type Scaling } from './scaling.ts'
 
 export interface YarnScaling {
   readonly type: 'yarn'
@@ -25,18 +25,18 @@ export interface YarnScaling {
  *
  * With `mscale` and `mscale_all_dim` (DeepSeek) the factor is m(mscale) / m(mscale_all_dim), m(x) = 0.1·x·ln s + 1.
  */
-export function yarnScaling({ dim, base }: Frequencies, options: YarnScaling): Scaling {
-  const s = checkPositive('rotary', 'factor', options.factor)
-  const L = checkPositive('rotary', 'original_max_position_embeddings', options.original_max_position_embeddings)
-  const fast = checkPositive('rotary', 'beta_fast', options.beta_fast ?? 32)
-  const slow = checkPositive('rotary', 'beta_slow', options.beta_slow ?? 1)
+export function yarnScaling({ dim, base = 10000 }: Frequencies, options: YarnScaling): Scaling {
+  const s = positive(options, 'factor')
+  const L = positive(options, 'original_max_position_embeddings')
+  const fast = positive(options, 'beta_fast', 32)
+  const slow = positive(options, 'beta_slow', 1)
   if (fast < slow) throw refused('rotary', 'beta_fast', `at least beta_slow, ${slow}`, fast)
 
   /** The pair, as a fraction, that turns so many times within the trained length. */
   const pairOf = (turns: number): number => (dim * Math.log(L / (2 * Math.PI * turns))) / (2 * Math.log(base))
-  const truncate = options.truncate ?? true
-  const low = Math.max(0, truncate ? Math.floor(pairOf(fast)) : pairOf(fast))
-  const last = Math.min(dim - 1, truncate ? Math.ceil(pairOf(slow)) : pairOf(slow))
+  const whole = options.truncate ?? true
+  const low = Math.max(0, whole ? Math.floor(pairOf(fast)) : pairOf(fast))
+  const last = Math.min(dim - 1, whole ? Math.ceil(pairOf(slow)) : pairOf(slow))
   const high = last === low ? low + 0.001 : last
 
   const frequencies = rotaryFrequencies(dim, base).map((theta, pair) => {
@@ -46,8 +46,8 @@ export function yarnScaling({ dim, base }: Frequencies, options: YarnScaling): S
   return { frequencies: () => frequencies, attentionFactor: attentionFactor(s, options) }
 }
 
-function attentionFactor(s: number, { attention_factor, mscale, mscale_all_dim }: YarnScaling): number {
-  if (attention_factor !== undefined) return checkPositive('rotary', 'attention_factor', attention_factor)
+function attentionFactor(s: number, options: YarnScaling): number {
+  const { mscale, mscale_all_dim } = options
   const m = (x: number): number => (s > 1 ? 0.1 * x * Math.log(s) + 1 : 1)
-  return mscale && mscale_all_dim ? m(mscale) / m(mscale_all_dim) : m(1)
+  return positive(options, 'attention_factor', mscale && mscale_all_dim ? m(mscale) / m(mscale_all_dim) : m(1))
 }
