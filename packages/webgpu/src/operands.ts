@@ -54,14 +54,14 @@ export function bind(
   return { dtype, shape, strides, offset: tensor.offset - start / bytes, binding }
 }
 
-/** Whether rows along the last axis lie without gaps at multiples of four elements. */
-export function hasVectors({ shape, strides, offset }: Pick<Operand, 'shape' | 'strides' | 'offset'>): boolean {
+/** Whether rows along the last axis lie without gaps at multiples of `width` elements. */
+export function hasVectors({ shape, strides, offset }: Pick<Operand, 'shape' | 'strides' | 'offset'>, width = 4): boolean {
   const last = shape.length - 1
   return (
-    offset % 4 === 0 &&
-    (shape[last] ?? 0) % 4 === 0 &&
+    offset % width === 0 &&
+    (shape[last] ?? 0) % width === 0 &&
     strides[last] === 1 &&
-    strides.every((stride, axis) => axis === last || stride % 4 === 0 || (shape[axis] ?? 0) <= 1)
+    strides.every((stride, axis) => axis === last || stride % width === 0 || (shape[axis] ?? 0) <= 1)
   )
 }
 

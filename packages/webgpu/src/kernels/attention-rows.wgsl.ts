@@ -91,6 +91,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     for (var c = 0; c < ${queryChunks}; c++) { dots = fma(q[c], keyVector(keyRow, c), dots); }
     let scaled = (dots.x + dots.y) + (dots.z + dots.w);
     let s = ${isPlain(problem) ? 'scaled' : 'finalScore(scaled, at) * log2e'};
+    ${isPlain(problem) ? '' : 'if (s <= lowest) { continue; }'}
     if (s > m) {
       let rescale = exp2(m - s);
       l *= rescale;
@@ -99,8 +100,9 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     }
     let p = exp2(s - m);
     l += p;
+    ${problem.dropout ? 'let weight = p * kept(at);' : 'let weight = p;'}
     let valueRow = valueBase(batch, keyHead, key);
-    for (var c = 0; c < ${valueChunks}; c++) { o[c] = fma(vec4f(p), valueVector(valueRow, c), o[c]); }
+    for (var c = 0; c < ${valueChunks}; c++) { o[c] = fma(vec4f(weight), valueVector(valueRow, c), o[c]); }
   }
 
   let empty = l == 0.0;

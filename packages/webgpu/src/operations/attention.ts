@@ -1,6 +1,11 @@
 import {
   contiguousStrides,
+  dropoutThreshold,
+  isHostTensor,
+  problemBlockMap,
   type AttentionProblem,
+  type BlockMap,
+  type Dropout,
   type AttentionResult,
   type FloatDtype,
   type OwnedTensor,
@@ -11,7 +16,7 @@ import type { DeviceProfile } from '../device-profile.ts'
 import { hasVectors, strideParameters, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { expressionFunction, noCaptures, type Captures } from '../snippets/expression.wgsl.ts'
-import { usesContext, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import { usesContext, type KeyAccess, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { unbounded } from '../snippets/visibility.wgsl.ts'
 import { stridesLike } from '../storage.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
@@ -49,12 +54,12 @@ export function keepIf(wanted: boolean, tensor: OwnedTensor): OwnedTensor | unde
 export function attentionInto(workspace: Workspace, problem: AttentionProblem, output: Operand, lse: Operand): void {
   const rows = problem.batch * problem.queryHeads * problem.queryLength
   if (rows === 0) return
-  const bound = bindProblem(workspace, problem)
   const tile = choosePrefillTile(workspace.profile, problem)
   if (tile !== undefined) {
-    fill(workspace, output, (access, target) => runPrefill(workspace, problem, bound, tile, access, target, lse.binding))
+    fill(workspace, output, (access, target) => runPrefill(workspace, problem, tile, access, target, lse.binding))
     return
   }
+  const bound = bindProblem(workspace, problem)
   const splits = splitsFor(workspace, problem, rows)
   if (splits === 1) {
     fill(workspace, output, (access, target) => runRows(workspace, problem, bound, 1, access, target, 0, lse.binding))
@@ -80,22 +85,39 @@ export function choosePrefillTile(profile: DeviceProfile, { queryLength, group, 
 }
 
 function runPrefill(
-  { recorder, profile }: Workspace,
+  workspace: Workspace,
   problem: AttentionProblem,
-  bound: BoundProblem,
   tile: PrefillTile,
   access: Access<FloatDtype>,
   output: Operand,
   lse: GPUBufferBinding,
 ): void {
-  const tiles = Math.ceil((problem.queryLength * problem.group) / (4 * tile.rowGroups))
-  const spec = { problem: bound.spec, output: access, tile, subgroups: profile.subgroupSize >= tile.columns }
+  const { recorder, profile } = workspace
+  const { batch, queryHeads, queryLength, group } = problem
+  const rows = 4 * tile.rowGroups
+  const packed = queryLength < rows ? group : 1
+  const map = packed === 1 ? tileMap(problem, rows, 4 * tile.columns) : undefined
+  const bound = bindProblem(workspace, problem, map)
+  const tiles = Math.ceil((queryLength * packed) / rows)
+  const spec = {
+    problem: bound.spec, output: access, tile, subgroups: profile.subgroupSize >= tile.columns, blockMap: map !== undefined,
+  }
   recorder.dispatch(prefill, spec, {
-    parameters: { ...bound.parameters, ...strideParameters('output', output), tiles },
+    parameters: { ...noBlockMap, ...bound.parameters, ...strideParameters('output', output), tiles, packed },
     buffers: { ...bound.buffers, output: output.binding, lse },
-    groups: tiles * problem.batch * problem.keyHeads,
+    groups: tiles * batch * (queryHeads / packed),
     work: attentionWork(problem),
   })
+}
+
+const noBlockMap = { planesAt: 0, runOffsetsAt: 0, runsAt: 0 }
+
+/** Which tiles a mask leaves, where the mask is known here; without a mask the kernel knows as much itself. */
+function tileMap(problem: AttentionProblem, queries: number, keys: number): BlockMap | undefined {
+  const { mask, maskMod, lengths, keyLength } = problem
+  if ((mask === undefined && maskMod === undefined) || keyLength <= keys) return undefined
+  if ((mask && !isHostTensor(mask)) || (lengths && !isHostTensor(lengths))) return undefined
+  return problemBlockMap(problem, { queries, keys })
 }
 
 /** Few rows over many keys would leave most of the device idle: their keys are split and the parts merged. */
@@ -133,31 +155,34 @@ export function attentionWork({ batch, queryHeads, queryLength, keyLength, headD
   return batch * queryHeads * queryLength * keyLength * (headDim + valueDim + 8)
 }
 
-export function bindProblem(workspace: Workspace, problem: AttentionProblem): BoundProblem {
+export function bindProblem(workspace: Workspace, problem: AttentionProblem, map?: BlockMap): BoundProblem {
   const query = operand(workspace, 'query', problem.query)
   const key = operand(workspace, 'key', problem.key)
   const value = operand(workspace, 'value', problem.value)
-  const bias = problem.bias && operand(workspace, 'bias', problem.bias)
+  const bias = problem.bias && !problem.keyScales ? operand(workspace, 'bias', problem.bias) : undefined
   const captures = noCaptures()
   const scoreCode = problem.scoreMod && expressionFunction('changeScore', problem.scoreMod.node, captures)
   const maskCode = problem.maskMod && expressionFunction('mayAttend', problem.maskMod.node, captures)
+  const keyScales = problem.keyScales && operand(workspace, 'keyScales', problem.keyScales)
+  const valueScales = problem.valueScales && operand(workspace, 'valueScales', problem.valueScales)
   const spec: ProblemSpec = {
     headDim: problem.headDim,
     valueDim: problem.valueDim,
     query: accessOf(query),
-    key: accessOf(key),
-    value: accessOf(value),
-    bias: bias && floatDtype(bias.dtype),
+    key: keyAccess(key, keyScales),
+    value: keyAccess(value, valueScales),
+    bias: problem.bias && (bias ? floatDtype(bias.dtype) : 'context'),
     softcap: problem.softcap > 0,
     sinks: problem.sinks !== undefined,
     lengths: problem.lengths !== undefined,
     mask: problem.mask !== undefined,
+    dropout: problem.dropout !== undefined,
     scoreCode,
     maskCode,
     captureRanks: captures.tensors.map(({ shape }) => shape.length),
     scalarTypes: captures.scalarTypes,
   }
-  const context = usesContext(spec) ? packContext(workspace, problem, captures) : undefined
+  const context = usesContext(spec, map !== undefined) ? packContext(workspace, problem, captures, map) : undefined
   return {
     spec,
     captures,
@@ -177,6 +202,9 @@ export function bindProblem(workspace: Workspace, problem: AttentionProblem): Bo
       ...strideParameters('key', key),
       ...strideParameters('value', value),
       ...(bias ? strideParameters('bias', bias) : {}),
+      ...(keyScales ? strideParameters('keyScales', keyScales) : {}),
+      ...(valueScales ? strideParameters('valueScales', valueScales) : {}),
+      ...(problem.dropout ? dropoutParameters(problem.dropout) : {}),
       ...Object.fromEntries(captures.scalars.map((scalar, index) => [`scalar${index}`, scalar.value])),
       ...context?.parameters,
     },
@@ -184,10 +212,26 @@ export function bindProblem(workspace: Workspace, problem: AttentionProblem): Bo
       query: query.binding,
       key: key.binding,
       value: value.binding,
+      ...(keyScales ? { keyScales: keyScales.binding } : {}),
+      ...(valueScales ? { valueScales: valueScales.binding } : {}),
       ...(bias ? { bias: bias.binding } : {}),
       ...(context ? { context: context.binding } : {}),
     },
   }
+}
+
+function dropoutParameters(dropout: Dropout): Record<string, number> {
+  return {
+    dropoutSeed: dropout.seed | 0,
+    dropoutThreshold: dropoutThreshold(dropout) | 0,
+    dropoutFactor: 1 / (1 - dropout.probability),
+  }
+}
+
+/** How keys or values are reached; quantised ones with the scales that belong to them. */
+function keyAccess(view: Operand, scales: Operand | undefined): KeyAccess {
+  if (view.dtype !== 'int8' && view.dtype !== 'uint8') return accessOf(view)
+  return { dtype: view.dtype, vectors: hasVectors(view, view.dtype === 'int8' ? 4 : 2), groups: scales?.shape[3] ?? 1 }
 }
 
 export function accessOf(view: Operand): Access<FloatDtype> {

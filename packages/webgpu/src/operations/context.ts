@@ -6,6 +6,7 @@ import {
   toFloat32,
   toFloat64,
   type AttentionProblem,
+  type BlockMap,
   type HostTensor,
   type Tensor,
 } from '@qkv/core'
@@ -28,8 +29,8 @@ interface Section {
   readonly fromDevice?: (buffer: GPUBuffer, firstWord: number) => void
 }
 
-/** Packs lengths, sinks, the mask's bytes and captured tensors into one buffer. */
-export function packContext(workspace: Workspace, problem: AttentionProblem, captures: Captures): PackedContext {
+/** Packs lengths, sinks, the mask's bytes, captured tensors and a block map into one buffer. */
+export function packContext(workspace: Workspace, problem: AttentionProblem, captures: Captures, map?: BlockMap): PackedContext {
   const sections: Section[] = []
   const parameters: Record<string, number> = {}
   let words = 0
@@ -45,12 +46,34 @@ export function packContext(workspace: Workspace, problem: AttentionProblem, cap
     tensor.shape.forEach((size, axis) => (parameters[`capture${index}Size${axis}`] = size))
   })
   captures.scalars.forEach((scalar, index) => (parameters[`scalar${index}`] = scalar.value))
+  if (problem.bias && problem.keyScales) {
+    const { shape, strides, ...rest } = problem.bias
+    const own = shape.map((size, axis) => (strides[axis] === 0 ? 1 : size))
+    parameters['biasOffset'] = add(wordsOf(workspace, 'bias', { ...rest, shape: own, strides }, 'float32'))
+    contiguousStrides(own).forEach((stride, axis) => (parameters[`biasStride${axis}`] = strides[axis] === 0 ? 0 : stride))
+  }
   if (problem.mask) {
     const { section, offset } = bytesOf(workspace, problem.mask)
     parameters['maskOffset'] = 4 * add(section) + offset
     problem.mask.strides.forEach((stride, axis) => (parameters[`maskStride${axis}`] = stride))
   }
+  if (map) {
+    parameters['planesAt'] = add(hostWords(planesOf(problem, map)))
+    parameters['runOffsetsAt'] = add(hostWords(map.runOffsets))
+    parameters['runsAt'] = add(hostWords(map.runs))
+  }
   return { binding: { buffer: assemble(workspace, sections, words) }, parameters }
+}
+
+/** The map's plane for each batch entry and head. */
+function planesOf({ batch, queryHeads }: AttentionProblem, map: BlockMap): Uint32Array {
+  return Uint32Array.from({ length: batch * queryHeads }, (_, index) =>
+    map.planeOf(Math.floor(index / queryHeads), index % queryHeads),
+  )
+}
+
+function hostWords({ buffer, byteOffset, byteLength }: Uint32Array | Int32Array | Float32Array): Section {
+  return { words: byteLength / 4, host: new Uint8Array(buffer, byteOffset, byteLength) }
 }
 
 function assemble({ recorder }: Workspace, sections: readonly Section[], words: number): GPUBuffer {
@@ -73,8 +96,7 @@ function assemble({ recorder }: Workspace, sections: readonly Section[], words: 
 function wordsOf(workspace: Workspace, argument: string, tensor: Tensor, dtype: 'int32' | 'float32'): Section {
   const words = elementCount(tensor.shape)
   if (isHostTensor(tensor)) {
-    const values = dtype === 'float32' ? toFloat32(tensor) : Int32Array.from(toFloat64(tensor))
-    return { words, host: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
+    return hostWords(dtype === 'float32' ? toFloat32(tensor) : Int32Array.from(toFloat64(tensor)))
   }
   const source = operand(workspace, argument, tensor)
   return {

@@ -46,22 +46,56 @@ export function readVector(name: string, { dtype, vectors }: Access<FloatDtype>,
     const whole = `${name}[(base >> 2) + chunk]`
     return `fn ${name}Vector(base: i32, chunk: i32) -> vec4f { ${unpackVector(whole, dtype)} }`
   }
-  const lanes = [0, 1, 2, 3].map(
-    (lane) => `if (4 * chunk + ${lane} < ${dim}) { x[${lane}] = ${name}Element(base + (4 * chunk + ${lane}) * stride); }`,
-  )
   return `${readElement(name, dtype)}
 fn ${name}Vector(base: i32, chunk: i32) -> vec4f {
-  let stride = parameters.${name}Stride3;
-  var x = vec4f();
-  ${lanes.join('\n  ')}
-  return x;
+  ${gather(dim, (element) => `${name}Element(base + (${element}) * parameters.${name}Stride3)`)}
 }`
+}
+
+/** `return` four elements, with zeros past the end of a row of `dim`. */
+function gather(dim: number, read: (element: string) => string): string {
+  return `var x = vec4f();
+  for (var k = 0; k < min(4, ${dim} - 4 * chunk); k++) { x[k] = ${read('4 * chunk + k')}; }
+  return x;`
 }
 
 function unpackVector(whole: string, dtype: FloatDtype): string {
   if (dtype === 'float32') return `return ${whole};`
   if (dtype === 'float16') return `let w = ${whole}; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));`
   return `let w = ${whole}; return bitcast<vec4f>(vec4u(w.x << 16, w.x & 0xffff0000u, w.y << 16, w.y & 0xffff0000u));`
+}
+
+/** Whole numbers of 8 or 4 bits with a scale for each `dim / groups` of them. */
+export interface QuantisedAccess {
+  /** uint8: two elements a byte, the even one in the low bits, 8 above their value. */
+  readonly dtype: 'int8' | 'uint8'
+  /** Rows lie without gaps, four elements in one word. */
+  readonly vectors: boolean
+  readonly groups: number
+}
+
+export function isQuantised(access: Access<FloatDtype> | QuantisedAccess): access is QuantisedAccess {
+  return access.dtype === 'int8' || access.dtype === 'uint8'
+}
+
+/** As {@link readVector}; a base is where the row starts and where its scales do. */
+export function readQuantised(name: string, { dtype, vectors, groups }: QuantisedAccess, dim: number): string {
+  const stride = `parameters.${name}Stride3`
+  const scale = (element: string): string =>
+    `${name}Scales[base.y + ${groups === 1 ? '0' : `((${element}) / ${dim / groups}) * parameters.${name}ScalesStride3`}]`
+  const oneScale = (dim / groups) % 4 === 0 || groups === 1
+  const byte = (index: string): string => `(${name}[(${index}) >> 2] >> (8u * u32((${index}) & 3)))`
+  const whole = dtype === 'int8'
+    ? `let w = vec4i(bitcast<i32>(${name}[(base.x >> 2) + chunk])); return vec4f((w << vec4u(24, 16, 8, 0)) >> vec4u(24))`
+    : `let at = base.x + 2 * chunk; let w = vec4u(${name}[at >> 2] >> (8u * u32(at & 2))); return (vec4f((w >> vec4u(0, 4, 8, 12)) & vec4u(15)) - 8.0)`
+  if (vectors && oneScale) return `fn ${name}Vector(base: vec2i, chunk: i32) -> vec4f { ${whole} * ${scale('4 * chunk')}; }`
+  const element = dtype === 'int8'
+    ? `f32(bitcast<i32>(${byte(`base.x + c * ${stride}`)} << 24) >> 24)`
+    : `f32((${byte(`base.x + (c >> 1) * ${stride}`)} >> (4u * u32(c & 1))) & 15) - 8.0`
+  return `fn ${name}Element(base: vec2i, c: i32) -> f32 { return (${element}) * ${scale('c')}; }
+fn ${name}Vector(base: vec2i, chunk: i32) -> vec4f {
+  ${gather(dim, (at) => `${name}Element(base, ${at})`)}
+}`
 }
 
 /** `fn {name}Store(base: i32, chunk: i32, x: vec4f)`, the counterpart of {@link readVector}; without `vectors`, float32 only. */
@@ -72,12 +106,8 @@ export function writeVector(name: string, { dtype, vectors }: Access<FloatDtype>
     return `${dtype === 'float32' ? '' : packHalves(dtype)}
 ${head} { ${name}[(base >> 2) + chunk] = ${packed}; }`
   }
-  const lanes = [0, 1, 2, 3].map(
-    (lane) => `if (4 * chunk + ${lane} < ${dim}) { ${name}[base + (4 * chunk + ${lane}) * stride] = x[${lane}]; }`,
-  )
   return `${head} {
-  let stride = parameters.${name}Stride3;
-  ${lanes.join('\n  ')}
+  for (var k = 0; k < min(4, ${dim} - 4 * chunk); k++) { ${name}[base + (4 * chunk + k) * parameters.${name}Stride3] = x[k]; }
 }`
 }
 

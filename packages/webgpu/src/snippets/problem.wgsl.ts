@@ -1,6 +1,7 @@
 import type { FloatDtype } from '@qkv/core'
 import type { BufferDeclaration, KernelInterface } from '../kernel.ts'
-import { declareElements, readElement, readVector, type Access } from './elements.wgsl.ts'
+import { dropout, dropoutParameters } from './dropout.wgsl.ts'
+import { declareElements, isQuantised, readElement, readQuantised, readVector, type Access, type QuantisedAccess } from './elements.wgsl.ts'
 import { captureIndexFunctions, captureParameters, expressionHelpers, pair, type Captures } from './expression.wgsl.ts'
 import { accurateTanh } from './tanh.wgsl.ts'
 import { visibility, visibilityParameters } from './visibility.wgsl.ts'
@@ -10,13 +11,15 @@ export interface ProblemSpec {
   readonly headDim: number
   readonly valueDim: number
   readonly query: Access<FloatDtype>
-  readonly key: Access<FloatDtype>
-  readonly value: Access<FloatDtype>
-  readonly bias: FloatDtype | undefined
+  readonly key: KeyAccess
+  readonly value: KeyAccess
+  /** Its dtype, or that it lies in `context` as float32. */
+  readonly bias: FloatDtype | 'context' | undefined
   readonly softcap: boolean
   readonly sinks: boolean
   readonly lengths: boolean
   readonly mask: boolean
+  readonly dropout: boolean
   /** WGSL of `changeScore` and `mayAttend`, from the problem's expressions. */
   readonly scoreCode: string | undefined
   readonly maskCode: string | undefined
@@ -24,25 +27,27 @@ export interface ProblemSpec {
   readonly scalarTypes: readonly ('i32' | 'f32')[]
 }
 
+export type KeyAccess = Access<FloatDtype> | QuantisedAccess
+
 /** Whether a score is just scale · q·k, so that log₂e may be folded into the scale. */
 export function isPlain(spec: ProblemSpec): boolean {
   return !spec.softcap && spec.bias === undefined && spec.scoreCode === undefined
 }
 
 /**
- * Buffers stay within the eight that every device has: lengths, sinks, mask bytes and captured tensors share one,
- * `context`.
+ * Buffers stay within the eight that every device has: lengths, sinks, mask bytes, captured tensors and a block map
+ * share one, `context`, and so does the bias where scales take two of the eight.
  */
-export function problemInterface(spec: ProblemSpec): KernelInterface {
+export function problemInterface(spec: ProblemSpec, blockMap = false): KernelInterface {
   const strides = (name: string) =>
     Object.fromEntries([`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]))
   const buffers: Record<string, BufferDeclaration> = {
     query: declareElements(spec.query),
-    key: declareElements(spec.key),
-    value: declareElements(spec.value),
+    ...declareKeys('key', spec.key),
+    ...declareKeys('value', spec.value),
   }
-  if (spec.bias !== undefined) buffers['bias'] = declareElements({ dtype: spec.bias, vectors: false })
-  if (usesContext(spec)) buffers['context'] = { type: 'array<u32>', access: 'read' }
+  if (spec.bias !== undefined && spec.bias !== 'context') buffers['bias'] = declareElements({ dtype: spec.bias, vectors: false })
+  if (usesContext(spec, blockMap)) buffers['context'] = { type: 'array<u32>', access: 'read' }
   return {
     parameters: {
       batch: 'i32',
@@ -54,6 +59,9 @@ export function problemInterface(spec: ProblemSpec): KernelInterface {
       ...strides('query'),
       ...strides('key'),
       ...strides('value'),
+      ...(isQuantised(spec.key) ? strides('keyScales') : {}),
+      ...(isQuantised(spec.value) ? strides('valueScales') : {}),
+      ...(spec.dropout ? dropoutParameters : {}),
       ...(spec.bias === undefined ? {} : strides('bias')),
       ...(spec.softcap ? { softcap: 'f32' as const } : {}),
       ...(spec.lengths ? { lengthsAt: 'i32' as const } : {}),
@@ -65,8 +73,13 @@ export function problemInterface(spec: ProblemSpec): KernelInterface {
   }
 }
 
-export function usesContext(spec: ProblemSpec): boolean {
-  return spec.sinks || spec.lengths || spec.mask || spec.captureRanks.length > 0
+function declareKeys(name: string, access: KeyAccess): Record<string, BufferDeclaration> {
+  if (!isQuantised(access)) return { [name]: declareElements(access) }
+  return { [name]: { type: 'array<u32>', access: 'read' }, [`${name}Scales`]: { type: 'array<f32>', access: 'read' } }
+}
+
+export function usesContext(spec: ProblemSpec, blockMap: boolean): boolean {
+  return blockMap || spec.bias === 'context' || spec.sinks || spec.lengths || spec.mask || spec.captureRanks.length > 0
 }
 
 /** Only ranks and types of captures matter to the code; a stand-in for the tensors themselves. */
@@ -84,7 +97,8 @@ function capturesOf({ captureRanks, scalarTypes }: ProblemSpec): Captures {
 /**
  * The functions every attention kernel shares:
  * `queryVector`, `keyVector`, `valueVector(base, chunk)`; `queryBase`, `keyBase`, `valueBase(batch, head, row)`;
- * `validKeysOf(batch)`; `isVisible(at)` for masks; `finalScore(scaled, at)`, all that happens to scale · q·k.
+ * `validKeysOf(batch)`; `isVisible(at)` for masks; `finalScore(scaled, at)`, all that happens to scale · q·k, and
+ * `lowest` where that hides the key; with dropout, `kept(at)`.
  */
 export function problemFunctions(spec: ProblemSpec): string {
   return `const log2e = 1.4426950408889634;
@@ -99,12 +113,11 @@ ${captureIndexFunctions(capturesOf(spec))}
 ${spec.scoreCode ?? ''}
 ${spec.maskCode ?? ''}
 ${readVector('query', spec.query, spec.headDim)}
-${readVector('key', spec.key, spec.headDim)}
-${readVector('value', spec.value, spec.valueDim)}
+${readKeys('key', spec.key, spec.headDim)}
+${readKeys('value', spec.value, spec.valueDim)}
 ${base('query')}
-${base('key')}
-${base('value')}
-${spec.bias === undefined ? '' : readElement('bias', spec.bias)}
+${spec.dropout ? dropout : ''}
+${spec.bias === undefined ? '' : readBias(spec.bias)}
 fn validKeysOf(batch: i32) -> i32 { return ${spec.lengths ? 'clamp(bitcast<i32>(context[parameters.lengthsAt + batch]), 0, parameters.keyLength)' : 'parameters.keyLength'}; }
 ${isVisible(spec)}
 ${spec.sinks ? sinkOf : ''}
@@ -112,10 +125,27 @@ ${spec.bias === undefined ? '' : biasAt}
 fn finalScore(scaled: f32, at: Pair) -> f32 {
   var score = scaled;
   ${spec.softcap ? 'score = parameters.softcap * accurateTanh(score / parameters.softcap);' : ''}
-  ${spec.bias === undefined ? '' : 'score += biasAt(at);'}
+  ${spec.bias === undefined ? '' : `let bias = biasAt(at);
+  if (bias <= lowest) { return lowest; }
+  score += bias;`}
   ${spec.scoreCode === undefined ? '' : 'score = changeScore(at, score);'}
   return score;
 }`
+}
+
+function readKeys(name: string, access: KeyAccess, dim: number): string {
+  if (!isQuantised(access)) return `${readVector(name, access, dim)}\n${base(name)}`
+  return `${readQuantised(name, access, dim)}
+${base(name, 'RowBase')}
+${base(`${name}Scales`)}
+fn ${name}Base(batch: i32, head: i32, row: i32) -> vec2i {
+  return vec2i(${name}RowBase(batch, head, row), ${name}ScalesBase(batch, head, row));
+}`
+}
+
+function readBias(bias: FloatDtype | 'context'): string {
+  if (bias !== 'context') return readElement('bias', bias)
+  return 'fn biasElement(index: i32) -> f32 { return bitcast<f32>(context[index]); }'
 }
 
 function usesTanh({ scoreCode = '', maskCode = '' }: ProblemSpec): boolean {
@@ -123,8 +153,8 @@ function usesTanh({ scoreCode = '', maskCode = '' }: ProblemSpec): boolean {
 }
 
 /** `fn {name}Base(batch, head, row) -> i32`: the first element of a vector. */
-export function base(name: string): string {
-  return `fn ${name}Base(batch: i32, head: i32, row: i32) -> i32 {
+export function base(name: string, suffix = 'Base'): string {
+  return `fn ${name}${suffix}(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.${name}Offset + batch * parameters.${name}Stride0 + head * parameters.${name}Stride1 + row * parameters.${name}Stride2;
 }`
 }
