@@ -1,0 +1,2 @@
+export { distanceDecay, linearBias, relativeBias } from './distance.ts'
+export { softcap } from './softcap.ts'
