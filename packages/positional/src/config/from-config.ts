@@ -47,8 +47,7 @@ export function fromConfig(config: ModelConfig): readonly LayerPositions[] {
 function layerKinds(config: ModelConfig, facts: ModelFacts): readonly string[] {
   const listed = config['layer_types']
   if (Array.isArray(listed)) return listed.map(String)
-  const layers = number(config, 'num_hidden_layers') ?? number(config, 'n_layer') ?? number(config, 'n_layers')
-  if (layers === undefined) throw missing('num_hidden_layers')
+  const layers = required(config, 'num_hidden_layers', 'n_layer', 'n_layers')
   const every = number(config, 'global_attn_every_n_layers')
   const given = config['sliding_window_pattern']
   const pattern = every ?? (typeof given === 'string' ? given.length : (number(config, 'sliding_window_pattern') ?? facts.pattern))
@@ -90,16 +89,15 @@ function ropeParameters(config: ModelConfig, facts: ModelFacts, kind: string): M
   const own = nested ? record(given, kind) : given
   if (own === undefined) throw refused('fromConfig', `rope_parameters.${kind}`, 'an object, or null for layers without rotary', given[kind])
 
-  const scaled = nested || kind !== 'sliding_attention' || facts.slidingBase === undefined
-  const base = number(own, 'rope_theta') ?? number(config, 'rope_theta') ?? number(config, 'global_rope_theta') ?? number(config, 'rotary_emb_base') ?? facts.base
+  const scaled = nested || kind !== 'sliding_attention' || !facts.scalesFullOnly
+  const base = number(own, 'rope_theta') ?? number(config, 'rope_theta', 'global_rope_theta', 'rotary_emb_base') ?? facts.base
   if (scaled) return { ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null)), rope_theta: base }
-  const local = number(config, 'rope_local_base_freq') ?? number(config, 'local_rope_theta')
-  return { rope_theta: local ?? (facts.slidingBase === facts.base ? base : facts.slidingBase) }
+  return { rope_theta: number(config, 'rope_local_base_freq', 'local_rope_theta') ?? facts.slidingBase ?? base }
 }
 
 function rotaryOf(config: ModelConfig, facts: ModelFacts, kind: string, parameters: ModelConfig): RotaryEncoding {
   const type = ropeType(config, parameters)
-  const share = number(parameters, 'partial_rotary_factor') ?? number(config, 'partial_rotary_factor') ?? number(config, 'rotary_pct') ?? facts.share
+  const share = number(parameters, 'partial_rotary_factor') ?? number(config, 'partial_rotary_factor', 'rotary_pct') ?? facts.share
   const interleave = config['rope_interleave']
   const options = {
     ...parameters,
@@ -138,18 +136,11 @@ function trainedLength(config: ModelConfig, parameters: ModelConfig): ModelConfi
 }
 
 function rotaryDim(config: ModelConfig, kind: string, share: number): number {
-  const given = number(config, 'qk_rope_head_dim') ?? number(config, 'rotary_dim')
+  const given = number(config, 'qk_rope_head_dim', 'rotary_dim')
   if (given !== undefined) return given
   const own = kind === 'full_attention' ? number(config, 'global_head_dim') : undefined
-  const headDim = own ?? number(config, 'head_dim') ?? hiddenSize(config)
+  const headDim = own ?? number(config, 'head_dim') ?? required(config, 'hidden_size', 'n_embd') / required(config, 'num_attention_heads', 'n_head')
   return Math.floor(headDim * share)
-}
-
-function hiddenSize(config: ModelConfig): number {
-  const width = number(config, 'hidden_size') ?? number(config, 'n_embd')
-  const heads = number(config, 'num_attention_heads') ?? number(config, 'n_head')
-  if (width === undefined || heads === undefined) throw missing('head_dim')
-  return Math.floor(width / heads)
 }
 
 function record(config: ModelConfig, key: string): ModelConfig | undefined {
@@ -159,19 +150,16 @@ function record(config: ModelConfig, key: string): ModelConfig | undefined {
   throw refused('fromConfig', key, 'an object', value)
 }
 
-function number(config: ModelConfig, key: string): number | undefined {
-  const value = config[key]
-  if (value === undefined || value === null) return undefined
-  if (typeof value === 'number' && Number.isFinite(value)) return value
+/** The number under the first of `keys` that there is. */
+function number(config: ModelConfig, ...keys: readonly string[]): number | undefined {
+  const key = keys.find((candidate) => config[candidate] !== undefined && config[candidate] !== null)
+  const value = key && config[key]
+  if (key === undefined || (typeof value === 'number' && Number.isFinite(value))) return value as number | undefined
   throw refused('fromConfig', key, 'a number', value)
 }
 
-function required(config: ModelConfig, key: string): number {
-  const value = number(config, key)
-  if (value === undefined) throw missing(key)
+function required(config: ModelConfig, ...keys: readonly string[]): number {
+  const value = number(config, ...keys)
+  if (value === undefined) throw refused('fromConfig', keys[0] ?? '', 'given', value)
   return value
-}
-
-function missing(key: string): ReturnType<typeof refused> {
-  return refused('fromConfig', key, 'given', undefined)
 }
