@@ -1,3 +1,5 @@
 import { libraryConfig } from '../../tooling/tsup/library.ts'
 
-export default libraryConfig(['src/index.ts', 'src/auto.ts'])
+export default libraryConfig([
+  'src/index.ts', 'src/auto.ts', 'src/onnx-export/index.ts', 'src/interop/onnxruntime.ts', 'src/interop/tfjs.ts',
+])

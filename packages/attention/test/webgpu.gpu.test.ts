@@ -1,8 +1,10 @@
 import { softwareGpu } from '@qkv/testing/software-gpu'
 import { createWebGpuBackend } from '@qkv/webgpu'
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe, vi } from 'vitest'
 import { attentionPackageClaims } from './claims/index.ts'
 import type { Subject } from './claims/subject.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
 
 describe('on the GPU', () => {
   let subject: Subject

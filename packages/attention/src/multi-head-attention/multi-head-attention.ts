@@ -49,14 +49,12 @@ export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bi
 export class MultiHeadAttention implements Disposable {
   readonly backend: Backend
   readonly config: MultiHeadConfig
-  readonly #options: MultiHeadAttentionOptions
   readonly #weights: ModuleWeights
 
   /** Weights are copied to the backend. @throws QkvError naming the option or weight at fault. */
   constructor(options: MultiHeadAttentionOptions) {
     this.backend = options.backend
     this.config = multiHeadConfig(options)
-    this.#options = options
     this.#weights = new ModuleWeights('MultiHeadAttention', this.backend, weightShapes(this.config), options.weights, options.seed)
   }
 
@@ -102,7 +100,7 @@ export class MultiHeadAttention implements Disposable {
 
   async #attendSelf(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<OwnedTensor> {
     const { cache, positions, signal, onProgress, mask, bias, score, lengths, dropout, inspect } = options
-    const { position, causal, window } = this.#options
+    const { position, causal, window } = this.config
     const { query, key, value } = this.#selfProjections(input, scope)
     const shared = { ...this.#scoring(), window, mask, bias, score, dropout, signal, onProgress }
     if (cache === undefined) {
@@ -138,7 +136,7 @@ export class MultiHeadAttention implements Disposable {
 
   /** What belongs to the scores wherever they come from. */
   #scoring(): Pick<ProblemOptions, 'scale' | 'softcap' | 'sinks'> {
-    const { scale, softcap } = this.#options
+    const { scale, softcap } = this.config
     return { scale, softcap, sinks: this.#weights.find('sinks') }
   }
 

@@ -41,8 +41,8 @@ export interface MultiHeadAttentionOptions {
   readonly seed?: number | undefined
 }
 
-/** Options that are settled: sizes are numbers, choices are made. */
-export interface MultiHeadConfig {
+/** What the options settle: sizes are numbers, choices are made. */
+export interface MultiHeadConfig extends Pick<MultiHeadAttentionOptions, 'scale' | 'softcap' | 'causal' | 'window' | 'position'> {
   readonly modelDim: number
   readonly heads: number
   readonly kvHeads: number
@@ -75,8 +75,9 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
   if (fused && memoryDim !== modelDim) {
     throw refused('OPTION_INVALID', operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
   }
+  const { scale, softcap, causal, window, position } = options
   return {
-    modelDim, heads, kvHeads, headDim, valueDim, memoryDim, fused, gate, sinks,
+    modelDim, heads, kvHeads, headDim, valueDim, memoryDim, fused, gate, sinks, scale, softcap, causal, window, position,
     inputBias: bias === true || bias === 'inputs',
     outputBias: bias === true || bias === 'output',
     queryKeyNorm: queryKeyNorm && { kind: queryKeyNorm.kind, over: queryKeyNorm.over ?? 'head', epsilon: queryKeyNorm.epsilon ?? 1e-6 },

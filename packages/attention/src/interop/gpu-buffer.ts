@@ -1,0 +1,39 @@
+import { bytesPerElement, elementCount, type Backend, type Dtype, type Tensor } from '@qkv/core'
+import { refused } from '../refuse.ts'
+
+/** What a backend on WebGPU has besides: `WebGpuBackend` of @qkv/webgpu is one. */
+export interface GpuBackend extends Backend {
+  readonly device: GPUDevice
+  fromBuffer(buffer: GPUBuffer, shape: readonly number[], dtype?: Dtype): Tensor
+  flush(): Promise<void>
+}
+
+export function isGpuBackend(backend: Backend): backend is GpuBackend {
+  return 'fromBuffer' in backend && 'device' in backend
+}
+
+/**
+ * The elements of a tensor in a buffer of one's own, row-major, for whoever else computes on the same device: copied once,
+ * on the device. Resolves when the copy has been handed to the device, so that what is submitted after it sees it.
+ *
+ * Attention can also write into a caller's buffer with no copy at all: `backend.encode()` of @qkv/webgpu.
+ *
+ * @param buffer to write to (usage STORAGE and whatever else one needs); a new one, the caller's to destroy, by default
+ * @throws QkvError `OPTION_INVALID` where the buffer is too small.
+ */
+export async function toGpuBuffer(backend: GpuBackend, view: Tensor, buffer?: GPUBuffer): Promise<GPUBuffer> {
+  const { shape, dtype } = view
+  const bytes = elementCount(shape) * bytesPerElement[dtype]
+  if (buffer !== undefined && buffer.size < bytes) {
+    throw refused('OPTION_INVALID', 'toGpuBuffer', 'buffer', `of ${bytes} bytes or more`, `one of ${buffer.size}`)
+  }
+  const target = buffer ?? backend.device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 4) * 4), usage: storage | copySource | copyDestination })
+  backend.copy(view, backend.fromBuffer(target, shape, dtype))
+  await backend.flush()
+  return target
+}
+
+/** GPUBufferUsage, which is a global only where WebGPU is. */
+const copySource = 0x4
+const copyDestination = 0x8
+const storage = 0x80

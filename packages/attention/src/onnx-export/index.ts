@@ -1,0 +1,1 @@
+export { exportAttentionLayer, type ExportOptions } from './attention-layer.ts'

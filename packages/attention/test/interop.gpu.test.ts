@@ -1,0 +1,53 @@
+import { toFloat32 } from '@qkv/core'
+import { attention } from '@qkv/attention'
+import { fromOnnx, toGpuBuffer, toOnnx } from '@qkv/attention/interop/onnxruntime'
+import { softwareGpu } from '@qkv/testing/software-gpu'
+import { createWebGpuBackend, type WebGpuBackend } from '@qkv/webgpu'
+import { Tensor } from 'onnxruntime-common'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { normal, valuesOf } from './claims/subject.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+describe('on one GPU device', () => {
+  let backend: WebGpuBackend
+  beforeAll(async () => {
+    backend = await createWebGpuBackend({ gpu: softwareGpu() })
+  })
+  afterAll(() => backend.dispose())
+
+  const q = normal('on the GPU', [1, 2, 5, 4])
+
+  function bufferOf(data: Float32Array): GPUBuffer {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC
+    const buffer = backend.device.createBuffer({ size: data.byteLength, usage, mappedAtCreation: true })
+    new Float32Array(buffer.getMappedRange()).set(data)
+    buffer.unmap()
+    return buffer
+  }
+
+  it('attends over ONNX Runtime’s buffers, and hands back one of its tensors', async () => {
+    const buffer = bufferOf(toFloat32(q))
+    const theirs = Tensor.fromGpuBuffer(buffer, { dataType: 'float32', dims: q.shape })
+    const ours = fromOnnx(theirs, backend)
+    const { output } = await attention(ours, ours, ours, { backend, causal: true })
+    const result = await toOnnx(output, { Tensor, backend })
+    expect([result.location, result.dims]).toEqual(['gpu-buffer', q.shape])
+    const expected = await attention(q, q, q, { backend, causal: true })
+    const subject = { backend, platform: 'wgsl' } as const
+    expect(await valuesOf(subject, fromOnnx(result, backend))).toEqual(await valuesOf(subject, expected.output))
+    output.dispose()
+    expected.output.dispose()
+    result.dispose()
+    buffer.destroy()
+  })
+
+  it('copies into a caller’s own buffer, which must be large enough', async () => {
+    using uploaded = backend.upload(q)
+    const buffer = await toGpuBuffer(backend, uploaded)
+    expect(await valuesOf({ backend, platform: 'wgsl' }, backend.fromBuffer(buffer, q.shape))).toEqual(Float64Array.from(toFloat32(q)))
+    const small = backend.device.createBuffer({ size: 16, usage: GPUBufferUsage.STORAGE })
+    await expect(toGpuBuffer(backend, uploaded, small)).rejects.toThrow('toGpuBuffer: buffer must be of 160 bytes or more; received one of 16')
+    for (const made of [buffer, small]) made.destroy()
+  })
+})
