@@ -1,5 +1,5 @@
 // Compiles the kernels twice, to build/simd.wasm and build/relaxed.wasm. Same sources, same interface; see src/wasm/module.ts.
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
 
@@ -20,11 +20,13 @@ await mkdir(target, { recursive: true })
 await Promise.all([compile('simd', []), compile('relaxed', ['--enable', 'relaxed-simd'])])
 
 async function compile(name, features) {
+  const unfinished = `${target}${name}.${process.pid}`
   const { error, stdout, stderr } = await asc.main([...common, ...features], {
     readFile: (file, base) => readFile(new URL(file, new URL(`file://${base}/`)), 'utf8').catch(() => null),
-    writeFile: (_, contents) => writeFile(`${target}${name}.wasm`, contents),
+    writeFile: (_, contents) => writeFile(unfinished, contents),
   })
   process.stdout.write(stdout.toString())
   process.stderr.write(stderr.toString())
   if (error) throw error
+  await rename(unfinished, `${target}${name}.wasm`)
 }

@@ -12,7 +12,7 @@
 import * as record from '../src/wasm/record'
 import { dropWeights } from './dropout'
 import { exp } from './exp'
-import { packValues, readKey, readQuery, tileKeys, vectorBytes } from './operands'
+import { locateKeys, located, locateValues, packValues, readQuery, tileKeys, touchValues, vectorBytes } from './operands'
 import { finishPanel } from './output'
 import { wholeBlocks, wholePanels } from './pack'
 import { int, pointer } from './problem'
@@ -20,11 +20,14 @@ import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideOutside } from './scores'
 import { keyScoresBytes, softmaxTile, zeroWhereEmpty } from './softmax'
-import { weighSpecialValues, weighValues } from './values'
+import { weighRows, weighSpecialValues, weighValues } from './values'
 import { multiplyAdd, negativeInfinity, splat } from './vector'
 
-/** The panel's description, room for four vectors, queries as rows, scores, outputs, values, expression registers. */
-let panel: usize, vectors: usize, q: usize, s: usize, o: usize, v: usize, registers: usize
+/** Keys that are converted at a time, where they must be: few, so that they stay in the first-level cache. */
+const chunkKeys: i32 = 16
+
+/** The panel's description, room for four vectors, queries as rows, scores, outputs, values, converted keys, expression registers. */
+let panel: usize, vectors: usize, q: usize, s: usize, o: usize, v: usize, chunk: usize, registers: usize
 
 function layOut(problem: usize, scratch: usize): usize {
   const valueColumns = wholePanels(int(problem, record.valueDim))
@@ -32,10 +35,11 @@ function layOut(problem: usize, scratch: usize): usize {
   panel = take(rows.panelBytes)
   vectors = take(4 * vectorBytes(problem))
   q = takeFloats(rows.panelRows * wholeBlocks(int(problem, record.headDim)))
-  s = takeFloats(tileKeys * rows.panelRows)
+  s = takeFloats((tileKeys + 3) * rows.panelRows)
   o = takeFloats(rows.panelRows * valueColumns)
   v = takeFloats(tileKeys * valueColumns)
-  registers = takeFloats(tileKeys * rows.panelRows * int(problem, record.registers))
+  chunk = take(chunkKeys * vectorBytes(problem))
+  registers = take(int(problem, record.registerBytes))
   return taken()
 }
 
@@ -85,52 +89,63 @@ function readQueries(problem: usize, batch: i32, rowCount: i32): void {
 }
 
 function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
-  const valueDim = int(problem, record.valueDim)
-  scoreKeys(problem, batch, keyHead, at, keys, rowCount)
+  for (let j = 0; j < keys; j += chunkKeys) {
+    const n = min(chunkKeys, keys - j)
+    const stride = locateKeys(problem, batch, keyHead, at + j, n, chunk)
+    scoreKeys(located(), stride, n, usize(wholeBlocks(int(problem, record.headDim))) << 2, s + j * keyScoresBytes, rowCount)
+    touchValues(problem, batch, keyHead, at + j, n)
+  }
   const changed = changesScores(problem)
   if (changed) changeScores(problem, panel, s, at, keys, registers)
   const partial = !rows.seesAll(panel, at, at + keys)
   if (partial) hideOutside(panel, s, at, keys)
   softmaxTile(s, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
   if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
+  if (partial || changed) weighCarefully(problem, batch, keyHead, at, keys, rowCount)
+  else weighInPlace(problem, batch, keyHead, at, keys, rowCount)
+}
+
+/** Some weights may be 0 because their key is hidden; its value must then not count, even if it is NaN. */
+function weighCarefully(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
+  const valueDim = int(problem, record.valueDim)
   const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
-  if (special && (partial || changed)) weighSpecialValues(s, v, keys, valueDim, o, panel + rows.rescales)
+  if (special) weighSpecialValues(s, v, keys, valueDim, o, panel + rows.rescales)
   else weighValues(s, v, keys, valueDim, o, panel + rows.rescales, rowCount)
 }
 
-/** s[key][8] from keys as they lie: four rows and two keys at a time, or one row and four keys. */
-function scoreKeys(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, rowCount: i32): void {
-  const headDim = int(problem, record.headDim)
-  const rowBytes = usize(wholeBlocks(headDim)) << 2
-  const room = vectorBytes(problem)
-  if (rowCount == 1) {
-    for (let j = 0; j < keys; j += 4) {
-      const a = wholeKey(problem, batch, keyHead, first + j, vectors)
-      const b = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 1), vectors + room)
-      const c = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 2), vectors + 2 * room)
-      const d = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 3), vectors + 3 * room)
-      scoreFourKeys(a, b, c, d, rowBytes, s + j * keyScoresBytes)
-    }
-    return
-  }
-  for (let j = 0; j < keys; j += 2) {
-    const a = wholeKey(problem, batch, keyHead, first + j, vectors)
-    const b = wholeKey(problem, batch, keyHead, first + min(keys - 1, j + 1), vectors + room)
-    scoreTwoKeys(a, b, q, rowBytes, s + j * keyScoresBytes)
-    if (rowCount > 4) scoreTwoKeys(a, b, q + 4 * rowBytes, rowBytes, s + j * keyScoresBytes + 16)
+function weighInPlace(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
+  const columns = wholePanels(int(problem, record.valueDim))
+  for (let j = 0; j < keys; j += chunkKeys) {
+    const n = min(chunkKeys, keys - j)
+    const stride = locateValues(problem, batch, keyHead, at + j, n, chunk)
+    weighRows(s + j * keyScoresBytes, located(), stride, n, columns, o, panel + rows.rescales, rowCount)
+    if (j == 0) stopRescaling()
   }
 }
 
-/** A key as float32, in place if it is that and a whole number of vectors long, or else filled up with zeros. */
-// @ts-ignore: decorator
-@inline
-function wholeKey(problem: usize, batch: i32, keyHead: i32, key: i32, room: usize): usize {
-  const headDim = int(problem, record.headDim)
-  const vector = readKey(problem, batch, keyHead, key, room)
-  if ((headDim & 3) == 0) return vector
-  if (vector != room) memory.copy(room, vector, usize(headDim) << 2)
-  for (let i = headDim; i < wholeBlocks(headDim); i++) store<f32>(room + (usize(i) << 2), 0)
-  return room
+/** What has been rescaled once for a tile must not be again. */
+function stopRescaling(): void {
+  v128.store(panel, splat(1), rows.rescales)
+  v128.store(panel, splat(1), rows.rescales + 16)
+}
+
+/** s[key][8] from keys as they lie: four rows and two keys at a time, or one row and four keys. */
+function scoreKeys(k: usize, stride: isize, keys: i32, rowBytes: usize, target: usize, rowCount: i32): void {
+  const last = k + (keys - 1) * stride
+  if (rowCount == 1) {
+    for (let j = 0; j < keys; j += 4, target += 4 * keyScoresBytes) {
+      const a = k + j * stride
+      const b = j + 1 < keys ? a + stride : last, c = j + 2 < keys ? a + 2 * stride : last, d = j + 3 < keys ? a + 3 * stride : last
+      scoreFourKeys(a, b, c, d, rowBytes, target)
+    }
+    return
+  }
+  for (let j = 0; j < keys; j += 2, target += 2 * keyScoresBytes) {
+    const a = k + j * stride
+    const b = j + 1 < keys ? a + stride : last
+    scoreTwoKeys(a, b, q, rowBytes, target)
+    if (rowCount > 4) scoreTwoKeys(a, b, q + 4 * rowBytes, rowBytes, target + 16)
+  }
 }
 
 /** The sums of four vectors' lanes, as one vector. */

@@ -20,11 +20,15 @@ export function loadElement(address: usize, dtype: i32): f32 {
 // @ts-ignore: decorator
 @inline
 export function halvesToFloats(halves: v128): v128 {
-  const moved = v128.and(i32x4.shl(halves, 13), i32x4.splat(0x8fffe000))
-  const value = f32x4.mul(moved, f32x4.splat(reinterpret<f32>(0x77800000)))
-  const special = f32x4.ge(f32x4.abs(value), f32x4.splat(65536))
-  return v128.or(value, v128.and(special, i32x4.splat(0x7f800000)))
+  const moved = v128.and(i32x4.shl(halves, 13), v128.load32_splat(table))
+  const value = f32x4.mul(moved, v128.load32_splat(table, 4))
+  const special = f32x4.ge(f32x4.abs(value), v128.load32_splat(table, 8))
+  return v128.or(value, v128.and(special, v128.load32_splat(table, 12)))
 }
+
+/** A half's sign, exponent and mantissa in float32's places; 2¹¹²; 2¹⁶; an exponent of all ones, of a float and two halves. */
+// @ts-ignore: decorator
+@lazy const table = memory.data<u32>([0x8fffe000, 0x77800000, 0x47800000, 0x7f800000, 0x7c007c00])
 
 /** Stores one float as an element of a float dtype, rounded to nearest, ties to even. */
 export function storeElement(address: usize, dtype: i32, value: f32): void {
@@ -54,17 +58,43 @@ function toFloat16(value: f32): u32 {
 
 /** `n` elements, `step` bytes apart, of a float dtype, as float32 without gaps. */
 export function loadElements(source: usize, step: i32, dtype: i32, n: i32, target: usize): void {
-  let i = 0
   if (dtype == float32 && step == 4) {
     memory.copy(target, source, usize(n) << 2)
     return
   }
-  if (dtype == float16 && step == 2) {
-    for (; i + 4 <= n; i += 4) v128.store(target + (usize(i) << 2), halvesToFloats(v128.load16x4_s(source + (usize(i) << 1))))
-  } else if (dtype == bfloat16 && step == 2) {
-    for (; i + 4 <= n; i += 4) v128.store(target + (usize(i) << 2), i32x4.shl(v128.load16x4_u(source + (usize(i) << 1)), 16))
+  const end = source + n * step
+  if (dtype != float32 && step == 2) {
+    const whole = source + (usize(n & ~7) << 1)
+    if (dtype == float16) while (source < whole) loadEightHalves(source, target), source += 16, target += 32
+    else while (source < whole) loadEightBfloats(source, target), source += 16, target += 32
   }
-  for (; i < n; i++) store<f32>(target + (usize(i) << 2), loadElement(source + i * step, dtype))
+  for (; source != end; source += step, target += 4) store<f32>(target, loadElement(source, dtype))
+}
+
+/** Infinity and NaN are looked for once for all eight. */
+// @ts-ignore: decorator
+@inline
+function loadEightHalves(source: usize, target: usize): void {
+  const halves = v128.load(source)
+  const low = i32x4.extend_low_i16x8_s(halves), high = i32x4.extend_high_i16x8_s(halves)
+  const exponent = v128.load32_splat(table, 16)
+  if (v128.any_true(i16x8.eq(v128.and(halves, exponent), exponent))) {
+    v128.store(target, halvesToFloats(low))
+    v128.store(target, halvesToFloats(high), 16)
+    return
+  }
+  const places = v128.load32_splat(table), power = v128.load32_splat(table, 4)
+  v128.store(target, f32x4.mul(v128.and(i32x4.shl(low, 13), places), power))
+  v128.store(target, f32x4.mul(v128.and(i32x4.shl(high, 13), places), power), 16)
+}
+
+/** A bfloat16 is a float32's upper half. */
+// @ts-ignore: decorator
+@inline
+function loadEightBfloats(source: usize, target: usize): void {
+  const halves = v128.load(source), zero = i32x4.splat(0)
+  v128.store(target, i8x16.shuffle(zero, halves, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23))
+  v128.store(target, i8x16.shuffle(zero, halves, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31), 16)
 }
 
 /** The inverse of {@link loadElements}, for float dtypes. */
@@ -88,9 +118,11 @@ export function loadQuantized(
     const end = min(n, i + size)
     if (dtype == int8 && step == 1) {
       const factor = f32x4.splat(scale)
-      for (; i + 4 <= end; i += 4) {
-        const wide = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(source + i)))
-        v128.store(target + (usize(i) << 2), f32x4.mul(factor, f32x4.convert_i32x4_s(wide)))
+      for (; i + 8 <= end; i += 8) {
+        const wide = v128.load8x8_s(source + i)
+        const at = target + (usize(i) << 2)
+        v128.store(at, f32x4.mul(factor, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(wide))))
+        v128.store(at, f32x4.mul(factor, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(wide))), 16)
       }
     }
     for (; i < end; i++) {

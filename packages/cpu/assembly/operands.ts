@@ -81,8 +81,6 @@ export function readValue(problem: usize, batch: i32, keyHead: i32, key: i32, ro
   return readVector(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, keyHead, key, room)
 }
 
-// @ts-ignore: decorator
-@inline
 function readVector(
   problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, row: i32, room: usize,
 ): usize {
@@ -98,3 +96,59 @@ function readVector(
   }
   return room
 }
+
+let locatedAt: usize = 0
+
+/** Where the last `locate…` found or put its vectors. */
+export function located(): usize {
+  return locatedAt
+}
+
+/**
+ * Keys as float32 rows that can be read in whole vectors of four: in place, or converted into `room` and filled up with
+ * zeros. Returns the bytes from one to the next; {@link located} says where they are.
+ */
+export function locateKeys(problem: usize, batch: i32, head: i32, first: i32, keys: i32, room: usize): isize {
+  return locate(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, 3, batch, head, first, keys, room)
+}
+
+/** The same for values, in whole panels of eight columns. */
+export function locateValues(problem: usize, batch: i32, head: i32, first: i32, keys: i32, room: usize): isize {
+  return locate(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, 7, batch, head, first, keys, room)
+}
+
+function locate(
+  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, rest: i32, batch: i32, head: i32, first: i32, keys: i32, room: usize,
+): isize {
+  const n = int(problem, dim)
+  const inPlace = int(problem, tensor + record.dtype) == record.float32 && int(problem, tensor + record.elementStride) == 4
+  if (inPlace && (n & rest) == 0) {
+    locatedAt = vectorOf(problem, tensor, batch, head, first)
+    return int(problem, tensor + record.rowStride)
+  }
+  const bytes = usize((n + rest) & ~rest) << 2
+  for (let j = 0; j < keys; j++) {
+    const target = room + j * bytes
+    const source = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, target)
+    if (source != target) memory.copy(target, source, usize(n) << 2)
+    for (let at = usize(n) << 2; at < bytes; at += 4) store<f32>(target + at, 0)
+  }
+  locatedAt = room
+  return bytes
+}
+
+/**
+ * Reads a byte of every cache line of some values: a few columns at a time, as they will be read, is a pattern that no
+ * processor fetches ahead, so they are asked for in order while scores are still computed.
+ */
+export function touchValues(problem: usize, batch: i32, head: i32, first: i32, keys: i32): void {
+  if (int(problem, record.value + record.elementStride) != 4) return
+  const bytes = usize(int(problem, record.valueDim)) << 2
+  const stride = int(problem, record.value + record.rowStride)
+  let row = vectorOf(problem, record.value, batch, head, first)
+  let seen: i32 = 0
+  for (let j = 0; j < keys; j++, row += stride) for (let at: usize = 0; at < bytes; at += 64) seen |= load<u8>(row + at)
+  touched = seen
+}
+
+let touched: i32 = 0

@@ -20,7 +20,7 @@ import { packKeys, packQueries, packValues, tileKeys, vectorBytes } from './oper
 import { finishPanel } from './output'
 import { wholeBlocks, wholePanels } from './pack'
 import { int } from './problem'
-import { product } from './product'
+import { panelRow, product } from './product'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideOutside } from './scores'
@@ -41,7 +41,7 @@ function layOut(problem: usize, scratch: usize): usize {
   o = takeFloats(tileRows * valueColumns)
   k = takeFloats(tileKeys * headDim)
   v = takeFloats(tileKeys * valueColumns)
-  registers = takeFloats(tileKeys * rows.panelRows * int(problem, record.registers))
+  registers = take(int(problem, record.registerBytes))
   return taken()
 }
 
@@ -88,7 +88,7 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, tile: i32): void {
       const description = panelsAt + panel * rows.panelBytes
       if (rows.seesNone(description, at, at + keys)) continue
       const panelQueries = q + panel * queryPanelBytes
-      for (let j = 0; j < packedKeys; j += 4) product(k + (usize(j * headDim) << 2), 16, panelQueries, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
+      for (let j = 0; j < packedKeys; j += 4) product(k + (usize(j * headDim) << 2), 16, panelQueries, panelRow, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
       if (changed) changeScores(problem, description, s, at, keys, registers)
       const partial = !rows.seesAll(description, at, at + packedKeys)
       if (partial) hideOutside(description, s, at, packedKeys)

@@ -3,8 +3,8 @@
  * all made of it; they differ in what they pack.
  *
  * Its eight accumulators, two vectors of B and one broadcast element of A stay in registers; each step reads six times
- * for eight multiply-adds. B is a *panel*: n rows of 8 elements without gaps, so reading it is one straight line. A is read
- * with constant steps, known when compiled: `row` bytes from one row to the next, `step` bytes from one column to the next.
+ * for eight multiply-adds. B is mostly a *panel*, n rows of 8 elements without gaps, so that reading it is one straight
+ * line. A is stored by columns of 4. The loop is not unrolled: engines then fetch ahead more than fits their registers.
  */
 import { multiplyAdd, splat } from './vector'
 
@@ -17,11 +17,11 @@ export const panelRow: i32 = 32
 
 /**
  * C = scale · C + A · B, where `scales` points at one f32 for each row of C; 0 starts from zero without reading C.
- * `step` is the bytes between A's columns, `cRow` those between C's rows.
+ * `step` is the bytes between A's columns, `bRow` and `cRow` those between B's and C's rows.
  */
 // @ts-ignore: decorator
 @inline
-export function product(a: usize, step: usize, b: usize, n: i32, c: usize, cRow: usize, scales: usize): void {
+export function product(a: usize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize, scales: usize): void {
   const c1 = c + cRow
   const c2 = c1 + cRow
   const c3 = c2 + cRow
@@ -34,15 +34,15 @@ export function product(a: usize, step: usize, b: usize, n: i32, c: usize, cRow:
     x = v128.load32_splat(scales, 8), x20 = f32x4.mul(x, v128.load(c2)), x21 = f32x4.mul(x, v128.load(c2, 16))
     x = v128.load32_splat(scales, 12), x30 = f32x4.mul(x, v128.load(c3)), x31 = f32x4.mul(x, v128.load(c3, 16))
   }
-  const end = b + (usize(n) << 5)
-  while (b < end) {
+  const end = a + usize(n) * step
+  while (a < end) {
     b0 = v128.load(b, 0), b1 = v128.load(b, 16)
     x = v128.load32_splat(a, 0), x00 = multiplyAdd(x, b0, x00), x01 = multiplyAdd(x, b1, x01)
     x = v128.load32_splat(a, 4), x10 = multiplyAdd(x, b0, x10), x11 = multiplyAdd(x, b1, x11)
     x = v128.load32_splat(a, 8), x20 = multiplyAdd(x, b0, x20), x21 = multiplyAdd(x, b1, x21)
     x = v128.load32_splat(a, 12), x30 = multiplyAdd(x, b0, x30), x31 = multiplyAdd(x, b1, x31)
     a += step
-    b += 32
+    b += bRow
   }
   v128.store(c, x00), v128.store(c, x01, 16)
   v128.store(c1, x10), v128.store(c1, x11, 16)

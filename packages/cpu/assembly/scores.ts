@@ -27,10 +27,10 @@ export function changeScores(problem: usize, panel: usize, s: usize, firstKey: i
   if (softcap != 0) capScores(s, keys, softcap)
   if (int(problem, record.bias) != 0) addBias(problem, panel, s, firstKey, keys)
   const scoreProgram = pointer(problem, record.scoreProgram)
-  if (scoreProgram != 0) changeByExpression(scoreProgram, problem, panel, s, firstKey, keys, registers)
+  if (scoreProgram != 0) changeByExpression(scoreProgram, panel, s, firstKey, keys, registers)
   if (int(problem, record.mask) != 0) hideMasked(problem, panel, s, firstKey, keys)
   const maskProgram = pointer(problem, record.maskProgram)
-  if (maskProgram != 0) hideByExpression(maskProgram, problem, panel, s, firstKey, keys, registers)
+  if (maskProgram != 0) hideByExpression(maskProgram, panel, s, firstKey, keys, registers)
 }
 
 function capScores(s: usize, keys: i32, softcap: f32): void {
@@ -54,10 +54,8 @@ function addBias(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i3
 }
 
 /** A score of −∞ stays hidden, whatever the expression makes of it. */
-function changeByExpression(
-  program: usize, problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize,
-): void {
-  const result = evaluate(program, problem, panel, s, firstKey, keys, registers)
+function changeByExpression(program: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
+  const result = evaluate(program, panel, s, firstKey, keys, registers)
   const end = usize(keys) * keyScoresBytes
   for (let at: usize = 0; at < end; at += 16) {
     const before = v128.load(s + at)
@@ -76,10 +74,8 @@ function hideMasked(problem: usize, panel: usize, s: usize, firstKey: i32, keys:
   }
 }
 
-function hideByExpression(
-  program: usize, problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize,
-): void {
-  const allowed = evaluate(program, problem, panel, s, firstKey, keys, registers)
+function hideByExpression(program: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
+  const allowed = evaluate(program, panel, s, firstKey, keys, registers)
   const end = usize(keys) * keyScoresBytes
   for (let at: usize = 0; at < end; at += 16) {
     v128.store(s + at, v128.bitselect(v128.load(s + at), splat(negativeInfinity), v128.load(allowed + at)))

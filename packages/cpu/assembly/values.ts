@@ -1,7 +1,7 @@
 /** The second product: o = rescale · o + pᵀ · v, for a panel of 8 rows whose weights lie as p[key][8]. */
 import { tileKeys } from './operands'
 import { wholePanels } from './pack'
-import { product } from './product'
+import { panelRow, product } from './product'
 import * as rows from './rows'
 import { keyScoresBytes } from './softmax'
 import { multiplyAdd, splat } from './vector'
@@ -9,48 +9,55 @@ import { multiplyAdd, splat } from './vector'
 /** Of the rows only the first `rowCount` need be looked at. */
 export function weighValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usize, rescales: usize, rowCount: i32): void {
   const rowBytes = usize(wholePanels(valueDim)) << 2
-  if (rowCount == 1) return weighForOneRow(p, v, keys, rowBytes, o, load<f32>(rescales))
   for (let column = 0; column < valueDim; column += 8) {
     const values = v + usize(column * tileKeys) * 4
     const outputs = o + (usize(column) << 2)
-    product(p, 32, values, keys, outputs, rowBytes, rescales)
-    if (rowCount > 4) product(p + 16, 32, values, keys, outputs + 4 * rowBytes, rowBytes, rescales + 16)
+    product(p, 32, values, panelRow, keys, outputs, rowBytes, rescales)
+    if (rowCount > 4) product(p + 16, 32, values, panelRow, keys, outputs + 4 * rowBytes, rowBytes, rescales + 16)
   }
 }
 
-/** Four panels of columns at a time keep eight accumulators busy, as four rows do otherwise. */
-function weighForOneRow(p: usize, v: usize, keys: i32, rowBytes: usize, o: usize, rescale: f32): void {
-  const panelBytes = usize(tileKeys) << 5
+/** The same with values as rows of `columns` (a multiple of 8) elements, `stride` bytes apart. */
+export function weighRows(
+  p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescales: usize, rowCount: i32,
+): void {
+  const rowBytes = usize(columns) << 2
+  if (rowCount == 1) return weighForOneRow(p, v, stride, keys, rowBytes, o, load<f32>(rescales))
+  for (let column: usize = 0; column < rowBytes; column += 32) {
+    product(p, 32, v + column, stride, keys, o + column, rowBytes, rescales)
+    if (rowCount > 4) product(p + 16, 32, v + column, stride, keys, o + column + 4 * rowBytes, rowBytes, rescales + 16)
+  }
+}
+
+/** 32 columns at a time keep eight accumulators busy, as four rows do otherwise. */
+function weighForOneRow(p: usize, v: usize, stride: isize, keys: i32, rowBytes: usize, o: usize, rescale: f32): void {
   const end = p + usize(keys) * keyScoresBytes
   const factor = splat(rescale)
   let column: usize = 0
-  for (; column + 128 <= rowBytes; column += 128, v += 4 * panelBytes) {
+  for (; column + 128 <= rowBytes; column += 128) {
     const out = o + column
-    let a0 = f32x4.mul(factor, v128.load(out)), a1 = f32x4.mul(factor, v128.load(out, 16))
-    let b0 = f32x4.mul(factor, v128.load(out, 32)), b1 = f32x4.mul(factor, v128.load(out, 48))
-    let c0 = f32x4.mul(factor, v128.load(out, 64)), c1 = f32x4.mul(factor, v128.load(out, 80))
-    let d0 = f32x4.mul(factor, v128.load(out, 96)), d1 = f32x4.mul(factor, v128.load(out, 112))
-    for (let at = p, a = v; at < end; at += keyScoresBytes, a += 32) {
+    let x0 = f32x4.mul(factor, v128.load(out)), x1 = f32x4.mul(factor, v128.load(out, 16))
+    let x2 = f32x4.mul(factor, v128.load(out, 32)), x3 = f32x4.mul(factor, v128.load(out, 48))
+    let x4 = f32x4.mul(factor, v128.load(out, 64)), x5 = f32x4.mul(factor, v128.load(out, 80))
+    let x6 = f32x4.mul(factor, v128.load(out, 96)), x7 = f32x4.mul(factor, v128.load(out, 112))
+    for (let at = p, row = v + column; at < end; at += keyScoresBytes, row += stride) {
       const weight = v128.load32_splat(at)
-      const b = a + panelBytes, c = b + panelBytes, d = c + panelBytes
-      a0 = multiplyAdd(weight, v128.load(a), a0), a1 = multiplyAdd(weight, v128.load(a, 16), a1)
-      b0 = multiplyAdd(weight, v128.load(b), b0), b1 = multiplyAdd(weight, v128.load(b, 16), b1)
-      c0 = multiplyAdd(weight, v128.load(c), c0), c1 = multiplyAdd(weight, v128.load(c, 16), c1)
-      d0 = multiplyAdd(weight, v128.load(d), d0), d1 = multiplyAdd(weight, v128.load(d, 16), d1)
+      x0 = multiplyAdd(weight, v128.load(row), x0), x1 = multiplyAdd(weight, v128.load(row, 16), x1)
+      x2 = multiplyAdd(weight, v128.load(row, 32), x2), x3 = multiplyAdd(weight, v128.load(row, 48), x3)
+      x4 = multiplyAdd(weight, v128.load(row, 64), x4), x5 = multiplyAdd(weight, v128.load(row, 80), x5)
+      x6 = multiplyAdd(weight, v128.load(row, 96), x6), x7 = multiplyAdd(weight, v128.load(row, 112), x7)
     }
-    v128.store(out, a0), v128.store(out, a1, 16)
-    v128.store(out, b0, 32), v128.store(out, b1, 48)
-    v128.store(out, c0, 64), v128.store(out, c1, 80)
-    v128.store(out, d0, 96), v128.store(out, d1, 112)
+    v128.store(out, x0), v128.store(out, x1, 16), v128.store(out, x2, 32), v128.store(out, x3, 48)
+    v128.store(out, x4, 64), v128.store(out, x5, 80), v128.store(out, x6, 96), v128.store(out, x7, 112)
   }
-  for (; column < rowBytes; column += 32, v += panelBytes) {
+  for (; column < rowBytes; column += 32) {
     const out = o + column
-    let a0 = f32x4.mul(factor, v128.load(out)), a1 = f32x4.mul(factor, v128.load(out, 16))
-    for (let at = p, a = v; at < end; at += keyScoresBytes, a += 32) {
+    let x0 = f32x4.mul(factor, v128.load(out)), x1 = f32x4.mul(factor, v128.load(out, 16))
+    for (let at = p, row = v + column; at < end; at += keyScoresBytes, row += stride) {
       const weight = v128.load32_splat(at)
-      a0 = multiplyAdd(weight, v128.load(a), a0), a1 = multiplyAdd(weight, v128.load(a, 16), a1)
+      x0 = multiplyAdd(weight, v128.load(row), x0), x1 = multiplyAdd(weight, v128.load(row, 16), x1)
     }
-    v128.store(out, a0), v128.store(out, a1, 16)
+    v128.store(out, x0), v128.store(out, x1, 16)
   }
 }
 

@@ -7,7 +7,6 @@ import * as part from './record.ts'
 
 /** Attention as units of work: a query tile each, or where there are few rows, a split of the keys each. */
 export function attention(wasm: Wasm, space: Workspace, problem: AttentionProblem, target: AttentionTarget): Run | undefined {
-  if (problem.scoreMod || problem.maskMod) return undefined
   const record = problemRecord(space, problem)
   record.setTensor(part.output, space.place(target.output))
   record.setInt(part.lse, target.lse ? space.place(target.lse).address : 0)

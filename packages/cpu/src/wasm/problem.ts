@@ -1,6 +1,8 @@
 import { bytesPerElement, dropoutThreshold, isHostTensor, toFloat32, toFloat64, type AttentionProblem, type Dtype, type Tensor } from '@qkv/core'
 import { hostView } from '../memory/storage.ts'
 import type { Placed, Workspace } from '../memory/workspace.ts'
+import { placeProgram } from './expression.ts'
+import { placeVector } from './place.ts'
 import * as part from './record.ts'
 
 /** Larger than any length, and small enough to be added to one. */
@@ -13,9 +15,9 @@ export interface ProblemRecord {
   setTensor(part: number, placed: Placed, quantized?: boolean): void
 }
 
-/** Places a problem's tensors and describes it for the kernels. Expressions and results are the caller's to add. */
+/** Places a problem's tensors and expressions and describes it for the kernels. Results are the caller's to add. */
 export function problemRecord(space: Workspace, problem: AttentionProblem): ProblemRecord {
-  const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout } = problem
+  const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } = problem
   const quantized = keyScales !== undefined
   const tensors: readonly (readonly [number, Placed | undefined])[] = [
     [part.query, space.place(query)],
@@ -26,6 +28,8 @@ export function problemRecord(space: Workspace, problem: AttentionProblem): Prob
     [part.keyScales, keyScales && space.place(keyScales)],
     [part.valueScales, valueScales && space.place(valueScales)],
   ]
+  const scoreProgram = scoreMod && placeProgram(space, scoreMod.node)
+  const maskProgram = maskMod && placeProgram(space, maskMod.node)
   const sinksAt = sinks && placeVector(space, toFloat32(readable(sinks)))
   const lengthsAt = lengths && placeVector(space, Int32Array.from(toFloat64(readable(lengths))))
 
@@ -49,6 +53,10 @@ export function problemRecord(space: Workspace, problem: AttentionProblem): Prob
   setInt(part.windowRight, Math.min(causal ? Math.min(0, window.right) : window.right, unbounded))
   setInt(part.dropoutThreshold, dropout ? dropoutThreshold(dropout) : 0)
   setInt(part.dropoutSeed, dropout?.seed ?? 0)
+
+  setInt(part.scoreProgram, scoreProgram?.address ?? 0)
+  setInt(part.maskProgram, maskProgram?.address ?? 0)
+  setInt(part.registerBytes, Math.max(scoreProgram?.registerBytes ?? 0, maskProgram?.registerBytes ?? 0))
 
   const view = new DataView(space.arena.memory.buffer, record.address)
   view.setFloat64(part.scale, problem.scale, true)
@@ -97,11 +105,4 @@ function dtypeNumber(dtype: Dtype, quantized: boolean): number {
 
 export function readable(tensor: Tensor): ReturnType<typeof hostView> {
   return isHostTensor(tensor) ? tensor : hostView(tensor)
-}
-
-/** The address of a copy of a few numbers. */
-export function placeVector(space: Workspace, numbers: Float32Array | Int32Array): number {
-  const address = space.scratch(numbers.byteLength)
-  new Uint8Array(space.arena.memory.buffer, address, numbers.byteLength).set(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength))
-  return address
 }

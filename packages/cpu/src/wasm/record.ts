@@ -70,8 +70,8 @@ export const splitKeys = 344
 export const splits = 348
 /** Address of what splits leave to be merged. */
 export const partials = 352
-/** Bytes of a thread's vectors of expression registers. */
-export const registers = 356
+/** Bytes of each thread's expression registers. */
+export const registerBytes = 356
 
 export const recordBytes = 360
 
@@ -84,3 +84,4 @@ export const int8 = 3
 export const int4 = 4
 export const bool = 5
 export const int32 = 6
+export const uint8 = 7

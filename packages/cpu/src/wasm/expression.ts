@@ -1,0 +1,147 @@
+import { bytesPerElement, nodesOf, operandsOf, QkvError, type CapturedScalar, type ExpressionNode, type IndexName } from '@qkv/core'
+import type { Workspace } from '../memory/workspace.ts'
+import * as opcode from './opcodes.ts'
+import { placeVector } from './place.ts'
+import * as part from './record.ts'
+
+/** Bytes of a register that has a number for every pair of a tile of 64 keys and 8 rows, or one for each row. */
+const tileBytes = 64 * 32
+const rowBytes = 32
+
+/** A node's register: its offset, and the bytes from one key's numbers to the next. */
+interface Register {
+  readonly offset: number
+  readonly step: 32 | 0
+}
+
+export interface Program {
+  readonly address: number
+  /** Memory that evaluating it takes. */
+  readonly registerBytes: number
+}
+
+/** Translates an expression for the kernels' interpreter, `assembly/expression.ts`, and places it with what it captures. */
+export function placeProgram(space: Workspace, root: ExpressionNode): Program {
+  const registers = new Map<ExpressionNode, Register>()
+  const words: number[] = []
+  let end = 0
+  const register = (step: 32 | 0): Register => {
+    const made: Register = { offset: end, step }
+    end += step === 0 ? rowBytes : tileBytes
+    return made
+  }
+  const emit = (code: number, { offset, step }: Register, operands: readonly number[]): void => {
+    words.push(4 * (4 + operands.length), code, offset, step, ...operands)
+  }
+  for (const node of nodesOf(root)) {
+    const operands = operandsOf(node).map((operand) => registers.get(operand)!)
+    const wide = node.kind === 'score' || (node.kind === 'index' && node.name === 'key') || operands.some(({ step }) => step === 32)
+    const result = register(wide ? 32 : 0)
+    registers.set(node, result)
+    emit(opcodeOf(node), result, immediates(space, node, operands))
+  }
+  let result = registers.get(root)!
+  if (result.step === 0) {
+    const wide = register(32)
+    emit(opcode.spread, wide, [result.offset, result.step])
+    result = wide
+  }
+  const program = Int32Array.from([4 * (words.length + 1), result.offset, ...words])
+  return { address: placeVector(space, program), registerBytes: end }
+}
+
+/** What follows an instruction's head. */
+function immediates(space: Workspace, node: ExpressionNode, operands: readonly Register[]): readonly number[] {
+  switch (node.kind) {
+    case 'constant':
+      return [node.type === 'bool' ? -Number(node.value) : node.type === 'int' ? Number(node.value) : floatBits(Number(node.value))]
+    case 'scalar':
+      return [scalarBits(node.type, node.scalar)]
+    case 'index':
+      return [indices[node.name]]
+    case 'score':
+      return []
+    case 'capture': {
+      const { address, dtype, strides } = space.place(node.tensor)
+      const bytes = bytesPerElement[dtype]
+      const axes = operands.flatMap(({ offset, step }, axis) => [offset, step, (strides[axis] ?? 0) * bytes])
+      return [address, capturedDtypes[dtype], operands.length, ...axes]
+    }
+    default:
+      return operands.flatMap(({ offset, step }) => [offset, step])
+  }
+}
+
+const indices: Readonly<Record<IndexName, number>> = {
+  batch: opcode.batch, head: opcode.head, query: opcode.query, key: opcode.key, row: opcode.row,
+}
+
+const capturedDtypes = {
+  float32: part.float32, float16: part.float16, bfloat16: part.bfloat16, int8: part.int8, uint8: part.uint8, bool: part.bool, int32: part.int32,
+} as const
+
+function scalarBits(type: 'int' | 'float', { value }: CapturedScalar): number {
+  return type === 'int' ? value | 0 : floatBits(value)
+}
+
+function floatBits(value: number): number {
+  return new Int32Array(Float32Array.of(value).buffer)[0]!
+}
+
+function opcodeOf(node: ExpressionNode): number {
+  switch (node.kind) {
+    case 'score':
+      return opcode.score
+    case 'index':
+      return opcode.index
+    case 'constant':
+    case 'scalar':
+      return opcode.constant
+    case 'capture':
+      return node.type === 'float' ? opcode.captureFloat : opcode.captureInt
+    case 'select':
+      return opcode.select
+    case 'unary':
+      return known(unaryOpcode(node.operator, node.operand.type), node.operator)
+    case 'binary':
+      return known(binaryOpcode(node.operator, node.left.type), node.operator)
+  }
+}
+
+type Unary = Extract<ExpressionNode, { kind: 'unary' }>['operator']
+type Binary = Extract<ExpressionNode, { kind: 'binary' }>['operator']
+type Opcodes<Operator extends string> = Readonly<globalThis.Partial<Record<Operator, number>>>
+
+function unaryOpcode(operator: Unary, type: ExpressionNode['type']): number | undefined {
+  return (type === 'int' ? intUnary[operator] : undefined) ?? anyUnary[operator]
+}
+
+function binaryOpcode(operator: Binary, type: ExpressionNode['type']): number | undefined {
+  return type === 'float' ? floatBinary[operator] : otherBinary[operator]
+}
+
+const intUnary: Opcodes<Unary> = { negate: opcode.intNegate, absolute: opcode.intAbsolute }
+const anyUnary: Opcodes<Unary> = {
+  negate: opcode.floatNegate, absolute: opcode.floatAbsolute, exp: opcode.exp, log: opcode.log, tanh: opcode.tanh,
+  floor: opcode.floor, not: opcode.not, toFloat: opcode.toFloat, toInt: opcode.toInt,
+}
+const floatBinary: Opcodes<Binary> = {
+  add: opcode.floatAdd, subtract: opcode.floatSubtract, multiply: opcode.floatMultiply, divide: opcode.floatDivide,
+  floorDivide: opcode.floatFloorDivide, modulo: opcode.floatModulo, minimum: opcode.floatMinimum, maximum: opcode.floatMaximum,
+  equal: opcode.floatEqual, notEqual: opcode.floatNotEqual, less: opcode.floatLess, lessOrEqual: opcode.floatLessOrEqual,
+  greater: opcode.floatGreater, greaterOrEqual: opcode.floatGreaterOrEqual,
+}
+/** Of integers and truths. */
+const otherBinary: Opcodes<Binary> = {
+  add: opcode.intAdd, subtract: opcode.intSubtract, multiply: opcode.intMultiply, floorDivide: opcode.intFloorDivide,
+  modulo: opcode.intModulo, minimum: opcode.intMinimum, maximum: opcode.intMaximum, equal: opcode.intEqual,
+  notEqual: opcode.intNotEqual, less: opcode.intLess, lessOrEqual: opcode.intLessOrEqual, greater: opcode.intGreater,
+  greaterOrEqual: opcode.intGreaterOrEqual, and: opcode.and, or: opcode.or,
+}
+
+function known(code: number | undefined, operator: string): number {
+  if (code !== undefined) return code
+  throw new QkvError({
+    code: 'EXPRESSION_REJECTED', operation: 'attention', argument: 'expression', expected: 'an operator of the language', received: operator,
+  })
+}
