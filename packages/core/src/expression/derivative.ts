@@ -2,7 +2,7 @@ import { canonical } from './canonical.ts'
 import type { ExpressionNode, ScoreMod } from './node.ts'
 import { select } from './terms.ts'
 import { BoolExpression, FloatExpression } from './value.ts'
-import { nodesOf, type NodeOf } from './visit.ts'
+import { nodesOf, operandsOf, type NodeOf } from './visit.ts'
 
 /** How a score expression changes with what it is made of; each derivative is an expression of the same pair and score. */
 export interface ScoreDerivative {
@@ -18,16 +18,17 @@ export interface ScoreDerivative {
  * `abs`; `floor` and whole numbers have none.
  */
 export function differentiate({ node: root }: ScoreMod): ScoreDerivative {
+  const nodes = nodesOf(root)
+  const variable = variableNodes(nodes)
   const received = new Map<ExpressionNode, Branches>()
   const give = (operand: ExpressionNode, guard: Guard, slope: FloatExpression): void => {
-    if (operand.type !== 'float') return
+    if (!variable.has(operand)) return
     const branches = received.get(operand) ?? new Map()
     const before = branches.get(guard)
     branches.set(guard, before === undefined ? slope : before.add(slope))
     received.set(operand, branches)
   }
   give(root, undefined, new FloatExpression({ kind: 'constant', type: 'float', value: 1 }))
-  const nodes = nodesOf(root)
   for (const node of nodes.toReversed()) {
     received.get(node)?.forEach((slope, guard) => passOn(node, slope, guard, give))
   }
@@ -39,6 +40,16 @@ export function differentiate({ node: root }: ScoreMod): ScoreDerivative {
       .filter(({ type }) => type === 'float')
       .map((read) => ({ read, derivative: total(read) })),
   }
+}
+
+/** The floats that the score or a captured float goes into; the others have no derivative to pass on. */
+function variableNodes(nodes: readonly ExpressionNode[]): ReadonlySet<ExpressionNode> {
+  const variable = new Set<ExpressionNode>()
+  for (const node of nodes) {
+    const own = node.kind === 'score' || node.kind === 'capture'
+    if (node.type === 'float' && (own || operandsOf(node).some((operand) => variable.has(operand)))) variable.add(node)
+  }
+  return variable
 }
 
 /**
