@@ -2,7 +2,6 @@ import { proxy } from 'comlink'
 import { engine } from '../engine/client.ts'
 import type { HeadMeasures, ModelFacts, WriteRequest, WrittenStep } from '../engine/engine.ts'
 
-/** Which head is looked at; undefined = the mean of all. */
 export interface HeadName {
   readonly layer: number
   readonly head: number
@@ -27,6 +26,8 @@ class Story {
   tokenizer = $state<string>()
   /** `[layer][head]`, each a list of rows. */
   maps: Float32Array[][][] = []
+  /** The mean of all heads. */
+  meanMap: Float32Array[] = []
 
   async take(files: Iterable<File>): Promise<void> {
     this.failure = undefined
@@ -61,16 +62,15 @@ class Story {
     void engine.stop()
   }
 
-  /** How much the token in `row` looks at each token, in one head or in the mean of all. */
-  weightsOf(row: number, name: HeadName | undefined): Float32Array | undefined {
-    if (row >= this.rows) return undefined
-    if (name) return this.maps[name.layer]?.[name.head]?.[row]
-    return mean(this.maps.flat().map((head) => head[row] ?? new Float32Array(0)))
+  /** How much each token looks at each, in one head or in the mean of all. */
+  mapOf(name: HeadName | undefined): readonly Float32Array[] {
+    return name ? (this.maps[name.layer]?.[name.head] ?? []) : this.meanMap
   }
 
   #clear(): void {
     const { layers = 0, heads = 0 } = this.model ?? {}
     this.maps = Array.from({ length: layers }, () => Array.from({ length: heads }, () => []))
+    this.meanMap = []
     this.rows = 0
     this.tokens = []
     this.writtenFrom = 0
@@ -79,7 +79,9 @@ class Story {
 
   #grow({ texts, maps, written, seconds }: WrittenStep): void {
     maps.forEach((heads, layer) => heads.forEach((rows, head) => this.maps[layer]?.[head]?.push(...rows)))
-    this.rows = this.maps[0]?.[0]?.length ?? 0
+    const rows = this.maps[0]?.[0]?.length ?? 0
+    for (let row = this.rows; row < rows; row++) this.meanMap.push(mean(this.maps.flat().map((head) => head[row] ?? new Float32Array(0))))
+    this.rows = rows
     if (this.tokens.length === 0) this.writtenFrom = texts.length - 1
     this.tokens = [...this.tokens, ...texts]
     if (seconds > 0) this.tokensPerSecond = written / seconds

@@ -1,0 +1,239 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { launchBrowser, serveBuilt, type Site } from '@qkv/testing/browser'
+import { sharedFolder } from '@qkv/testing/shared-folder'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+const models = sharedFolder('models/stories260k')
+
+/** Stated in the README beside the model. */
+const story = 'Once upon a time, there was a little girl named Lily. She loved to play outside in the park.'
+
+let site: Site
+let browser: Browser
+let page: Page
+let errors: string[]
+
+beforeAll(async () => {
+  site = await serveBuilt(new URL('..', import.meta.url))
+  browser = await launchBrowser()
+})
+
+afterAll(async () => {
+  await browser.close()
+  await site.close()
+})
+
+beforeEach(async () => {
+  errors = []
+  page = await browser.newPage()
+  page.on('pageerror', ({ stack, message }) => errors.push(stack ?? message))
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()))
+  await page.goto(site.url)
+})
+
+afterEach(async () => {
+  await page.close()
+  expect(errors).toEqual([])
+})
+
+describe('with no file', () => {
+  test('says what computes, and that it was checked against float64', async () => {
+    const line = page.getByTestId('backend')
+    await line.getByText(/checked against float64/).waitFor()
+    expect(await line.locator('summary').innerText()).toMatch(/^CPU, .*off by at most \d\.\de-\d, [<\d ]+% of what is allowed$/s)
+    await line.locator('summary').click()
+    const details = await line.locator('dl').innerText()
+    expect(details).toContain('all 16,384 outputs are within the error bound')
+    expect(details).toMatch(/Why not webgpu\s/)
+    expect(details).toContain('cross-origin isolated')
+  })
+
+  test('shows attention over the visitor’s own words, labelled as made up', async () => {
+    const words = page.locator('#words')
+    expect(await words.innerText()).toContain('Made-up vectors')
+    await words.getByRole('textbox').fill('red green blue red')
+    await words.getByRole('option', { name: 'red' }).first().hover()
+    // The same word has the same vectors, so both look equally alike to the first.
+    const gaze = await words.locator('.gaze').innerText()
+    const [, first, second] = /red looks at red (\d+) %, red (\d+) %/.exec(gaze) ?? []
+    expect(first).toBe(second)
+    expect(Number(first)).toBeGreaterThan(20)
+  })
+
+  test('a causal mask hides later words', async () => {
+    const words = page.locator('#words')
+    await words.getByRole('textbox').fill('red green blue red')
+    await words.getByLabel('only words before it (causal)').check()
+    await words.getByRole('option', { name: 'red' }).first().hover()
+    expect(await words.locator('.gaze').innerText()).toMatch(/^red looks at red 100 %/)
+  })
+
+  test('words can be gone through by keyboard', async () => {
+    const words = page.locator('#words')
+    await words.getByRole('listbox').focus()
+    await page.keyboard.press('Home')
+    expect(await words.locator('.gaze').innerText()).toMatch(/^the looks at the/)
+    await page.keyboard.press('ArrowRight')
+    expect(await words.locator('.gaze').innerText()).toMatch(/^cat looks at cat/)
+    expect(await words.getByRole('option', { selected: true }).innerText()).toBe('cat')
+  })
+
+  test('order matters only with positions', async () => {
+    const claim = page.getByTestId('order')
+    await claim.getByText(/the same, to rounding|exactly the same/).waitFor()
+    await claim.getByLabel('with positions (rotary)').check()
+    await claim.getByText(/changed by up to 0\.[1-9]|changed by up to [1-9]/).waitFor()
+  })
+
+  test('another ending changes nothing before it, unless the mask is lifted', async () => {
+    const claim = page.getByTestId('future')
+    await claim.getByText('nothing before it changed, not a bit').waitFor()
+    await claim.getByLabel('causal mask').uncheck()
+    await claim.getByText('7 of 7 earlier words changed').waitFor()
+  })
+
+  test('counts the scores of 131,072 tokens', async () => {
+    const claim = page.getByTestId('memory')
+    await claim.getByRole('slider').fill('17')
+    expect(await claim.innerText()).toContain('17,179,869,184')
+    await claim.getByRole('slider').fill('12')
+    expect(await claim.innerText()).toContain('16,777,216')
+  })
+
+  test('draws what masks leave of the tiles', async () => {
+    const claim = page.getByTestId('tiles')
+    const less = async (): Promise<number> => parseFloat(await claim.locator('dd').last().innerText())
+    const causal = await less()
+    expect(causal).toBeGreaterThan(1.8)
+    await claim.getByText('sliding window', { exact: true }).click()
+    expect(await less()).toBeGreaterThan(2 * causal)
+    expect(await claim.locator('svg path').count()).toBe(2)
+  })
+
+  test('is readable in light and dark', async () => {
+    const contrast = (): Promise<number> =>
+      page.evaluate(() => {
+        const luminance = (colour: string): number => {
+          const [r = 0, g = 0, b = 0] = (colour.match(/[\d.]+/g) ?? []).map((part) => (Number(part) / 255) ** 2.2)
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b
+        }
+        const { color, backgroundColor } = getComputedStyle(document.body)
+        const [low = 0, high = 0] = [luminance(color), luminance(backgroundColor)].sort((a, b) => a - b)
+        return (high + 0.05) / (low + 0.05)
+      })
+    await page.emulateMedia({ colorScheme: 'light' })
+    const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+    expect(await contrast()).toBeGreaterThan(7)
+    await page.getByRole('button', { name: 'Show in dark colours' }).click()
+    expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).not.toBe(light)
+    expect(await contrast()).toBeGreaterThan(7)
+  })
+})
+
+describe.skipIf(models === undefined)('with stories260K', () => {
+  const files = ['stories260K.bin', 'tok512.bin']
+
+  async function writeOn(steps: number): Promise<void> {
+    await page.getByRole('spinbutton', { name: 'tokens' }).fill(String(steps))
+    await page.getByRole('button', { name: 'Write on' }).click()
+    await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'hidden' })
+    await page.getByRole('button', { name: 'Write on' }).waitFor()
+  }
+
+  test('both files dropped on the page load it; it writes its story and draws every head', async () => {
+    await dropFiles(files)
+    await page.getByText('260,032 parameters, 5 layers of 8 heads').waitFor()
+    await writeOn(40)
+    const listed = page.locator('#model').getByRole('listbox')
+    expect((await listed.innerText()).replace('⟨start⟩', '')).toContain(story)
+    expect(await page.getByTestId('heads').getByRole('img').count()).toBe(40)
+    expect(await inkedMaps()).toBe(40)
+  })
+
+  test('names the two previous-token heads by measurement', async () => {
+    await dropFiles(files)
+    await writeOn(5)
+    const named = page.getByTestId('heads').locator('button', { hasText: 'previous token' })
+    await named.first().waitFor()
+    expect(await named.evaluateAll((heads) => heads.map((head) => head.getAttribute('data-head')))).toEqual(['1.3', '3.6'])
+    expect(await page.getByTestId('roles').innerText()).toMatch(/layer 3 head 6 \(7\d %\) and layer 1 head 3 \(6\d %\)/)
+  })
+
+  test('pointing at a token shows what it attends to, in the chosen head', async () => {
+    await dropFiles(files)
+    await writeOn(30)
+    const model = page.locator('#model')
+    await model.locator('[data-head="3.6"]').click()
+    await model.locator('[data-token="12"]').hover()
+    const gaze = await model.locator('.gaze').innerText()
+    expect(gaze).toContain('in layer 3, head 6')
+    const [looker, before] = await Promise.all([12, 11].map((index) => model.locator(`[data-token="${index}"]`).innerText()))
+    expect(gaze.startsWith(`${looker?.trim()} looks at ${before?.trim()} `)).toBe(true)
+    const share = (index: number): Promise<number> =>
+      model.locator(`[data-token="${index}"]`).evaluate((token) => parseFloat(getComputedStyle(token).getPropertyValue('--ink-share')))
+    expect(await share(11)).toBeGreaterThan(await share(5))
+  })
+
+  test('the story is the same without a cache', async () => {
+    await dropFiles(files)
+    await page.getByLabel('keep keys and values (cache)').uncheck()
+    await writeOn(40)
+    expect(await page.locator('#model').getByRole('listbox').innerText()).toContain(story)
+  })
+
+  test('stops when asked to', async () => {
+    await dropFiles(files)
+    await page.getByRole('spinbutton', { name: 'tokens' }).fill('500')
+    await page.getByRole('button', { name: 'Write on' }).click()
+    await page.locator('#model [data-token="10"]').waitFor()
+    await page.getByRole('button', { name: 'Stop' }).click()
+    await page.getByRole('button', { name: 'Write on' }).waitFor()
+    const written = await page.locator('#model [data-token]').count()
+    await page.waitForTimeout(300)
+    expect(await page.locator('#model [data-token]').count()).toBe(written)
+  })
+
+  test('never keeps the page waiting while it writes', async () => {
+    await dropFiles(files)
+    await page.evaluate(() => {
+      const pauses: number[] = []
+      Object.assign(window, { pauses })
+      new PerformanceObserver((list) => pauses.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: 'longtask' })
+    })
+    await writeOn(60)
+    const longest = await page.evaluate(() => Math.max(0, ...(window as unknown as { pauses: number[] }).pauses))
+    expect(longest).toBeLessThan(500)
+  })
+
+  test('a truncated checkpoint is refused in words', async () => {
+    await dropFiles(['stories260K.bin'], 5000)
+    await page.getByRole('alert').getByText('readLlama2cCheckpoint: file must be 1056540 bytes, by its header; received 5000 bytes').waitFor()
+  })
+
+  /** Drops files on the page as a visitor does, from the file manager. */
+  async function dropFiles(names: readonly string[], bytes?: number): Promise<void> {
+    const contents = names.map((name) => ({ name, base64: readFileSync(join(models ?? '', name)).subarray(0, bytes).toString('base64') }))
+    const transfer = await page.evaluateHandle((dropped) => {
+      const data = new DataTransfer()
+      for (const { name, base64 } of dropped) {
+        data.items.add(new File([Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))], name))
+      }
+      return data
+    }, contents)
+    await page.dispatchEvent('body', 'drop', { dataTransfer: transfer })
+  }
+
+  /** How many heads have a map with ink on it. */
+  function inkedMaps(): Promise<number> {
+    return page.getByTestId('heads').locator('canvas').evaluateAll(
+      (canvases) =>
+        canvases.filter((canvas) => {
+          if (!(canvas instanceof HTMLCanvasElement)) return false
+          const pixels = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data
+          return pixels?.some((value, index) => index % 4 === 3 && value > 100)
+        }).length,
+    )
+  }
+})
