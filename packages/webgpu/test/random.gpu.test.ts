@@ -6,6 +6,8 @@ import { problemsByKernel } from './support/problems.ts'
 /** What the device is said to be, so that every kernel is chosen. */
 const kernels = {
   'a row per invocation': { profile: { software: true }, kernels: 30, limits: {} },
+  'decode, subgroups': { profile: { software: false }, kernels: 16, limits: { queryLength: 3, keyLength: 1000 } },
+  'decode, no subgroups': { profile: { software: false, subgroupSize: 0 }, kernels: 16, limits: { queryLength: 3, keyLength: 1000 } },
   'tiles, 32 KiB': { profile: { software: false, subgroupSize: 0 }, kernels: 8, limits: {} },
   'tiles, 16 KiB': { profile: { software: false, subgroupSize: 0, workgroupBytes: 16384 }, kernels: 12, limits: {} },
   'tiles, subgroups': { profile: { software: false }, kernels: 4, limits: { headDim: 64 } },

@@ -118,7 +118,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   ${walkTiles(keys, { blockMap, mask: problem.mask || problem.maskCode !== undefined }, `
     let firstOwnKey = tileKey + column * 4;
     let hides = ${problem.bias || problem.scoreCode ? 'true' : 'masked'};
-    var s: array<vec4f, 4>;
+    var s = array<vec4f, 4>();
     ${phases.map((phase) => `workgroupBarrier();
     ${phases.length === 1 ? '' : stageQuery(phase)}
     ${stageRows(keyTile, phase.octets, invocations, (group, part, chunk) => `keyAt(tile, tileKey + 4 * ${group} + ${part}, ${phase.first} + ${chunk})`)}

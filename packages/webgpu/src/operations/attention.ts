@@ -11,6 +11,7 @@ import {
   type OwnedTensor,
 } from '@qkv/core'
 import { attentionRows, rowsPerGroup } from '../kernels/attention-rows.wgsl.ts'
+import { decode, decodeGroupSize, type DecodeSpec } from '../kernels/decode.wgsl.ts'
 import { prefill, prefillWorkgroupBytes, type PrefillTile } from '../kernels/prefill.wgsl.ts'
 import type { DeviceProfile } from '../device-profile.ts'
 import { hasVectors, strideParameters, type Operand } from '../operands.ts'
@@ -52,26 +53,86 @@ export function keepIf(wanted: boolean, tensor: OwnedTensor): OwnedTensor | unde
 
 /** Attention into existing memory; `lse` is contiguous float32. */
 export function attentionInto(workspace: Workspace, problem: AttentionProblem, output: Operand, lse: Operand): void {
-  const rows = problem.batch * problem.queryHeads * problem.queryLength
-  if (rows === 0) return
+  if (problem.batch * problem.queryHeads * problem.queryLength === 0) return
   const tile = choosePrefillTile(workspace.profile, problem)
   if (tile !== undefined) {
     fill(workspace, output, (access, target) => runPrefill(workspace, problem, tile, access, target, lse.binding))
     return
   }
   const bound = bindProblem(workspace, problem)
-  const splits = splitsFor(workspace, problem, rows)
+  inSplits(workspace, problem, splitsFor(workspace.profile, problem), output, lse, (splits, part) => {
+    if (workspace.profile.software) runRows(workspace, problem, bound, splits, part)
+    else runDecode(workspace, problem, bound, splits, part)
+  })
+}
+
+/** Where a kernel that takes a share of the keys puts its results: of all keys in place, or of each split in turn. */
+interface SplitTarget {
+  readonly access: Access<FloatDtype>
+  readonly output: Operand
+  readonly splitStride: number
+  readonly lse: GPUBufferBinding
+}
+
+/** Few rows over many keys would leave most of the device idle: their keys are split and the parts merged. */
+function inSplits(
+  workspace: Workspace,
+  problem: AttentionProblem,
+  splits: number,
+  output: Operand,
+  lse: Operand,
+  run: (splits: number, target: SplitTarget) => void,
+): void {
   if (splits === 1) {
-    fill(workspace, output, (access, target) => runRows(workspace, problem, bound, 1, access, target, 0, lse.binding))
+    fill(workspace, output, (access, target) => run(1, { access, output: target, splitStride: 0, lse: lse.binding }))
     return
   }
+  const rows = problem.batch * problem.queryHeads * problem.queryLength
   const shape = [splits, ...attentionShape(problem)]
   const parts = scratchOperand(workspace, shape, contiguousStrides(shape))
   const partsLse = scratchOperand(workspace, [splits, rows], [rows, 1])
   const first = { ...parts, shape: shape.slice(1), strides: parts.strides.slice(1) }
   const access: Access<FloatDtype> = { dtype: 'float32', vectors: hasVectors(first) }
-  runRows(workspace, problem, bound, splits, access, first, rows * problem.valueDim, partsLse.binding)
+  run(splits, { access, output: first, splitStride: rows * problem.valueDim, lse: partsLse.binding })
   mergeParts(workspace, { parts: splits, rows, partial: parts.binding, partialLse: partsLse.binding }, output, lse)
+}
+
+/** As many splits as keep the device busy, each of 128 keys or more. */
+function splitsFor(profile: DeviceProfile, problem: AttentionProblem): number {
+  const { batch, keyHeads, queryHeads, queryLength, keyLength, group } = problem
+  const { rows } = decodeShape(profile, problem)
+  const invocations = profile.software
+    ? batch * queryHeads * queryLength
+    : batch * keyHeads * Math.ceil((queryLength * group) / rows) * decodeGroupSize
+  return Math.max(1, Math.min(Math.floor(profile.invocations / invocations), Math.ceil(keyLength / 128)))
+}
+
+/** How a workgroup shares keys and rows, so that each invocation's vectors fit its registers. */
+export function decodeShape(profile: DeviceProfile, { headDim, valueDim, queryLength, group }: AttentionProblem): Pick<DecodeSpec, 'rows' | 'lanes' | 'subgroups'> {
+  const chunks = Math.ceil(Math.max(headDim, valueDim) / 4)
+  const wanted = chunks <= 8 ? 4 : chunks <= 16 ? 8 : 16
+  const subgroups = profile.subgroupSize >= 4
+  const lanes = subgroups && profile.subgroupSize < wanted ? (profile.subgroupSize >= 8 ? 8 : 4) : wanted
+  const fitting = ([8, 4, 2, 1] as const).find((rows) => rows * Math.ceil(chunks / lanes) <= 16) ?? 1
+  const needed = ([1, 2, 4, 8] as const).find((rows) => rows >= queryLength * group) ?? 8
+  return { rows: needed < fitting ? needed : fitting, lanes, subgroups }
+}
+
+function runDecode(
+  { recorder, profile }: Workspace,
+  problem: AttentionProblem,
+  bound: BoundProblem,
+  splits: number,
+  { access, output, splitStride, lse }: SplitTarget,
+): void {
+  const shape = decodeShape(profile, problem)
+  const { batch, keyHeads, queryLength, group } = problem
+  recorder.dispatch(decode, { problem: bound.spec, output: access, ...shape }, {
+    parameters: { ...bound.parameters, splits, ...strideParameters('output', output), outputSplitStride: splitStride },
+    buffers: { ...bound.buffers, output: output.binding, lse },
+    groups: batch * keyHeads * Math.ceil((queryLength * group) / shape.rows) * splits,
+    work: attentionWork(problem),
+  })
 }
 
 /** The tile for a problem, or none where one invocation per row is better: on software, and for few rows. */
@@ -120,20 +181,12 @@ function tileMap(problem: AttentionProblem, queries: number, keys: number): Bloc
   return problemBlockMap(problem, { queries, keys })
 }
 
-/** Few rows over many keys would leave most of the device idle: their keys are split and the parts merged. */
-function splitsFor({ profile }: Workspace, { keyLength }: AttentionProblem, rows: number): number {
-  return Math.max(1, Math.min(Math.floor(profile.invocations / rows), Math.ceil(keyLength / 128)))
-}
-
 function runRows(
   { recorder }: Workspace,
   problem: AttentionProblem,
   bound: BoundProblem,
   splits: number,
-  access: Access<FloatDtype>,
-  output: Operand,
-  splitStride: number,
-  lse: GPUBufferBinding,
+  { access, output, splitStride, lse }: SplitTarget,
 ): void {
   const rows = problem.batch * problem.queryHeads * problem.queryLength
   recorder.dispatch(attentionRows, { problem: bound.spec, output: access }, {

@@ -18,13 +18,14 @@ export function* problemsByKernel({ kernels, each, seed, limits }: Draw): Genera
     yield randomProblem(token)
     const stream = random(seed, token)
     const first = parseToken(token)
+    const few = limits.queryLength !== undefined && limits.queryLength < 16
     const size = (most: number): number => stream.pick([1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, stream.integer(0, most)])
     for (let i = 1; i < each; i++) {
       const spec = {
         ...first,
         batch: stream.integer(1, 2),
-        queryLength: limits.queryLength === 1 ? 1 : size(150),
-        keyLength: first.score === 'select' || first.maskMod === 'documents' ? first.keyLength : size(200),
+        queryLength: few ? stream.integer(1, limits.queryLength) : size(150),
+        keyLength: first.score === 'select' || first.maskMod === 'documents' ? first.keyLength : size(few ? 900 : 200),
         distribution: stream.pick(distributions),
         causal: stream.chance(0.6) ? stream.pick(['lower-right', 'upper-left'] as const) : undefined,
         window: stream.chance(0.3) ? { left: stream.integer(0, 70), right: stream.pick([0, 3, Infinity]) } : undefined,
