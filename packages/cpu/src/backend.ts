@@ -50,8 +50,7 @@ export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBac
   return backendOf(await openEngine(options))
 }
 
-export function backendOf({ engine, memory, start }: OpenedEngine): CpuBackend {
-  const arena = new Arena(memory, start)
+export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena = new Arena(memory, start)): CpuBackend {
   let disposed = false
 
   function checkAlive(operation: string): void {
