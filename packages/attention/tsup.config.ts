@@ -1,5 +1,12 @@
 import { libraryConfig } from '../../tooling/tsup/library.ts'
 
 export default libraryConfig([
-  'src/index.ts', 'src/auto.ts', 'src/onnx-export/index.ts', 'src/interop/onnxruntime.ts', 'src/interop/tfjs.ts',
+  'src/index.ts',
+  'src/auto.ts',
+  'src/cache/paged/index.ts',
+  'src/multi-head-attention/latent-attention.ts',
+  'src/multi-head-attention/from-pytorch.ts',
+  'src/onnx-export/index.ts',
+  'src/interop/onnxruntime.ts',
+  'src/interop/tfjs.ts',
 ])

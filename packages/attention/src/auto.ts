@@ -57,7 +57,13 @@ const makers: Readonly<Record<BackendName, (options: CreateBackendOptions) => Pr
     const backend = await createWebGpuBackend(webgpu)
     if (!backend.profile.software || softwareGpu) return backend
     backend.dispose()
-    throw refused('DEVICE_UNAVAILABLE', 'createBackend', 'webgpu', 'a GPU (softwareGpu: true takes any adapter)', `${backend.description}`)
+    throw refused(
+      'DEVICE_UNAVAILABLE',
+      'createBackend',
+      'webgpu',
+      'a GPU (softwareGpu: true takes any adapter)',
+      `${backend.description}`,
+    )
   },
   async cpu() {
     const { createCpuBackend } = await import('@qkv/cpu')

@@ -29,27 +29,43 @@ export type CascadeOptions = Pick<AttentionOptions, 'backend' | 'scale' | 'softc
  * @throws QkvError as {@link attention} does.
  */
 export async function cascadeAttention(
-  query: Tensor, prefix: KeysAndValues, own: KeysAndValues, options: CascadeOptions,
+  query: Tensor,
+  prefix: KeysAndValues,
+  own: KeysAndValues,
+  options: CascadeOptions,
 ): Promise<AttentionResult> {
   const { backend, scale, softcap, causal, lengths, sinks, signal } = options
   checkBackend('cascadeAttention', backend)
   checkShape('cascadeAttention', 'query', query.shape, [-1, -1, -1, -1])
   checkShape('cascadeAttention', 'prefix.key', prefix.key.shape, [1, own.key.shape[1] ?? 0, -1, query.shape[3] ?? 0])
-  checkShape('cascadeAttention', 'prefix.value', prefix.value.shape, [1, own.key.shape[1] ?? 0, prefix.key.shape[2] ?? 0, own.value.shape[3] ?? 0])
+  checkShape('cascadeAttention', 'prefix.value', prefix.value.shape, [
+    1,
+    own.key.shape[1] ?? 0,
+    prefix.key.shape[2] ?? 0,
+    own.value.shape[3] ?? 0,
+  ])
   const [batch = 0, , queryLength = 0] = query.shape
   const scope = temporaries()
   try {
     const rows = sequencesAsRows(backend, query, scope)
     const shared = await partial(rows, prefix, { backend, scale, softcap, signal }, scope)
     const after = await partial(query, own, { backend, scale, softcap, causal, lengths, sinks, signal }, scope)
-    const rowsOfSequences = { output: rowsAsSequences(shared.output, batch, queryLength), lse: rowsAsSequences(shared.lse, batch, queryLength) }
+    const rowsOfSequences = {
+      output: rowsAsSequences(shared.output, batch, queryLength),
+      lse: rowsAsSequences(shared.lse, batch, queryLength),
+    }
     return backend.merge([after, rowsOfSequences])
   } finally {
     scope.dispose()
   }
 }
 
-async function partial(query: Tensor, { key, value }: KeysAndValues, options: AttentionOptions, scope: Temporaries): Promise<{ output: Tensor; lse: Tensor }> {
+async function partial(
+  query: Tensor,
+  { key, value }: KeysAndValues,
+  options: AttentionOptions,
+  scope: Temporaries,
+): Promise<{ output: Tensor; lse: Tensor }> {
   const { output, lse } = await attention(query, key, value, { ...options, lse: true })
   scope.keep(output)
   if (lse === undefined) throw refused('INTERNAL', 'cascadeAttention', 'lse', 'what was asked of the backend', 'undefined')
@@ -72,7 +88,9 @@ function rowsAsSequences({ shape, strides, dtype, offset, storage }: Tensor, bat
   const [, heads = 0, , ...rest] = shape
   const [, headStride = 0, rowStride = 0, ...restStrides] = strides
   return {
-    dtype, offset, storage,
+    dtype,
+    offset,
+    storage,
     shape: [batch, heads, length, ...rest],
     strides: [length * rowStride, headStride, rowStride, ...restStrides],
   }

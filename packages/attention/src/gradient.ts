@@ -37,7 +37,10 @@ export interface DifferentiableResult extends Disposable {
  * @throws QkvError as {@link attention} does; `OPTION_INVALID` for a position encoding that follows content.
  */
 export async function attentionWithGradient(
-  query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions,
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  options: AttentionOptions,
 ): Promise<DifferentiableResult> {
   const operation = 'attentionWithGradient'
   const { backend, position, signal, onProgress } = options

@@ -1,4 +1,13 @@
-import { firstPosition, isHostTensor, tensor, toFloat64, type AttentionProblem, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import {
+  firstPosition,
+  isHostTensor,
+  tensor,
+  toFloat64,
+  type AttentionProblem,
+  type Backend,
+  type HostTensor,
+  type Tensor,
+} from '@qkv/core'
 import type { PositionEncoding, Positions } from '@qkv/positional'
 
 /** How attention learns the order of tokens. */
@@ -24,7 +33,9 @@ export interface Places {
 
 /** Where each query and key of a problem stands. */
 export function placesOf(
-  problem: AttentionProblem, positions: PositionOptions['positions'], lengths: HostTensor | undefined,
+  problem: AttentionProblem,
+  positions: PositionOptions['positions'],
+  lengths: HostTensor | undefined,
 ): Places {
   const query = positions?.query ?? queryPositions(problem, lengths)
   const key = positions?.key ?? { start: 0, length: problem.keyLength }

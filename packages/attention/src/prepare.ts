@@ -1,6 +1,13 @@
 import {
-  composeScores, problem, QkvError,
-  type AttentionProblem, type Backend, type ProblemOptions, type RotaryTable, type ScoreMod, type Tensor,
+  composeScores,
+  problem,
+  QkvError,
+  type AttentionProblem,
+  type Backend,
+  type ProblemOptions,
+  type RotaryTable,
+  type ScoreMod,
+  type Tensor,
 } from '@qkv/core'
 import type { ContentScore, RotaryEncoding } from '@qkv/positional'
 import { bringHome, placesOf, type PositionOptions } from './positions.ts'
@@ -24,7 +31,11 @@ interface PreparedOptions extends ProblemOptions, PositionOptions {
  * keys and score expressions.
  */
 export async function prepare(
-  operation: string, query: Tensor, key: Tensor, value: Tensor, options: PreparedOptions,
+  operation: string,
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  options: PreparedOptions,
 ): Promise<PreparedProblem> {
   const { backend, position } = options
   checkBackend(operation, backend)
@@ -35,7 +46,8 @@ export async function prepare(
     case 'rotary':
       return rotate(operation, plain, position, options)
     case 'score': {
-      if (options.positions !== undefined) throw misplaced(operation, 'positions', 'absent with a score encoding, which follows key indices')
+      if (options.positions !== undefined)
+        throw misplaced(operation, 'positions', 'absent with a score encoding, which follows key indices')
       if (position.follows === 'content') return withTerms(plain, position, options)
       return unchanged(problem(query, key, value, { ...options, score: compose(position.scoreMod, options.score) }))
     }
@@ -45,11 +57,20 @@ export async function prepare(
 }
 
 async function rotate(
-  operation: string, plain: AttentionProblem, position: RotaryEncoding, options: PreparedOptions,
+  operation: string,
+  plain: AttentionProblem,
+  position: RotaryEncoding,
+  options: PreparedOptions,
 ): Promise<PreparedProblem> {
   const { backend } = options
   if (position.dim > plain.headDim) {
-    throw refused('SHAPE_MISMATCH', operation, 'position', `rotary over at most the head size ${plain.headDim}`, `one over ${position.dim}`)
+    throw refused(
+      'SHAPE_MISMATCH',
+      operation,
+      'position',
+      `rotary over at most the head size ${plain.headDim}`,
+      `one over ${position.dim}`,
+    )
   }
   const lengths = plain.lengths && (await bringHome(backend, plain.lengths))
   const places = placesOf(plain, options.positions, lengths)

@@ -2,7 +2,12 @@ import { QkvError, describe, type Backend, type QkvErrorCode } from '@qkv/core'
 
 /** What a function of this package throws: a {@link QkvError} that names the argument, what was expected and what came. */
 export function refused(
-  code: QkvErrorCode, operation: string, argument: string, expected: string, received: string, cause?: unknown,
+  code: QkvErrorCode,
+  operation: string,
+  argument: string,
+  expected: string,
+  received: string,
+  cause?: unknown,
 ): QkvError {
   return new QkvError({ code, operation, argument, expected, received, cause })
 }
@@ -10,7 +15,13 @@ export function refused(
 /** @throws QkvError `OPTION_INVALID` unless `backend` is one. */
 export function checkBackend(operation: string, backend: Backend | undefined): asserts backend is Backend {
   if (typeof backend === 'object' && backend !== null && typeof backend.attention === 'function') return
-  throw refused('OPTION_INVALID', operation, 'backend', 'a backend (await createBackend() of @qkv/attention/auto makes one)', describe(backend))
+  throw refused(
+    'OPTION_INVALID',
+    operation,
+    'backend',
+    'a backend (await createBackend() of @qkv/attention/auto makes one)',
+    describe(backend),
+  )
 }
 
 /** @throws QkvError `OPTION_INVALID` unless `value` is a whole number of at least `lowest`. */

@@ -27,7 +27,10 @@ export interface PackedAttentionResult {
  * @throws QkvError as {@link attention} does; `OPTION_INVALID` for offsets that fall or do not end at the end.
  */
 export async function packedAttention(
-  query: Tensor, key: Tensor, value: Tensor, options: PackedAttentionOptions,
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  options: PackedAttentionOptions,
 ): Promise<PackedAttentionResult> {
   const { backend, queryOffsets, keyOffsets = queryOffsets, onProgress, ...shared } = options
   checkBackend('packedAttention', backend)
@@ -37,7 +40,13 @@ export async function packedAttention(
   checkOffsets('queryOffsets', queryOffsets, query)
   checkOffsets('keyOffsets', keyOffsets, key)
   if (keyOffsets.length !== queryOffsets.length) {
-    throw refused('OPTION_INVALID', 'packedAttention', 'keyOffsets', `${queryOffsets.length} numbers, as queryOffsets has`, String(keyOffsets.length))
+    throw refused(
+      'OPTION_INVALID',
+      'packedAttention',
+      'keyOffsets',
+      `${queryOffsets.length} numbers, as queryOffsets has`,
+      String(keyOffsets.length),
+    )
   }
   const [queries = 0, heads = 0] = query.shape
   const output = backend.empty([queries, heads, value.shape[2] ?? 0], query.dtype)
@@ -81,5 +90,11 @@ function checkOffsets(argument: string, offsets: ArrayLike<number>, { shape: [to
   const numbers = Array.from(offsets ?? [])
   const rises = numbers.every((offset, index) => Number.isSafeInteger(offset) && offset >= (numbers[index - 1] ?? 0))
   if (rises && numbers.length > 0 && numbers[0] === 0 && numbers.at(-1) === tokens) return
-  throw refused('OPTION_INVALID', 'packedAttention', argument, `whole numbers that rise from 0 to ${tokens}`, `[${numbers.slice(0, 8).join(',')}${numbers.length > 8 ? ',…' : ''}]`)
+  throw refused(
+    'OPTION_INVALID',
+    'packedAttention',
+    argument,
+    `whole numbers that rise from 0 to ${tokens}`,
+    `[${numbers.slice(0, 8).join(',')}${numbers.length > 8 ? ',…' : ''}]`,
+  )
 }

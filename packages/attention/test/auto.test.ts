@@ -22,6 +22,8 @@ it('goes on to the next when a GPU fails it', async () => {
 })
 
 it('refuses names of no backend', async () => {
-  await expect(createBackend({ prefer: 'cuda' as never })).rejects.toThrow("prefer must be webgpu, cpu or a list of them; received 'cuda'")
+  await expect(createBackend({ prefer: 'cuda' as never })).rejects.toThrow(
+    "prefer must be webgpu, cpu or a list of them; received 'cuda'",
+  )
   await expect(createBackend({ prefer: [] })).rejects.toThrow('prefer')
 })

@@ -1,5 +1,6 @@
 import { slice, type HostTensor } from '@qkv/core'
-import { fromPyTorch, MultiHeadAttention } from '@qkv/attention'
+import { MultiHeadAttention } from '@qkv/attention'
+import { fromPyTorch } from '@qkv/attention/pytorch'
 import { createCpuBackend } from '@qkv/cpu'
 import { describe, expect, it } from 'vitest'
 import { naiveLayer } from './claims/naive-layer.ts'
@@ -20,9 +21,14 @@ describe('fromPyTorch', () => {
     using layer = new MultiHeadAttention({ backend, ...fromPyTorch(state, { heads: 3 }) })
     using output = await layer.forward(input)
     const named = {
-      'query.weight': slice(inProjection, 0, 0, 12), 'key.weight': slice(inProjection, 0, 12, 24), 'value.weight': slice(inProjection, 0, 24, 36),
-      'query.bias': slice(state['in_proj_bias']!, 0, 0, 12), 'key.bias': slice(state['in_proj_bias']!, 0, 12, 24), 'value.bias': slice(state['in_proj_bias']!, 0, 24, 36),
-      'output.weight': state['out_proj.weight']!, 'output.bias': state['out_proj.bias']!,
+      'query.weight': slice(inProjection, 0, 0, 12),
+      'key.weight': slice(inProjection, 0, 12, 24),
+      'value.weight': slice(inProjection, 0, 24, 36),
+      'query.bias': slice(state['in_proj_bias']!, 0, 0, 12),
+      'key.bias': slice(state['in_proj_bias']!, 0, 12, 24),
+      'value.bias': slice(state['in_proj_bias']!, 0, 24, 36),
+      'output.weight': state['out_proj.weight']!,
+      'output.bias': state['out_proj.bias']!,
     }
     const expected = naiveLayer(input, input, layer.config, { modelDim: 12, heads: 3 }, named as Record<string, HostTensor>)
     const actual = await valuesOf({ backend, platform: 'cpu' }, output)
@@ -32,7 +38,9 @@ describe('fromPyTorch', () => {
   it('takes kdim and vdim, and no biases', async () => {
     using backend = await createCpuBackend()
     const own = {
-      q_proj_weight: normal('q_proj', [12, 12]), k_proj_weight: normal('k_proj', [12, 7]), v_proj_weight: normal('v_proj', [12, 7]),
+      q_proj_weight: normal('q_proj', [12, 12]),
+      k_proj_weight: normal('k_proj', [12, 7]),
+      v_proj_weight: normal('v_proj', [12, 7]),
       'out_proj.weight': state['out_proj.weight']!,
     }
     using layer = new MultiHeadAttention({ backend, ...fromPyTorch(own, { heads: 2 }) })
@@ -43,7 +51,11 @@ describe('fromPyTorch', () => {
 
   it('refuses what is missing, and what it cannot express', () => {
     expect(() => fromPyTorch({}, { heads: 2 })).toThrow("fromPyTorch: state['out_proj.weight'] must be a tensor; received nothing")
-    expect(() => fromPyTorch({ ...state, bias_k: normal('bias_k', [1, 1, 12]) }, { heads: 3 })).toThrow("state['bias_k'] must be absent")
-    expect(() => fromPyTorch({ ...state, in_proj_weight: normal('half', [24, 12]) }, { heads: 3 })).toThrow("state['in_proj_weight'] must be [36,12]; received [24,12]")
+    expect(() => fromPyTorch({ ...state, bias_k: normal('bias_k', [1, 1, 12]) }, { heads: 3 })).toThrow(
+      "state['bias_k'] must be absent",
+    )
+    expect(() => fromPyTorch({ ...state, in_proj_weight: normal('half', [24, 12]) }, { heads: 3 })).toThrow(
+      "state['in_proj_weight'] must be [36,12]; received [24,12]",
+    )
   })
 })

@@ -47,7 +47,9 @@ describe('inspect.headRoles', () => {
   })
 
   it('refuses maps of another text', () => {
-    expect(() => inspect.headRoles([heads], [1, 2])).toThrow('inspect.headRoles: maps[0][0] must be 2 rows, one a token; received 24')
+    expect(() => inspect.headRoles([heads], [1, 2])).toThrow(
+      'inspect.headRoles: maps[0][0] must be 2 rows, one a token; received 24',
+    )
   })
 })
 
@@ -95,7 +97,10 @@ describe('inspect.alignment', () => {
     const sources = [[2], [0, 1], [], [3]]
     const pointing = mapOf(4, (row) => [[2], [1], [0], [3]][row]!)
     const blind = mapOf(4, () => [3])
-    expect(inspect.alignment([pointing, blind], sources)).toEqual([{ accuracy: 1, mass: 1 }, { accuracy: 1 / 3, mass: 1 / 3 }])
+    expect(inspect.alignment([pointing, blind], sources)).toEqual([
+      { accuracy: 1, mass: 1 },
+      { accuracy: 1 / 3, mass: 1 / 3 },
+    ])
   })
 })
 
@@ -103,9 +108,17 @@ describe('inspect.rollout and inspect.flow', () => {
   const even = mapOf(3, (row) => [...Array(row + 1).keys()])
 
   it('through one layer is half the map and half the token itself', () => {
-    const expected = [[1, 0, 0], [1 / 4, 3 / 4, 0], [1 / 6, 1 / 6, 4 / 6]]
-    expect(inspect.rollout([[even]]).map((row) => [...row])).toEqual(expected.map((row) => row.map((share) => expect.closeTo(share, 6))))
-    expect(inspect.flow([[even]], [0, 1, 2]).map((row) => [...row])).toEqual(expected.map((row) => row.map((share) => expect.closeTo(share, 6))))
+    const expected = [
+      [1, 0, 0],
+      [1 / 4, 3 / 4, 0],
+      [1 / 6, 1 / 6, 4 / 6],
+    ]
+    expect(inspect.rollout([[even]]).map((row) => [...row])).toEqual(
+      expected.map((row) => row.map((share) => expect.closeTo(share, 6))),
+    )
+    expect(inspect.flow([[even]], [0, 1, 2]).map((row) => [...row])).toEqual(
+      expected.map((row) => row.map((share) => expect.closeTo(share, 6))),
+    )
   })
 
   it('rollout through two layers is their product, and its rows sum to one', () => {
@@ -113,7 +126,8 @@ describe('inspect.rollout and inspect.flow', () => {
     const twice = inspect.rollout([[even], [even]])
     const product = once[2]!.map((_, input) => once[2]!.reduce((sum, weight, key) => sum + weight * once[key]![input]!, 0))
     expect([...twice[2]!]).toEqual([...product].map((share) => expect.closeTo(share, 10)))
-    for (const row of inspect.rollout([[even, mapOf(3, () => [0])], [even]])) expect(row.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 6)
+    for (const row of inspect.rollout([[even, mapOf(3, () => [0])], [even]]))
+      expect(row.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 6)
   })
 
   it('flow is as wide as the narrowest step, over all paths at once', () => {

@@ -10,15 +10,24 @@ import { normal } from './claims/subject.ts'
 
 describe('inspect.weights', () => {
   it('gives the reference’s weights, whatever the options', () => {
-    for (const { token, problem: asked } of randomProblems({ count: 60, seed: 3, limits: { work: 2 ** 13, without: ['dropout', 'quantised'] } })) {
+    for (const { token, problem: asked } of randomProblems({
+      count: 60,
+      seed: 3,
+      limits: { work: 2 ** 13, without: ['dropout', 'quantised'] },
+    })) {
       const { batch, queryHeads, queryLength, keyLength } = asked
       const exact = reference(asked, { weights: true }).weights!
       for (let b = 0; b < batch; b++) {
         const map = inspect.weights(onHost(asked.query), onHost(asked.key), { ...optionsOf(asked), batch: b })
-        map.forEach((rows, h) => rows.forEach((row, i) => row.forEach((weight, j) => {
-          const expected = exact[((b * queryHeads + h) * queryLength + i) * keyLength + j]!
-          if (!(Object.is(weight, NaN) && Number.isNaN(expected)) && Math.abs(weight - expected) > 1e-6) expect.fail(`${weight} is not ${expected}: [${b},${h},${i},${j}] of ${token}`)
-        })))
+        map.forEach((rows, h) =>
+          rows.forEach((row, i) =>
+            row.forEach((weight, j) => {
+              const expected = exact[((b * queryHeads + h) * queryLength + i) * keyLength + j]!
+              if (!(Object.is(weight, NaN) && Number.isNaN(expected)) && Math.abs(weight - expected) > 1e-6)
+                expect.fail(`${weight} is not ${expected}: [${b},${h},${i},${j}] of ${token}`)
+            }),
+          ),
+        )
       }
     }
   })
@@ -40,8 +49,13 @@ describe('inspect.weights', () => {
     expect(inspect.weights(query, key, { position })).toEqual(inspect.weights(query, key, { score: position.scoreMod }))
     const turned = inspect.weights(query, key, { position: rotary({ dim: 8 }) })
     expect(turned).not.toEqual(plain)
-    const far = inspect.weights(query, key, { position: rotary({ dim: 8 }), positions: { query: { start: 500, length: 9 }, key: { start: 500, length: 9 } } })
-    far.forEach((rows, h) => rows.forEach((row, i) => row.forEach((weight, j) => expect(weight).toBeCloseTo(turned[h]![i]![j]!, 4))))
+    const far = inspect.weights(query, key, {
+      position: rotary({ dim: 8 }),
+      positions: { query: { start: 500, length: 9 }, key: { start: 500, length: 9 } },
+    })
+    far.forEach((rows, h) =>
+      rows.forEach((row, i) => row.forEach((weight, j) => expect(weight).toBeCloseTo(turned[h]![i]![j]!, 4))),
+    )
   })
 
   it('turns queries and keys as a backend does', async () => {
@@ -75,7 +89,9 @@ describe('inspect.weights', () => {
   })
 
   it('refuses rows and heads that there are not, and tensors it cannot read', async () => {
-    expect(() => inspect.weights(query, key, { rows: [9] })).toThrow('inspect.weights: rows must be whole numbers from 0 to 8; received 9')
+    expect(() => inspect.weights(query, key, { rows: [9] })).toThrow(
+      'inspect.weights: rows must be whole numbers from 0 to 8; received 9',
+    )
     expect(() => inspect.weights(query, key, { heads: [-1] })).toThrow('heads must be whole numbers from 0 to 1')
     expect(() => inspect.weights(query, key, { batch: 1 })).toThrow('batch must be below 1; received 1')
     using backend = await createCpuBackend()

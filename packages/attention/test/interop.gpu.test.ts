@@ -45,9 +45,13 @@ describe('on one GPU device', () => {
   it('copies into a caller’s own buffer, which must be large enough', async () => {
     using uploaded = backend.upload(q)
     const buffer = await toGpuBuffer(backend, uploaded)
-    expect(await valuesOf({ backend, platform: 'wgsl' }, backend.fromBuffer(buffer, q.shape))).toEqual(Float64Array.from(toFloat32(q)))
+    expect(await valuesOf({ backend, platform: 'wgsl' }, backend.fromBuffer(buffer, q.shape))).toEqual(
+      Float64Array.from(toFloat32(q)),
+    )
     const small = backend.device.createBuffer({ size: 16, usage: GPUBufferUsage.STORAGE })
-    await expect(toGpuBuffer(backend, uploaded, small)).rejects.toThrow('toGpuBuffer: buffer must be of 160 bytes or more; received one of 16')
+    await expect(toGpuBuffer(backend, uploaded, small)).rejects.toThrow(
+      'toGpuBuffer: buffer must be of 160 bytes or more; received one of 16',
+    )
     for (const made of [buffer, small]) made.destroy()
   })
 })

@@ -18,12 +18,19 @@ describe('with ONNX Runtime', () => {
     const ours = fromOnnx(new Tensor('float32', data, shape))
     expect([ours.storage === data, ours.shape, ours.dtype]).toEqual([true, shape, 'float32'])
     const theirs = await toOnnx(q, { Tensor })
-    expect([theirs.data === q.storage || (theirs.data as Float32Array).buffer === q.storage.buffer, theirs.dims]).toEqual([true, shape])
+    expect([theirs.data === q.storage || (theirs.data as Float32Array).buffer === q.storage.buffer, theirs.dims]).toEqual([
+      true,
+      shape,
+    ])
   })
 
   it.each([
-    ['float32', new Float32Array(4)], ['float16', new Uint16Array(4)], ['int8', new Int8Array(4)], ['uint8', new Uint8Array(4)],
-    ['int32', new Int32Array(4)], ['bool', new Uint8Array(4)],
+    ['float32', new Float32Array(4)],
+    ['float16', new Uint16Array(4)],
+    ['int8', new Int8Array(4)],
+    ['uint8', new Uint8Array(4)],
+    ['int32', new Int32Array(4)],
+    ['bool', new Uint8Array(4)],
   ] as const)('keeps %s', async (dtype, data) => {
     const theirs = await toOnnx(tensor(data, [2, 2], { dtype }), { Tensor })
     expect(theirs.type).toBe(dtype)
@@ -40,10 +47,14 @@ describe('with ONNX Runtime', () => {
   })
 
   it('refuses dtypes that one of both has not, and tensors it cannot reach', async () => {
-    expect(() => fromOnnx(new Tensor('int64', new BigInt64Array(1), [1]))).toThrow('fromOnnx: tensor must be float32, float16, int8, uint8, int32, bool; received int64')
+    expect(() => fromOnnx(new Tensor('int64', new BigInt64Array(1), [1]))).toThrow(
+      'fromOnnx: tensor must be float32, float16, int8, uint8, int32, bool; received int64',
+    )
     await expect(toOnnx(tensor(new Uint16Array(1), [1], { dtype: 'bfloat16' }), { Tensor })).rejects.toThrow('received bfloat16')
     await expect(toOnnx(slice(q, 3, 0, 2), { Tensor })).rejects.toThrow('tensor must be contiguous')
-    expect(() => fromOnnx({ type: 'float32', dims: [1], location: 'gpu-buffer', data: undefined, gpuBuffer: {} })).toThrow('backend must be one on the tensor’s GPU device; received nothing')
+    expect(() => fromOnnx({ type: 'float32', dims: [1], location: 'gpu-buffer', data: undefined, gpuBuffer: {} })).toThrow(
+      'backend must be one on the tensor’s GPU device; received nothing',
+    )
     using backend = await createCpuBackend()
     using owned = backend.upload(q)
     await expect(toOnnx(owned, { Tensor })).rejects.toThrow('backend must be the backend that the tensor lives on')

@@ -8,12 +8,30 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { normal, valuesOf } from './claims/subject.ts'
 
 const arrangements: Record<string, Omit<MultiHeadAttentionOptions, 'backend'>> = {
-  'plain': { modelDim: 16, heads: 2 },
+  plain: { modelDim: 16, heads: 2 },
   'causal, with biases, scale and softcap': { modelDim: 16, heads: 2, causal: true, bias: true, scale: 0.3, softcap: 3 },
-  'grouped and fused, values of another size': { modelDim: 16, heads: 4, kvHeads: 2, headDim: 8, valueDim: 6, fused: true, bias: 'inputs' },
-  'each head normalised, rotary': { modelDim: 16, heads: 2, causal: true, queryKeyNorm: { kind: 'rms' }, position: rotary({ dim: 8 }) },
+  'grouped and fused, values of another size': {
+    modelDim: 16,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 8,
+    valueDim: 6,
+    fused: true,
+    bias: 'inputs',
+  },
+  'each head normalised, rotary': {
+    modelDim: 16,
+    heads: 2,
+    causal: true,
+    queryKeyNorm: { kind: 'rms' },
+    position: rotary({ dim: 8 }),
+  },
   'all heads normalised, partly rotary, interleaved': {
-    modelDim: 16, heads: 2, causal: true, queryKeyNorm: { kind: 'layer', over: 'heads' }, position: rotary({ dim: 4, layout: 'interleaved' }),
+    modelDim: 16,
+    heads: 2,
+    causal: true,
+    queryKeyNorm: { kind: 'layer', over: 'heads' },
+    position: rotary({ dim: 4, layout: 'interleaved' }),
   },
 }
 
@@ -35,33 +53,42 @@ describe('exportAttentionLayer', () => {
     await session.release()
   })
 
-  it.each(Object.entries(arrangements).filter(([, { causal }]) => causal))('%s: token by token, with keys and values handed on', async (_, options) => {
-    using layer = new MultiHeadAttention({ ...options, backend, seed: 2 })
-    const { kvHeads, headDim, valueDim } = layer.config
-    using cache = new KeyValueCache({ backend, heads: kvHeads, headDim, valueDim })
-    const session = await InferenceSession.create(await exportAttentionLayer(layer, { cache: true, maximumLength: 16 }))
-    const input = normal('handed on', [1, 6, 16])
-    let past: Record<string, Tensor> = {
-      past_key: new Tensor('float32', new Float32Array(), [1, kvHeads, 0, headDim]),
-      past_value: new Tensor('float32', new Float32Array(), [1, kvHeads, 0, valueDim]),
-    }
-    for (const [start, end] of [[0, 4], [4, 5], [5, 6]] as const) {
-      const tokens = slice(input, 1, start, end) as HostTensor
-      using output = await layer.forward(tokens, { cache })
-      const results = await session.run({ ...feeds(session, tokens, start), ...past })
-      expectClose(results['output']!, await valuesOf({ backend, platform: 'cpu' }, output))
-      past = { past_key: results['present_key']!, past_value: results['present_value']! }
-    }
-    expect(past['past_key']!.dims).toEqual([1, kvHeads, 6, headDim])
-    await session.release()
-  })
+  it.each(Object.entries(arrangements).filter(([, { causal }]) => causal))(
+    '%s: token by token, with keys and values handed on',
+    async (_, options) => {
+      using layer = new MultiHeadAttention({ ...options, backend, seed: 2 })
+      const { kvHeads, headDim, valueDim } = layer.config
+      using cache = new KeyValueCache({ backend, heads: kvHeads, headDim, valueDim })
+      const session = await InferenceSession.create(await exportAttentionLayer(layer, { cache: true, maximumLength: 16 }))
+      const input = normal('handed on', [1, 6, 16])
+      let past: Record<string, Tensor> = {
+        past_key: new Tensor('float32', new Float32Array(), [1, kvHeads, 0, headDim]),
+        past_value: new Tensor('float32', new Float32Array(), [1, kvHeads, 0, valueDim]),
+      }
+      for (const [start, end] of [
+        [0, 4],
+        [4, 5],
+        [5, 6],
+      ] as const) {
+        const tokens = slice(input, 1, start, end) as HostTensor
+        using output = await layer.forward(tokens, { cache })
+        const results = await session.run({ ...feeds(session, tokens, start), ...past })
+        expectClose(results['output']!, await valuesOf({ backend, platform: 'cpu' }, output))
+        past = { past_key: results['present_key']!, past_value: results['present_value']! }
+      }
+      expect(past['past_key']!.dims).toEqual([1, kvHeads, 6, headDim])
+      await session.release()
+    },
+  )
 
   it('refuses what the operators cannot express, by name', async () => {
     const exported = (options: Partial<MultiHeadAttentionOptions>) => async () => {
       using layer = new MultiHeadAttention({ backend, modelDim: 16, heads: 2, ...options })
       return exportAttentionLayer(layer)
     }
-    await expect(exported({ window: { left: 2 } })).rejects.toThrow('exportAttentionLayer: window must be absent, for ONNX’s Attention has none')
+    await expect(exported({ window: { left: 2 } })).rejects.toThrow(
+      'exportAttentionLayer: window must be absent, for ONNX’s Attention has none',
+    )
     await expect(exported({ gate: 'head' })).rejects.toThrow('gate must be absent')
     await expect(exported({ sinks: true })).rejects.toThrow('sinks must be absent')
     await expect(exported({ position: alibi({ heads: 2 }) })).rejects.toThrow('position must be absent')

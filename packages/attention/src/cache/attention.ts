@@ -19,7 +19,9 @@ export type CachedAttentionOptions = Omit<AttentionOptions, 'backend' | 'positio
  * @throws QkvError as {@link attention} does.
  */
 export async function cachedAttention(
-  query: Tensor, cache: Pick<AttentionCache, 'backend' | 'keys'>, options: CachedAttentionOptions = {},
+  query: Tensor,
+  cache: Pick<AttentionCache, 'backend' | 'keys'>,
+  options: CachedAttentionOptions = {},
 ): Promise<AttentionResult> {
   const keys = cache.keys()
   try {
@@ -33,7 +35,13 @@ export async function cachedAttention(
 export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: CachedAttentionOptions): AttentionOptions {
   const { position } = options
   if (position !== undefined && !(position.kind === 'score' && position.follows === 'positions')) {
-    throw refused('OPTION_INVALID', 'cachedAttention', 'position', 'a score encoding that follows positions (rotate before appending)', `${position.kind}`)
+    throw refused(
+      'OPTION_INVALID',
+      'cachedAttention',
+      'position',
+      'a score encoding that follows positions (rotate before appending)',
+      `${position.kind}`,
+    )
   }
   return {
     causal: true,
@@ -51,7 +59,13 @@ export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: Cache
 function cachedMask(keys: CachedKeys, { mask }: CachedAttentionOptions): Tensor | MaskMod | undefined {
   if (mask === undefined || keys.mask === undefined) return mask ?? keys.mask
   if (!('kind' in mask)) {
-    throw refused('OPTION_INVALID', 'cachedAttention', 'mask', 'an expression (maskMod) with a cache that has a mask of its own', 'a tensor')
+    throw refused(
+      'OPTION_INVALID',
+      'cachedAttention',
+      'mask',
+      'an expression (maskMod) with a cache that has a mask of its own',
+      'a tensor',
+    )
   }
   return and(keys.reindex ? keys.reindex(mask) : mask, keys.mask)
 }

@@ -27,7 +27,8 @@ export class Turn {
   /** @throws QkvError `DISPOSED`, or `OPTION_INVALID` while an append has not settled. */
   check(): void {
     if (this.disposed) throw refused('DISPOSED', this.#cache, 'cache', 'not disposed', 'a disposed one')
-    if (this.#appending) throw refused('OPTION_INVALID', this.#cache, 'cache', 'used after its append has settled (await it)', 'one that is appending')
+    if (this.#appending)
+      throw refused('OPTION_INVALID', this.#cache, 'cache', 'used after its append has settled (await it)', 'one that is appending')
   }
 
   /** Ends its use; false where it had ended before. */
@@ -45,7 +46,11 @@ export function checkTruncation(cache: string, length: number, shortest: number,
 
 /** @throws QkvError unless `state` is one of this kind and layout that fits, its tensors as it says. */
 export function checkRestored(
-  operation: string, state: CacheState, kind: CacheState['kind'], layout: CacheLayout, capacity: number = Infinity,
+  operation: string,
+  state: CacheState,
+  kind: CacheState['kind'],
+  layout: CacheLayout,
+  capacity: number = Infinity,
 ): void {
   const mismatch = (argument: string, expected: string, received: unknown): QkvError =>
     refused('OPTION_INVALID', operation, argument, expected, String(received))
@@ -53,7 +58,8 @@ export function checkRestored(
   for (const name of ['batch', 'heads', 'headDim', 'valueDim', 'dtype', 'groupSize'] as const) {
     if (state.layout[name] !== layout[name]) throw mismatch(`state.layout.${name}`, String(layout[name]), state.layout[name])
   }
-  if (state.length > capacity) throw refused('LIMIT_EXCEEDED', operation, 'state.length', `at most ${capacity}`, String(state.length))
+  if (state.length > capacity)
+    throw refused('LIMIT_EXCEEDED', operation, 'state.length', `at most ${capacity}`, String(state.length))
   const { batch, heads, headDim, valueDim } = layout
   const held = kind === 'sliding' ? (state.stored.key.shape[2] ?? 0) : state.length
   const keys = storedVector(layout, headDim)

@@ -50,7 +50,13 @@ export class KeyValueCache implements AttentionCache {
       const count = checkAppended('KeyValueCache.append', this.layout, key, value)
       const length = this.#length + count
       if (this.#capacity !== undefined && length > this.#capacity) {
-        throw refused('LIMIT_EXCEEDED', 'KeyValueCache.append', 'key', `at most ${this.#capacity - this.#length} more tokens`, `${count}`)
+        throw refused(
+          'LIMIT_EXCEEDED',
+          'KeyValueCache.append',
+          'key',
+          `at most ${this.#capacity - this.#length} more tokens`,
+          `${count}`,
+        )
       }
       const encoded = await encode(this.backend, this.layout, key, value)
       if (length > this.#rows) this.#grow(Math.max(length, 2 * this.#rows))

@@ -46,7 +46,13 @@ export function cacheLayout(operation: string, options: CacheOptions): CacheLayo
   checkCount(operation, 'groupSize', groupSize)
   if (headDim % groupSize !== 0 || valueDim % groupSize !== 0 || (dtype === 'int4' && groupSize % 2 !== 0)) {
     const even = dtype === 'int4' ? ', and even' : ''
-    throw refused('OPTION_INVALID', operation, 'groupSize', `a divisor of head size ${headDim} and value size ${valueDim}${even}`, String(groupSize))
+    throw refused(
+      'OPTION_INVALID',
+      operation,
+      'groupSize',
+      `a divisor of head size ${headDim} and value size ${valueDim}${even}`,
+      String(groupSize),
+    )
   }
   return { ...layout, groupSize }
 }

@@ -71,7 +71,8 @@ export async function readStored(backend: Backend, stored: StoredKeys): Promise<
 }
 
 export function mapStored<T extends Tensor, R>(
-  { key, value, keyScales, valueScales }: StoredKeys<T>, change: (view: T) => R,
+  { key, value, keyScales, valueScales }: StoredKeys<T>,
+  change: (view: T) => R,
 ): { key: R; value: R; keyScales: R | undefined; valueScales: R | undefined } {
   return {
     key: change(key),

@@ -24,7 +24,9 @@ export function quantize(vectors: HostTensor, dtype: 'int8' | 'int4', groupSize:
     const scale = Math.fround(elements.reduce((largest, element) => Math.max(largest, Math.abs(element)), 0) / levels)
     scales[group] = scale
     if (scale === 0) continue
-    elements.forEach((element, c) => (codes[group * groupSize + c] = Math.max(-levels, Math.min(levels, Math.round(element / scale)))))
+    elements.forEach(
+      (element, c) => (codes[group * groupSize + c] = Math.max(-levels, Math.min(levels, Math.round(element / scale)))),
+    )
   }
   const leading = vectors.shape.slice(0, -1)
   const dim = vectors.shape.at(-1) ?? 0
@@ -36,7 +38,10 @@ export function quantize(vectors: HostTensor, dtype: 'int8' | 'int4', groupSize:
 
 /** Two elements a byte, the even one in the low bits, each offset by 8. */
 function packed(codes: Int8Array): Uint8Array {
-  return Uint8Array.from({ length: codes.length / 2 }, (_, byte) => ((codes[2 * byte] ?? 0) + 8) | (((codes[2 * byte + 1] ?? 0) + 8) << 4))
+  return Uint8Array.from(
+    { length: codes.length / 2 },
+    (_, byte) => ((codes[2 * byte] ?? 0) + 8) | (((codes[2 * byte + 1] ?? 0) + 8) << 4),
+  )
 }
 
 /** What quantised vectors stand for: float32 [..., dim]. */

@@ -8,8 +8,20 @@ import { foldExpression, type CapturedScalar, type ExpressionNode, type MaskMod,
  */
 export function reindexed(sinks: number, missing: number): <E extends MaskMod | ScoreMod>(expression: E) => E {
   const skipped = scalarNode({ name: 'missing', value: missing })
-  const later = (index: ExpressionNode): ExpressionNode => ({ kind: 'binary', type: 'int', operator: 'add', left: index, right: skipped })
-  const isSink = (key: ExpressionNode): ExpressionNode => ({ kind: 'binary', type: 'bool', operator: 'less', left: key, right: int(sinks) })
+  const later = (index: ExpressionNode): ExpressionNode => ({
+    kind: 'binary',
+    type: 'int',
+    operator: 'add',
+    left: index,
+    right: skipped,
+  })
+  const isSink = (key: ExpressionNode): ExpressionNode => ({
+    kind: 'binary',
+    type: 'bool',
+    operator: 'less',
+    left: key,
+    right: int(sinks),
+  })
   const key = (index: ExpressionNode): ExpressionNode =>
     sinks === 0 ? later(index) : { kind: 'select', type: 'int', condition: isSink(index), then: index, otherwise: later(index) }
 

@@ -98,7 +98,12 @@ export class SlidingCache implements AttentionCache {
   async save(): Promise<CacheState> {
     this.#turn.check()
     const { layout } = this
-    return { kind: 'sliding', layout, length: this.#length, stored: await readStored(this.backend, part(this.#stored, [0, this.#held])) }
+    return {
+      kind: 'sliding',
+      layout,
+      length: this.#length,
+      stored: await readStored(this.backend, part(this.#stored, [0, this.#held])),
+    }
   }
 
   restore(state: CacheState): void {

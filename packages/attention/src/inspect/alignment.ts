@@ -21,7 +21,13 @@ export interface Alignment {
 export function alignment(map: WeightMap, sources: readonly (readonly number[])[]): Alignment[] {
   return map.map((rows, head) => {
     if (rows.length !== sources.length) {
-      throw refused('SHAPE_MISMATCH', 'inspect.alignment', `map[${head}]`, `${sources.length} rows, one a target`, String(rows.length))
+      throw refused(
+        'SHAPE_MISMATCH',
+        'inspect.alignment',
+        `map[${head}]`,
+        `${sources.length} rows, one a target`,
+        String(rows.length),
+      )
     }
     const counted = rows.map((row, target) => ({ row, right: sources[target] ?? [] })).filter(({ right }) => right.length > 0)
     const count = Math.max(1, counted.length)

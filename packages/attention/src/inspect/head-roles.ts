@@ -1,5 +1,6 @@
 import { describe } from '@qkv/core'
 import { refused } from '../refuse.ts'
+import { uniform } from '../uniform.ts'
 import type { WeightMap } from './weights.ts'
 
 /** A head's mean shares of attention, 0…1, by what they go to. */
@@ -31,12 +32,20 @@ export interface HeadRoles {
  */
 export function headRoles(maps: readonly WeightMap[], tokens: ArrayLike<number>): HeadRoles[][] {
   const rows = rowsToCount(tokens)
-  return maps.map((layer, index) => layer.map((map, head) => {
-    if (map.length !== tokens.length) {
-      throw refused('SHAPE_MISMATCH', 'inspect.headRoles', `maps[${index}][${head}]`, `${tokens.length} rows, one a token`, describe(map.length))
-    }
-    return rolesOf(map, rows)
-  }))
+  return maps.map((layer, index) =>
+    layer.map((map, head) => {
+      if (map.length !== tokens.length) {
+        throw refused(
+          'SHAPE_MISMATCH',
+          'inspect.headRoles',
+          `maps[${index}][${head}]`,
+          `${tokens.length} rows, one a token`,
+          describe(map.length),
+        )
+      }
+      return rolesOf(map, rows)
+    }),
+  )
 }
 
 /** A text of random tokens and then the same again, in which only position and repetition tell anything. */
@@ -50,14 +59,8 @@ export function repeatedTokens(options: {
   readonly seed?: number | undefined
 }): number[] {
   const { vocabulary, length, times = 2, seed = 0 } = options
-  let state = (seed ^ 0x9e3779b9) | 0
-  const once = Array.from({ length }, () => {
-    // xorshift32 (Marsaglia, 2003): enough for tokens that mean nothing.
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return Math.floor(((state >>> 0) / 2 ** 32) * vocabulary)
-  })
+  const next = uniform(seed)
+  const once = Array.from({ length }, () => Math.floor(next() * vocabulary))
   return Array.from({ length: times * length }, (_, index) => once[index % length] ?? 0)
 }
 

@@ -1,12 +1,25 @@
 import {
-  broadcastTo, composeScores, isHostTensor, problem, tensor, toFloat64,
-  type AttentionProblem, type HostTensor, type ProblemOptions, type RotaryTable, type Tensor,
+  broadcastTo,
+  composeScores,
+  isHostTensor,
+  problem,
+  tensor,
+  toFloat64,
+  type AttentionProblem,
+  type HostTensor,
+  type ProblemOptions,
+  type RotaryTable,
+  type Tensor,
 } from '@qkv/core'
 import { placesOf, type PositionOptions } from '../positions.ts'
 import { refused } from '../refuse.ts'
 
 /** A problem over host tensors with its positions in it, as `prepare` makes them on a backend. */
-export function positionedOnHost(operation: string, plain: AttentionProblem, options: ProblemOptions & PositionOptions): AttentionProblem {
+export function positionedOnHost(
+  operation: string,
+  plain: AttentionProblem,
+  options: ProblemOptions & PositionOptions,
+): AttentionProblem {
   const { position } = options
   const query = onHost(operation, 'query', plain.query)
   const key = onHost(operation, 'key', plain.key)
@@ -24,7 +37,8 @@ export function positionedOnHost(operation: string, plain: AttentionProblem, opt
       )
     }
     case 'score': {
-      const terms = position.follows === 'content' ? position.terms({ query, key, scale: plain.scale }) : { ...position, query, key }
+      const terms =
+        position.follows === 'content' ? position.terms({ query, key, scale: plain.scale }) : { ...position, query, key }
       const mods = [terms.scoreMod, options.score].filter((mod) => mod !== undefined)
       return again(terms.query, terms.key, mods.length === 0 ? undefined : composeScores(...mods))
     }

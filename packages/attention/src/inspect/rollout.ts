@@ -12,11 +12,15 @@ import type { WeightMap } from './weights.ts'
  */
 export function rollout(maps: readonly WeightMap[]): Float64Array[] {
   const layers = mixing('inspect.rollout', maps)
-  return layers.slice(1).reduce((below, layer) => layer.map((row) => {
-    const arrived = new Float64Array(row.length)
-    row.forEach((weight, key) => below[key]?.forEach((share, input) => (arrived[input]! += weight * share)))
-    return arrived
-  }), layers[0] ?? [])
+  return layers.slice(1).reduce(
+    (below, layer) =>
+      layer.map((row) => {
+        const arrived = new Float64Array(row.length)
+        row.forEach((weight, key) => below[key]?.forEach((share, input) => (arrived[input]! += weight * share)))
+        return arrived
+      }),
+    layers[0] ?? [],
+  )
 }
 
 /**
@@ -32,7 +36,8 @@ export function flow(maps: readonly WeightMap[], tokens?: readonly number[]): Fl
   const length = layers[0]?.length ?? 0
   const chosen = tokens ?? (length === 0 ? [] : [length - 1])
   const wrong = chosen.find((token) => !(Number.isInteger(token) && token >= 0 && token < length))
-  if (wrong !== undefined) throw refused('OPTION_INVALID', 'inspect.flow', 'tokens', `whole numbers from 0 to ${length - 1}`, String(wrong))
+  if (wrong !== undefined)
+    throw refused('OPTION_INVALID', 'inspect.flow', 'tokens', `whole numbers from 0 to ${length - 1}`, String(wrong))
   return chosen.map((token) => Float64Array.from({ length }, (_, input) => maximumFlow(layers, token, input)))
 }
 
@@ -45,7 +50,13 @@ function mixing(operation: string, maps: readonly WeightMap[]): Float64Array[][]
       for (const head of heads) {
         const weights = head[row]
         if (weights?.length !== length) {
-          throw refused('SHAPE_MISMATCH', operation, `maps[${layer}]`, 'square, of self-attention over all tokens', `a row of ${describe(weights?.length)} for ${length} tokens`)
+          throw refused(
+            'SHAPE_MISMATCH',
+            operation,
+            `maps[${layer}]`,
+            'square, of self-attention over all tokens',
+            `a row of ${describe(weights?.length)} for ${length} tokens`,
+          )
         }
         weights.forEach((weight, key) => (mixed[key]! += weight))
       }
@@ -79,9 +90,13 @@ function maximumFlow(layers: readonly Float64Array[][], token: number, input: nu
 function residuals(layers: readonly Float64Array[][]): Map<number, number>[] {
   const length = layers[0]?.length ?? 0
   const capacity = Array.from({ length: (layers.length + 1) * length }, () => new Map<number, number>())
-  layers.forEach((layer, level) => layer.forEach((row, token) => row.forEach((weight, key) => {
-    if (weight > 0) capacity[(level + 1) * length + token]!.set(level * length + key, weight)
-  })))
+  layers.forEach((layer, level) =>
+    layer.forEach((row, token) =>
+      row.forEach((weight, key) => {
+        if (weight > 0) capacity[(level + 1) * length + token]!.set(level * length + key, weight)
+      }),
+    ),
+  )
   return capacity
 }
 

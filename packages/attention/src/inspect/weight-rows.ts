@@ -1,6 +1,21 @@
 import {
-  addScore, compileExpression, emptySoftmax, firstPosition, isHostTensor, isTensor, logSumExp, problem, slice, toFloat64, visibleKeys,
-  type AttentionProblem, type Backend, type CompiledExpression, type HostTensor, type ProblemOptions, type Tensor,
+  addScore,
+  compileExpression,
+  emptySoftmax,
+  firstPosition,
+  isHostTensor,
+  isTensor,
+  logSumExp,
+  problem,
+  slice,
+  toFloat64,
+  visibleKeys,
+  type AttentionProblem,
+  type Backend,
+  type CompiledExpression,
+  type HostTensor,
+  type ProblemOptions,
+  type Tensor,
 } from '@qkv/core'
 import { dequantize } from '../cache/quantize.ts'
 import { bringHome, type PositionOptions } from '../positions.ts'
@@ -48,7 +63,11 @@ export interface WeightSizes {
  * @throws QkvError as `attention` does; `OPTION_INVALID` for rows and heads that there are not.
  */
 export function eachWeightRow(
-  operation: string, query: Tensor, key: Tensor, options: WeightOptions, visit: (row: WeightRow) => void,
+  operation: string,
+  query: Tensor,
+  key: Tensor,
+  options: WeightOptions,
+  visit: (row: WeightRow) => void,
 ): WeightSizes {
   const { keyScales, ...shown } = { ...options, dropout: undefined, valueScales: undefined }
   const given = problem(query, key, key, { ...shown, keyScales, valueScales: keyScales })
@@ -71,7 +90,11 @@ export async function optionsAtHome(backend: Backend, options: WeightOptions): P
   const home = async <T>(option: T): Promise<T | HostTensor> => (isTensor(option) ? bringHome(backend, option) : option)
   return {
     ...options,
-    mask: await home(mask), bias: await home(bias), sinks: await home(sinks), lengths: await home(lengths), keyScales: await home(keyScales),
+    mask: await home(mask),
+    bias: await home(bias),
+    sinks: await home(sinks),
+    lengths: await home(lengths),
+    keyScales: await home(keyScales),
   }
 }
 
@@ -81,9 +104,14 @@ function unquantized(operation: string, { query, key, keyScales }: AttentionProb
   return problem(query, keys, keys, options)
 }
 
-function chosen(operation: string, { batch, queryHeads, queryLength, keyLength }: AttentionProblem, options: WeightOptions): WeightSizes {
+function chosen(
+  operation: string,
+  { batch, queryHeads, queryLength, keyLength }: AttentionProblem,
+  options: WeightOptions,
+): WeightSizes {
   checkCount(operation, 'batch', options.batch ?? 0, 0)
-  if ((options.batch ?? 0) >= Math.max(1, batch)) throw refused('OPTION_INVALID', operation, 'batch', `below ${batch}`, String(options.batch))
+  if ((options.batch ?? 0) >= Math.max(1, batch))
+    throw refused('OPTION_INVALID', operation, 'batch', `below ${batch}`, String(options.batch))
   const pick = (argument: string, picked: readonly number[] | undefined, count: number): readonly number[] => {
     if (picked === undefined) return Array.from({ length: batch === 0 ? 0 : count }, (_, index) => index)
     const wrong = picked.find((index) => !Number.isSafeInteger(index) || index < 0 || index >= count)
@@ -168,5 +196,11 @@ function numbers(operation: string, view: Tensor): Float64Array {
 
 function onHost(operation: string, view: Tensor): HostTensor {
   if (isHostTensor(view)) return view
-  throw refused('OPTION_INVALID', operation, 'tensors', 'in host memory, or given with their backend', 'a tensor that a backend owns')
+  throw refused(
+    'OPTION_INVALID',
+    operation,
+    'tensors',
+    'in host memory, or given with their backend',
+    'a tensor that a backend owns',
+  )
 }

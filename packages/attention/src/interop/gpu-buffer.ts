@@ -27,7 +27,9 @@ export async function toGpuBuffer(backend: GpuBackend, view: Tensor, buffer?: GP
   if (buffer !== undefined && buffer.size < bytes) {
     throw refused('OPTION_INVALID', 'toGpuBuffer', 'buffer', `of ${bytes} bytes or more`, `one of ${buffer.size}`)
   }
-  const target = buffer ?? backend.device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 4) * 4), usage: storage | copySource | copyDestination })
+  const target =
+    buffer ??
+    backend.device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 4) * 4), usage: storage | copySource | copyDestination })
   backend.copy(view, backend.fromBuffer(target, shape, dtype))
   await backend.flush()
   return target

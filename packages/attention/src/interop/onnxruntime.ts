@@ -37,14 +37,21 @@ export function fromOnnx(onnx: OnnxTensor, backend?: Backend): Tensor {
   const dtype = dtypeOf(onnx.type)
   if (onnx.location === 'gpu-buffer') {
     if (backend === undefined || !isGpuBackend(backend)) {
-      throw refused('OPTION_INVALID', 'fromOnnx', 'backend', 'one on the tensor’s GPU device', backend === undefined ? 'nothing' : backend.name)
+      throw refused(
+        'OPTION_INVALID',
+        'fromOnnx',
+        'backend',
+        'one on the tensor’s GPU device',
+        backend === undefined ? 'nothing' : backend.name,
+      )
     }
     const { gpuBuffer } = onnx
     if (!isGpuBuffer(gpuBuffer)) throw refused('OPTION_INVALID', 'fromOnnx', 'tensor.gpuBuffer', 'a GPUBuffer', typeof gpuBuffer)
     return backend.fromBuffer(gpuBuffer, onnx.dims, dtype)
   }
   const { data } = onnx
-  if (!ArrayBuffer.isView(data)) throw refused('OPTION_INVALID', 'fromOnnx', 'tensor', 'on the CPU or in a GPU buffer', `at ${onnx.location}`)
+  if (!ArrayBuffer.isView(data))
+    throw refused('OPTION_INVALID', 'fromOnnx', 'tensor', 'on the CPU or in a GPU buffer', `at ${onnx.location}`)
   return tensor(data, onnx.dims, { dtype })
 }
 
@@ -54,7 +61,10 @@ export function fromOnnx(onnx: OnnxTensor, backend?: Backend): Tensor {
  *
  *     const feeds = { input: await toOnnx(output, { Tensor: ort.Tensor, backend }) }
  */
-export async function toOnnx<T>(view: Tensor, options: { readonly Tensor: OnnxTensorClass<T>; readonly backend?: Backend | undefined }): Promise<T> {
+export async function toOnnx<T>(
+  view: Tensor,
+  options: { readonly Tensor: OnnxTensorClass<T>; readonly backend?: Backend | undefined },
+): Promise<T> {
   const { Tensor: OnnxTensor, backend } = options
   const type = typeOf(view.dtype)
   if (!isHostTensor(view) && backend !== undefined && isGpuBackend(backend) && OnnxTensor.fromGpuBuffer && type !== 'int8') {
@@ -65,7 +75,12 @@ export async function toOnnx<T>(view: Tensor, options: { readonly Tensor: OnnxTe
 }
 
 const types: Readonly<Partial<Record<Dtype, OnnxType>>> = {
-  float32: 'float32', float16: 'float16', int8: 'int8', uint8: 'uint8', int32: 'int32', bool: 'bool',
+  float32: 'float32',
+  float16: 'float16',
+  int8: 'int8',
+  uint8: 'uint8',
+  int32: 'int32',
+  bool: 'bool',
 }
 
 function typeOf(dtype: Dtype): OnnxType {

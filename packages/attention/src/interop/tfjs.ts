@@ -32,7 +32,8 @@ export async function fromTfjs(source: TfjsTensor, backend?: Backend): Promise<B
   const dtype = dtypeOf(source.dtype)
   if (backend !== undefined && isGpuBackend(backend) && source.dataToGPU) {
     const { buffer, tensorRef } = source.dataToGPU()
-    if (!isGpuBuffer(buffer)) throw refused('OPTION_INVALID', 'fromTfjs', 'tensor', 'on TensorFlow.js’s WebGPU backend', 'one elsewhere')
+    if (!isGpuBuffer(buffer))
+      throw refused('OPTION_INVALID', 'fromTfjs', 'tensor', 'on TensorFlow.js’s WebGPU backend', 'one elsewhere')
     return borrowed(backend.fromBuffer(buffer, source.shape, dtype), () => tensorRef.dispose())
   }
   const values = await source.data()
@@ -44,7 +45,10 @@ export async function fromTfjs(source: TfjsTensor, backend?: Backend): Promise<B
  * A tensor of ours as one of TensorFlow.js: on a GPU backend, over a buffer of its own that it takes over; else over the
  * elements read home.
  */
-export async function toTfjs<T>(view: Tensor, { tf, backend }: { readonly tf: Tfjs<T>; readonly backend?: Backend | undefined }): Promise<T> {
+export async function toTfjs<T>(
+  view: Tensor,
+  { tf, backend }: { readonly tf: Tfjs<T>; readonly backend?: Backend | undefined },
+): Promise<T> {
   const dtype = dtypeOf(view.dtype)
   if (!isHostTensor(view) && backend !== undefined && isGpuBackend(backend)) {
     return tf.tensor({ buffer: await toGpuBuffer(backend, view), zeroCopy: true }, [...view.shape], dtype)

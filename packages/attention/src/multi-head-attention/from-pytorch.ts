@@ -11,7 +11,8 @@ import type { MultiHeadAttentionOptions } from './options.ts'
  * @throws QkvError `OPTION_INVALID` naming what is missing, or what has no counterpart here (`bias_k`, `bias_v`).
  */
 export function fromPyTorch(
-  state: Readonly<Record<string, Tensor>>, { heads }: { readonly heads: number },
+  state: Readonly<Record<string, Tensor>>,
+  { heads }: { readonly heads: number },
 ): Omit<MultiHeadAttentionOptions, 'backend'> {
   const operation = 'fromPyTorch'
   checkCount(operation, 'heads', heads)
@@ -21,7 +22,8 @@ export function fromPyTorch(
     throw refused('OPTION_INVALID', operation, `state['${name}']`, 'a tensor', 'nothing')
   }
   for (const name of ['bias_k', 'bias_v']) {
-    if (state[name] !== undefined) throw refused('OPTION_INVALID', operation, `state['${name}']`, 'absent (add_bias_kv=False)', 'a tensor')
+    if (state[name] !== undefined)
+      throw refused('OPTION_INVALID', operation, `state['${name}']`, 'absent (add_bias_kv=False)', 'a tensor')
   }
   const output = named('out_proj.weight')
   checkShape(operation, "state['out_proj.weight']", output.shape, [-1, output.shape[0] ?? 0])
@@ -42,6 +44,13 @@ export function fromPyTorch(
     throw refused('OPTION_INVALID', operation, 'state', `kdim and vdim that are equal`, `${memoryDim} and ${valueInputs}`)
   }
   const inputs = state['in_proj_bias'] !== undefined
-  const bias = inputs && weights['output.bias'] !== undefined ? true : inputs ? 'inputs' : weights['output.bias'] !== undefined ? 'output' : false
+  const bias =
+    inputs && weights['output.bias'] !== undefined
+      ? true
+      : inputs
+        ? 'inputs'
+        : weights['output.bias'] !== undefined
+          ? 'output'
+          : false
   return { modelDim, memoryDim, heads, bias, weights }
 }

@@ -9,11 +9,14 @@ import type { Temporaries } from '../temporaries.ts'
  * @param gate [batch, length, heads], or [batch, length, heads·valueDim] for a gate per element
  */
 export function gated(
-  backend: Backend, attended: Tensor, gate: Tensor, { heads, valueDim, gate: kind }: { heads: number; valueDim: number; gate: 'head' | 'element' | undefined },
+  backend: Backend,
+  attended: Tensor,
+  gate: Tensor,
+  { heads, valueDim, gate: kind }: { heads: number; valueDim: number; gate: 'head' | 'element' | undefined },
   scope: Temporaries,
 ): Tensor {
   const width = kind === 'head' ? valueDim : 1
-  const rows = elementCount(attended.shape) / (heads * valueDim) * (kind === 'head' ? heads : heads * valueDim)
+  const rows = (elementCount(attended.shape) / (heads * valueDim)) * (kind === 'head' ? heads : heads * valueDim)
   const logits = scope.keep(backend.empty(gate.shape, 'float32'))
   backend.copy(gate, logits)
   const merged = backend.merge([

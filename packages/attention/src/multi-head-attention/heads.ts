@@ -9,8 +9,13 @@ export interface HeadNorm {
 
 /** [batch, length, heads·dim] normalised, over each head or all of them, and seen as [batch, heads, length, dim]. */
 export function normalisedHeads(
-  backend: Backend, projected: Tensor, heads: number, { kind, over, epsilon }: HeadNorm,
-  weight: Tensor, bias: Tensor | undefined, scope: Temporaries,
+  backend: Backend,
+  projected: Tensor,
+  heads: number,
+  { kind, over, epsilon }: HeadNorm,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  scope: Temporaries,
 ): Tensor {
   const byLength = (view: Tensor): Tensor => permute(view, [0, 2, 1, 3])
   const vectors = over === 'heads' ? projected : byLength(splitHeads(projected, heads))

@@ -1,5 +1,3 @@
-export { fromPyTorch } from './from-pytorch.ts'
-export { LatentAttention, type LatentAttentionOptions, type LatentForwardOptions } from './latent-attention.ts'
 export { MultiHeadAttention, type ForwardOptions, type ProjectedMemory } from './multi-head-attention.ts'
 export { weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
 export type { WeightShapes } from './weights.ts'

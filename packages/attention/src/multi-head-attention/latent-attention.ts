@@ -1,4 +1,15 @@
-import { broadcastTo, permute, reshape, slice, splitHeads, type Backend, type HostTensor, type OwnedTensor, type Tensor, type Watch } from '@qkv/core'
+import {
+  broadcastTo,
+  permute,
+  reshape,
+  slice,
+  splitHeads,
+  type Backend,
+  type HostTensor,
+  type OwnedTensor,
+  type Tensor,
+  type Watch,
+} from '@qkv/core'
 import type { RotaryEncoding } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import { cachedAttention } from '../cache/attention.ts'
@@ -66,7 +77,13 @@ export class LatentAttention implements Disposable {
       checkCount('LatentAttention', size, options[size])
     }
     if (position?.kind !== 'rotary' || position.dim !== rotaryDim) {
-      throw refused('OPTION_INVALID', 'LatentAttention', 'position', `rotary over ${rotaryDim} elements`, position?.kind === 'rotary' ? `over ${position.dim}` : 'another')
+      throw refused(
+        'OPTION_INVALID',
+        'LatentAttention',
+        'position',
+        `rotary over ${rotaryDim} elements`,
+        position?.kind === 'rotary' ? `over ${position.dim}` : 'another',
+      )
     }
     this.backend = backend
     this.#options = options
@@ -89,7 +106,8 @@ export class LatentAttention implements Disposable {
     const scope = temporaries()
     try {
       const { cache, ...watch } = options
-      const joined = cache === undefined ? await this.#spelledOut(input, watch, scope) : await this.#absorbed(input, cache, watch, scope)
+      const joined =
+        cache === undefined ? await this.#spelledOut(input, watch, scope) : await this.#absorbed(input, cache, watch, scope)
       return this.backend.linear(joined, this.#weights.get('output.weight'))
     } finally {
       scope.dispose()
@@ -117,7 +135,10 @@ export class LatentAttention implements Disposable {
     const query = this.#beside(content, turned, scope)
     const key = this.#beside(slice(keyValue, 3, 0, contentDim), sharedKey, scope)
     const { output } = await attention(query, key, slice(keyValue, 3, contentDim, contentDim + valueDim), {
-      ...watch, backend: this.backend, causal: true, scale: this.#scale,
+      ...watch,
+      backend: this.backend,
+      causal: true,
+      scale: this.#scale,
     })
     return joinHeads(this.backend, scope.keep(output), scope)
   }
@@ -133,10 +154,17 @@ export class LatentAttention implements Disposable {
 
     const absorbed = this.#forEachHead(content, latentDim, scope, (head) => permute(this.#headMatrix(head, 0, contentDim), [1, 0]))
     const query = this.#beside(absorbed, turned, scope)
-    const { output } = await cachedAttention(query, { backend: this.backend, keys: () => latentValues(cache.keys(), cache, latentDim) }, {
-      ...watch, scale: this.#scale,
-    })
-    const values = this.#forEachHead(scope.keep(output), valueDim, scope, (head) => this.#headMatrix(head, contentDim, contentDim + valueDim))
+    const { output } = await cachedAttention(
+      query,
+      { backend: this.backend, keys: () => latentValues(cache.keys(), cache, latentDim) },
+      {
+        ...watch,
+        scale: this.#scale,
+      },
+    )
+    const values = this.#forEachHead(scope.keep(output), valueDim, scope, (head) =>
+      this.#headMatrix(head, contentDim, contentDim + valueDim),
+    )
     return reshape(permute(values, [0, 2, 1, 3]), [batch, length, heads * valueDim])
   }
 
@@ -145,9 +173,13 @@ export class LatentAttention implements Disposable {
     const { heads, queryLatentDim, contentDim, rotaryDim, epsilon = 1e-6, position } = this.#options
     const { backend } = this
     const project = (from: Tensor, name: string): Tensor => scope.keep(backend.linear(from, this.#weights.get(name)))
-    const projected = queryLatentDim === undefined
-      ? project(input, 'query.weight')
-      : project(scope.keep(backend.rmsNorm(project(input, 'queryDown.weight'), this.#weights.get('queryNorm.weight'), epsilon)), 'queryUp.weight')
+    const projected =
+      queryLatentDim === undefined
+        ? project(input, 'query.weight')
+        : project(
+            scope.keep(backend.rmsNorm(project(input, 'queryDown.weight'), this.#weights.get('queryNorm.weight'), epsilon)),
+            'queryUp.weight',
+          )
     const query = splitHeads(projected, heads)
     const table = position.table({ start, length: input.shape[1] ?? 0 }, 'query')
     return {
@@ -201,9 +233,14 @@ export class LatentAttention implements Disposable {
 function weightShapes(options: LatentAttentionOptions): Record<string, readonly number[]> {
   const { modelDim, heads, latentDim, queryLatentDim, contentDim, rotaryDim, valueDim } = options
   const queries = heads * (contentDim + rotaryDim)
-  const queryShapes: Record<string, readonly number[]> = queryLatentDim === undefined
-    ? { 'query.weight': [queries, modelDim] }
-    : { 'queryDown.weight': [queryLatentDim, modelDim], 'queryNorm.weight': [queryLatentDim], 'queryUp.weight': [queries, queryLatentDim] }
+  const queryShapes: Record<string, readonly number[]> =
+    queryLatentDim === undefined
+      ? { 'query.weight': [queries, modelDim] }
+      : {
+          'queryDown.weight': [queryLatentDim, modelDim],
+          'queryNorm.weight': [queryLatentDim],
+          'queryUp.weight': [queries, queryLatentDim],
+        }
   return {
     ...queryShapes,
     'latent.weight': [latentDim + rotaryDim, modelDim],
@@ -217,7 +254,13 @@ function weightShapes(options: LatentAttentionOptions): Record<string, readonly 
 function latentValues(keys: CachedKeys, { layout }: AttentionCache, latentDim: number): CachedKeys {
   const { dtype, groupSize } = layout
   if (groupSize > 0 && latentDim % groupSize !== 0) {
-    throw refused('OPTION_INVALID', 'LatentAttention.forward', 'cache.groupSize', `a divisor of the latent size ${latentDim}`, String(groupSize))
+    throw refused(
+      'OPTION_INVALID',
+      'LatentAttention.forward',
+      'cache.groupSize',
+      `a divisor of the latent size ${latentDim}`,
+      String(groupSize),
+    )
   }
   const elements = dtype === 'int4' ? latentDim / 2 : latentDim
   return {

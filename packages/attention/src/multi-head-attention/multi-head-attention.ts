@@ -1,4 +1,13 @@
-import { slice, splitHeads, type Backend, type HostTensor, type OwnedTensor, type ProblemOptions, type Tensor, type Watch } from '@qkv/core'
+import {
+  slice,
+  splitHeads,
+  type Backend,
+  type HostTensor,
+  type OwnedTensor,
+  type ProblemOptions,
+  type Tensor,
+  type Watch,
+} from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
@@ -67,7 +76,10 @@ export class MultiHeadAttention implements Disposable {
     this.#checkInput(input, options)
     const scope = temporaries()
     try {
-      const attended = options.memory === undefined ? await this.#attendSelf(input, options, scope) : await this.#attendMemory(input, options.memory, options, scope)
+      const attended =
+        options.memory === undefined
+          ? await this.#attendSelf(input, options, scope)
+          : await this.#attendMemory(input, options.memory, options, scope)
       const joined = joinHeads(this.backend, attended, scope)
       const open = this.config.gate ? gated(this.backend, joined, this.#project('gate', input, scope), this.config, scope) : joined
       return this.backend.linear(open, this.#weights.get('output.weight'), this.#bias('output'))
@@ -114,7 +126,8 @@ export class MultiHeadAttention implements Disposable {
     const rotary = position?.kind === 'rotary' ? position : undefined
     const start = cache.length
     const length = input.shape[1] ?? 0
-    const table = (role: 'query' | 'key') => rotary!.table(positions ?? { start, length }, role, positions ? undefined : start + length)
+    const table = (role: 'query' | 'key') =>
+      rotary!.table(positions ?? { start, length }, role, positions ? undefined : start + length)
     await cache.append(rotary ? scope.keep(this.backend.rotate(key, table('key'))) : key, value)
     const turned = rotary ? scope.keep(this.backend.rotate(query, table('query'))) : query
     const asked = { ...shared, position: rotary ? undefined : position }
@@ -124,12 +137,25 @@ export class MultiHeadAttention implements Disposable {
     return output
   }
 
-  async #attendMemory(input: Tensor, memory: Tensor | ProjectedMemory, options: ForwardOptions, scope: Temporaries): Promise<OwnedTensor> {
+  async #attendMemory(
+    input: Tensor,
+    memory: Tensor | ProjectedMemory,
+    options: ForwardOptions,
+    scope: Temporaries,
+  ): Promise<OwnedTensor> {
     const { signal, onProgress, mask, bias, score, lengths, dropout } = options
     const { key, value } = 'key' in memory ? memory : this.#keyValue(memory, scope)
     const query = this.#query(this.#project('query', input, scope), scope)
     const { output } = await attention(query, key, value, {
-      ...this.#scoring(), mask, bias, score, lengths, dropout, signal, onProgress, backend: this.backend,
+      ...this.#scoring(),
+      mask,
+      bias,
+      score,
+      lengths,
+      dropout,
+      signal,
+      onProgress,
+      backend: this.backend,
     })
     return scope.keep(output)
   }
@@ -141,7 +167,8 @@ export class MultiHeadAttention implements Disposable {
   }
 
   #selfProjections(input: Tensor, scope: Temporaries): { query: Tensor; key: Tensor; value: Tensor } {
-    if (!this.config.fused) return { query: this.#query(this.#project('query', input, scope), scope), ...this.#keyValue(input, scope) }
+    if (!this.config.fused)
+      return { query: this.#query(this.#project('query', input, scope), scope), ...this.#keyValue(input, scope) }
     const all = this.#project('queryKeyValue', input, scope)
     const [query, key, value] = this.#fusedParts(all, 2)
     return { query: this.#query(query, scope), ...this.#heads(key, value, scope) }
@@ -163,7 +190,15 @@ export class MultiHeadAttention implements Disposable {
   #normalised(name: 'queryNorm' | 'keyNorm', projected: Tensor, heads: number, scope: Temporaries): Tensor {
     const { queryKeyNorm } = this.config
     if (queryKeyNorm === undefined) return splitHeads(projected, heads)
-    return normalisedHeads(this.backend, projected, heads, queryKeyNorm, this.#weights.get(`${name}.weight`), this.#bias(name), scope)
+    return normalisedHeads(
+      this.backend,
+      projected,
+      heads,
+      queryKeyNorm,
+      this.#weights.get(`${name}.weight`),
+      this.#bias(name),
+      scope,
+    )
   }
 
   /** `input` through a named projection; a part of the fused one where there is one. */
@@ -192,7 +227,13 @@ export class MultiHeadAttention implements Disposable {
     this.#weights.check()
     checkShape('MultiHeadAttention.forward', 'input', input.shape, [-1, -1, this.config.modelDim])
     if (cache !== undefined && memory !== undefined) {
-      throw refused('OPTION_INVALID', 'MultiHeadAttention.forward', 'cache', 'absent with a memory (project() it once instead)', 'a cache')
+      throw refused(
+        'OPTION_INVALID',
+        'MultiHeadAttention.forward',
+        'cache',
+        'absent with a memory (project() it once instead)',
+        'a cache',
+      )
     }
     if (memory !== undefined && !('key' in memory)) {
       checkShape('MultiHeadAttention.forward', 'memory', memory.shape, [input.shape[0] ?? 0, -1, this.config.memoryDim])
@@ -201,7 +242,10 @@ export class MultiHeadAttention implements Disposable {
 }
 
 async function inspectCached(
-  query: Tensor, cache: AttentionCache, options: CachedAttentionOptions, inspect: NonNullable<ForwardOptions['inspect']>,
+  query: Tensor,
+  cache: AttentionCache,
+  options: CachedAttentionOptions,
+  inspect: NonNullable<ForwardOptions['inspect']>,
 ): Promise<void> {
   const keys = cache.keys()
   try {

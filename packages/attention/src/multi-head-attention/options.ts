@@ -22,7 +22,9 @@ export interface MultiHeadAttentionOptions {
   /** Which projections add a bias; default none. */
   readonly bias?: boolean | 'inputs' | 'output' | undefined
   /** Normalises queries and keys after projection: each head's vector, or all heads' together. */
-  readonly queryKeyNorm?: { readonly kind: 'rms' | 'layer'; readonly over?: 'head' | 'heads'; readonly epsilon?: number } | undefined
+  readonly queryKeyNorm?:
+    | { readonly kind: 'rms' | 'layer'; readonly over?: 'head' | 'heads'; readonly epsilon?: number }
+    | undefined
   /** Multiplies the heads' outputs by a sigmoid of a projection of the input: one number per head, or per element. */
   readonly gate?: 'head' | 'element' | undefined
   /** A learned logit per head that takes part in each softmax without a value. */
@@ -66,21 +68,45 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
   checkCount(operation, 'modelDim', modelDim)
   checkCount(operation, 'heads', heads)
   checkCount(operation, 'kvHeads', kvHeads)
-  if (heads % kvHeads !== 0) throw refused('OPTION_INVALID', operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
+  if (heads % kvHeads !== 0)
+    throw refused('OPTION_INVALID', operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
   const { headDim = modelDim / heads } = options
   checkCount(operation, 'headDim', headDim)
   const { valueDim = headDim, memoryDim = modelDim } = options
   checkCount(operation, 'valueDim', valueDim)
   checkCount(operation, 'memoryDim', memoryDim)
   if (fused && memoryDim !== modelDim) {
-    throw refused('OPTION_INVALID', operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
+    throw refused(
+      'OPTION_INVALID',
+      operation,
+      'fused',
+      `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`,
+      'true',
+    )
   }
   const { scale, softcap, causal, window, position } = options
   return {
-    modelDim, heads, kvHeads, headDim, valueDim, memoryDim, fused, gate, sinks, scale, softcap, causal, window, position,
+    modelDim,
+    heads,
+    kvHeads,
+    headDim,
+    valueDim,
+    memoryDim,
+    fused,
+    gate,
+    sinks,
+    scale,
+    softcap,
+    causal,
+    window,
+    position,
     inputBias: bias === true || bias === 'inputs',
     outputBias: bias === true || bias === 'output',
-    queryKeyNorm: queryKeyNorm && { kind: queryKeyNorm.kind, over: queryKeyNorm.over ?? 'head', epsilon: queryKeyNorm.epsilon ?? 1e-6 },
+    queryKeyNorm: queryKeyNorm && {
+      kind: queryKeyNorm.kind,
+      over: queryKeyNorm.over ?? 'head',
+      epsilon: queryKeyNorm.epsilon ?? 1e-6,
+    },
   }
 }
 
@@ -108,7 +134,10 @@ export function weightShapes(config: MultiHeadConfig): WeightShapes {
     projection('value', kvHeads * valueDim, memoryDim, config.inputBias)
   }
   if (queryKeyNorm) {
-    for (const [name, count] of [['queryNorm', heads], ['keyNorm', kvHeads]] as const) {
+    for (const [name, count] of [
+      ['queryNorm', heads],
+      ['keyNorm', kvHeads],
+    ] as const) {
       const size = queryKeyNorm.over === 'heads' ? count * headDim : headDim
       shapes[`${name}.weight`] = [size]
       if (queryKeyNorm.kind === 'layer') shapes[`${name}.bias`] = [size]

@@ -1,5 +1,6 @@
 import { isFloat, isHostTensor, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
 import { checkShape, refused } from '../refuse.ts'
+import { uniform } from '../uniform.ts'
 
 /** Shapes by the names of a module's weights; matrices are [outputs, inputs]. */
 export type WeightShapes = Readonly<Record<string, readonly number[]>>
@@ -12,7 +13,13 @@ export class ModuleWeights {
   #disposed = false
 
   /** Copies `given`, or small random ones. @throws QkvError unless there is exactly what `shapes` names, all floats. */
-  constructor(module: string, backend: Backend, shapes: WeightShapes, given: Readonly<Record<string, Tensor>> | undefined, seed: number = 0) {
+  constructor(
+    module: string,
+    backend: Backend,
+    shapes: WeightShapes,
+    given: Readonly<Record<string, Tensor>> | undefined,
+    seed: number = 0,
+  ) {
     const weights = given ?? initialWeights(shapes, seed)
     checkWeights(module, weights, shapes)
     this.#module = module
@@ -57,11 +64,18 @@ export class ModuleWeights {
 function checkWeights(module: string, weights: Readonly<Record<string, Tensor>>, shapes: WeightShapes): void {
   const surplus = Object.keys(weights).find((name) => !(name in shapes))
   if (surplus !== undefined) {
-    throw refused('OPTION_INVALID', module, `weights['${surplus}']`, `absent (the options name ${Object.keys(shapes).join(', ')})`, 'a tensor')
+    throw refused(
+      'OPTION_INVALID',
+      module,
+      `weights['${surplus}']`,
+      `absent (the options name ${Object.keys(shapes).join(', ')})`,
+      'a tensor',
+    )
   }
   for (const [name, shape] of Object.entries(shapes)) {
     const weight = weights[name]
-    if (weight === undefined) throw refused('OPTION_INVALID', module, `weights['${name}']`, `a tensor [${shape.join(',')}]`, 'nothing')
+    if (weight === undefined)
+      throw refused('OPTION_INVALID', module, `weights['${name}']`, `a tensor [${shape.join(',')}]`, 'nothing')
     checkShape(module, `weights['${name}']`, weight.shape, shape)
     if (!isFloat(weight.dtype)) throw refused('DTYPE_UNSUPPORTED', module, `weights['${name}']`, 'a float dtype', weight.dtype)
   }
@@ -77,21 +91,12 @@ function copyOf(backend: Backend, weight: Tensor): OwnedTensor {
 /** Matrices uniform within ±√(6 / (inputs + outputs)) (Glorot and Bengio, 2010), norms one, biases and sinks zero. */
 function initialWeights(shapes: WeightShapes, seed: number): Record<string, HostTensor> {
   const next = uniform(seed)
-  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
-    const [outputs = 1, inputs = 0] = shape
-    const reach = Math.sqrt(6 / (inputs + outputs))
-    const element = shape.length === 2 ? () => reach * (2 * next() - 1) : name.endsWith('Norm.weight') ? () => 1 : () => 0
-    return [name, tensor(Float32Array.from({ length: outputs * Math.max(1, inputs) }, element), shape)]
-  }))
-}
-
-/** 0 ≤ number < 1, the same for the same seed (mulberry32). */
-function uniform(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
+  return Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => {
+      const [outputs = 1, inputs = 0] = shape
+      const reach = Math.sqrt(6 / (inputs + outputs))
+      const element = shape.length === 2 ? () => reach * (2 * next() - 1) : name.endsWith('Norm.weight') ? () => 1 : () => 0
+      return [name, tensor(Float32Array.from({ length: outputs * Math.max(1, inputs) }, element), shape)]
+    }),
+  )
 }

@@ -1,9 +1,11 @@
-import { permute, slice, toFloat32, type HostTensor } from '@qkv/core'
+import { permute, slice, type HostTensor } from '@qkv/core'
+import type { RotaryEncoding } from '@qkv/positional'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
 import type { MultiHeadConfig } from '../multi-head-attention/options.ts'
 import { bringHome } from '../positions.ts'
 import { checkCount, refused } from '../refuse.ts'
-import { onnxModel, type OnnxConstant, type OnnxGraph, type OnnxNode, type OnnxValue } from './model.ts'
+import { GraphBuilder } from './graph-builder.ts'
+import { onnxModel, type OnnxValue } from './model.ts'
 
 export interface ExportOptions {
   /** Takes and returns keys and values of earlier tokens, to generate token by token. Default false. */
@@ -25,101 +27,128 @@ export interface ExportOptions {
 export async function exportAttentionLayer(layer: MultiHeadAttention, options: ExportOptions = {}): Promise<Uint8Array> {
   const { cache = false, maximumLength = 4096 } = options
   checkCount('exportAttentionLayer', 'maximumLength', maximumLength)
-  checkExpressible(layer.config, cache)
-  return onnxModel(await graphOf(layer, cache, maximumLength))
+  const { config } = layer
+  const rotary = checkExpressible(config, cache)
+  const graph = new GraphBuilder()
+  const weights = separate(await layer.state(), config)
+  if (rotary) {
+    const { cos, sin } = rotary.table({ start: 0, length: maximumLength })
+    graph.constant('cosines', await bringHome(layer.backend, cos))
+    graph.constant('sines', await bringHome(layer.backend, sin))
+  }
+  const query = queryOrKey(graph, 'query', config, weights, rotary)
+  const key = queryOrKey(graph, 'key', config, weights, rotary)
+  attend(graph, [query, key, project(graph, 'value', 'input', weights)], config, cache)
+  graph.step('Identity', [project(graph, 'output', 'attended', weights)], 'output')
+  const { nodes, constants } = graph
+  return onnxModel({ nodes, constants, ...inputsAndOutputs(config, cache, rotary !== undefined) })
 }
 
-async function graphOf(layer: MultiHeadAttention, cache: boolean, maximumLength: number): Promise<OnnxGraph> {
-  const { config } = layer
-  const { modelDim, heads, kvHeads, headDim, valueDim, queryKeyNorm, position } = config
-  const weights = separate(await layer.state(), config)
-  const constants: OnnxConstant[] = []
-  const nodes: OnnxNode[] = []
+type Weights = Readonly<Record<string, HostTensor>>
 
-  const constant = (name: string, view: HostTensor): string => {
-    constants.push({ name, shape: view.shape, values: toFloat32(view) })
-    return name
-  }
-  const step = (operator: string, inputs: readonly string[], output: string, attributes?: OnnxNode['attributes']): string => {
-    nodes.push({ operator, inputs, outputs: [output], attributes })
-    return output
-  }
-  const project = (name: string, input: string): string => {
-    const product = step('MatMul', [input, constant(`${name}.weight`, permute(weights[`${name}.weight`]!, [1, 0]))], `${name}.product`)
-    const bias = weights[`${name}.bias`]
-    return bias ? step('Add', [product, constant(`${name}.bias`, bias)], `${name}.projected`) : product
-  }
-  const reshape = (input: string, sizes: readonly number[], output: string): string => {
-    constants.push({ name: `${output}.shape`, shape: [sizes.length], values: BigInt64Array.from(sizes, BigInt) })
-    return step('Reshape', [input, `${output}.shape`], output)
-  }
-  const normalise = (name: 'queryNorm' | 'keyNorm', count: number, input: string): string => {
-    if (queryKeyNorm === undefined) return input
-    const { kind, over, epsilon } = queryKeyNorm
-    const vectors = over === 'head' ? reshape(input, [0, 0, count, headDim], `${name}.heads`) : input
-    const parameters = [`${name}.weight`, `${name}.bias`].filter((each) => weights[each]).map((each) => constant(each, weights[each]!))
-    const normed = step(kind === 'rms' ? 'RMSNormalization' : 'LayerNormalization', [vectors, ...parameters], `${name}.normed`, { axis: -1, epsilon: { float: epsilon } })
-    return over === 'head' ? reshape(normed, [0, 0, count * headDim], `${name}.joined`) : normed
-  }
-  const rotate = (name: string, count: number, input: string): string => position === undefined ? input
-    : step('RotaryEmbedding', [input, 'cosines', 'sines', 'positions'], `${name}.rotated`, {
-        num_heads: count, interleaved: config.position?.kind === 'rotary' && config.position.layout === 'interleaved' ? 1 : 0,
-        rotary_embedding_dim: config.position?.kind === 'rotary' ? config.position.dim : 0,
-      })
+function project(graph: GraphBuilder, name: string, input: string, weights: Weights): string {
+  const transposed = graph.constant(`${name}.weight`, permute(weights[`${name}.weight`]!, [1, 0]))
+  const product = graph.step('MatMul', [input, transposed], `${name}.product`)
+  const bias = weights[`${name}.bias`]
+  return bias ? graph.step('Add', [product, graph.constant(`${name}.bias`, bias)], `${name}.projected`) : product
+}
 
-  if (position?.kind === 'rotary') {
-    const { cos, sin } = position.table({ start: 0, length: maximumLength })
-    constant('cosines', await bringHome(layer.backend, cos))
-    constant('sines', await bringHome(layer.backend, sin))
-  }
-  const query = rotate('query', heads, normalise('queryNorm', heads, project('query', 'input')))
-  const key = rotate('key', kvHeads, normalise('keyNorm', kvHeads, project('key', 'input')))
-  const value = project('value', 'input')
-  nodes.push({
+/** Projected, normalised and rotated, as the layer does: [batch, length, heads·headDim]. */
+function queryOrKey(
+  graph: GraphBuilder,
+  name: 'query' | 'key',
+  config: MultiHeadConfig,
+  weights: Weights,
+  rotary: RotaryEncoding | undefined,
+): string {
+  const heads = name === 'query' ? config.heads : config.kvHeads
+  const projected = project(graph, name, 'input', weights)
+  const normalised = normalise(graph, `${name}Norm`, projected, heads, config, weights)
+  if (rotary === undefined) return normalised
+  return graph.step('RotaryEmbedding', [normalised, 'cosines', 'sines', 'positions'], `${name}.rotated`, {
+    num_heads: heads,
+    interleaved: rotary.layout === 'interleaved' ? 1 : 0,
+    rotary_embedding_dim: rotary.dim,
+  })
+}
+
+function normalise(
+  graph: GraphBuilder,
+  name: string,
+  input: string,
+  heads: number,
+  config: MultiHeadConfig,
+  weights: Weights,
+): string {
+  const { queryKeyNorm, headDim } = config
+  if (queryKeyNorm === undefined) return input
+  const { kind, over, epsilon } = queryKeyNorm
+  const vectors = over === 'head' ? graph.reshape(input, [0, 0, heads, headDim], `${name}.heads`) : input
+  const parameters = [`${name}.weight`, `${name}.bias`]
+    .filter((each) => weights[each])
+    .map((each) => graph.constant(each, weights[each]!))
+  const operator = kind === 'rms' ? 'RMSNormalization' : 'LayerNormalization'
+  const normed = graph.step(operator, [vectors, ...parameters], `${name}.normed`, { axis: -1, epsilon: { float: epsilon } })
+  return over === 'head' ? graph.reshape(normed, [0, 0, heads * headDim], `${name}.joined`) : normed
+}
+
+function attend(graph: GraphBuilder, inputs: readonly string[], config: MultiHeadConfig, cache: boolean): void {
+  const { heads, kvHeads, headDim, scale = 1 / Math.sqrt(headDim), softcap, causal } = config
+  graph.nodes.push({
     operator: 'Attention',
-    inputs: [query, key, value, ...(cache ? ['', 'past_key', 'past_value'] : [])],
+    inputs: [...inputs, ...(cache ? ['', 'past_key', 'past_value'] : [])],
     outputs: ['attended', ...(cache ? ['present_key', 'present_value'] : [])],
     attributes: {
-      q_num_heads: heads, kv_num_heads: kvHeads, is_causal: cache || config.causal ? 1 : 0,
-      scale: { float: config.scale ?? 1 / Math.sqrt(headDim) },
-      ...(config.softcap === undefined ? {} : { softcap: { float: config.softcap } }),
+      q_num_heads: heads,
+      kv_num_heads: kvHeads,
+      is_causal: cache || causal ? 1 : 0,
+      scale: { float: scale },
+      ...(softcap === undefined ? {} : { softcap: { float: softcap } }),
     },
   })
-  nodes.push({ operator: 'Identity', inputs: [project('output', 'attended')], outputs: ['output'] })
+}
 
+function inputsAndOutputs(config: MultiHeadConfig, cache: boolean, rotary: boolean): { inputs: OnnxValue[]; outputs: OnnxValue[] } {
+  const { modelDim, kvHeads, headDim, valueDim } = config
   const vectors = (name: string): OnnxValue => ({ name, type: 'float32', shape: ['batch', 'length', modelDim] })
-  const cached = (when: string): OnnxValue[] => !cache ? [] : [
+  const cached = (when: string): OnnxValue[] => [
     { name: `${when}_key`, type: 'float32', shape: ['batch', kvHeads, when, headDim] },
     { name: `${when}_value`, type: 'float32', shape: ['batch', kvHeads, when, valueDim] },
   ]
-  const positions: OnnxValue[] = position === undefined ? [] : [{ name: 'positions', type: 'int64', shape: ['batch', 'length'] }]
-  return { nodes, constants, inputs: [vectors('input'), ...positions, ...cached('past')], outputs: [vectors('output'), ...cached('present')] }
+  const positions: OnnxValue = { name: 'positions', type: 'int64', shape: ['batch', 'length'] }
+  return {
+    inputs: [vectors('input'), ...(rotary ? [positions] : []), ...(cache ? cached('past') : [])],
+    outputs: [vectors('output'), ...(cache ? cached('present') : [])],
+  }
 }
 
 /** A fused projection as the three it is made of. */
-function separate(state: Readonly<Record<string, HostTensor>>, { heads, kvHeads, headDim }: MultiHeadConfig): Record<string, HostTensor> {
+function separate(state: Weights, { fused, heads, kvHeads, headDim }: MultiHeadConfig): Weights {
+  if (!fused) return state
   const weights: Record<string, HostTensor> = { ...state }
   const keys = heads * headDim
   const values = keys + kvHeads * headDim
   for (const part of ['weight', 'bias']) {
-    const fused = state[`queryKeyValue.${part}`]
-    if (fused === undefined) continue
-    const rows = (start: number, end: number): HostTensor => ({ ...fused, ...slice(fused, 0, start, end) })
-    weights[`query.${part}`] = rows(0, keys)
-    weights[`key.${part}`] = rows(keys, values)
-    weights[`value.${part}`] = rows(values, fused.shape[0] ?? 0)
+    const all = state[`queryKeyValue.${part}`]
+    if (all === undefined) continue
+    weights[`query.${part}`] = slice(all, 0, 0, keys)
+    weights[`key.${part}`] = slice(all, 0, keys, values)
+    weights[`value.${part}`] = slice(all, 0, values, all.shape[0] ?? 0)
   }
   return weights
 }
 
-function checkExpressible({ window, gate, sinks, position, modelDim, memoryDim, causal }: MultiHeadConfig, cache: boolean): void {
+/** @returns the rotary position, if there is one. */
+function checkExpressible(config: MultiHeadConfig, cache: boolean): RotaryEncoding | undefined {
+  const { window, gate, sinks, position, modelDim, memoryDim, causal } = config
   const refuse = (option: string, received: string): never => {
     throw refused('OPTION_INVALID', 'exportAttentionLayer', option, 'absent, for ONNX’s Attention has none', received)
   }
   if (window !== undefined) refuse('window', 'a window')
   if (gate !== undefined) refuse('gate', `a gate per ${gate}`)
   if (sinks) refuse('sinks', 'sinks')
-  if (position !== undefined && position.kind !== 'rotary') refuse('position', 'a score encoding')
   if (memoryDim !== modelDim) refuse('memoryDim', `${memoryDim}, for cross-attention`)
   if (cache && causal === 'upper-left') refuse('causal', "'upper-left' with a cache")
+  if (position !== undefined && position.kind !== 'rotary') return refuse('position', 'a score encoding')
+  return position
 }

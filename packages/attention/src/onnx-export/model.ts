@@ -42,7 +42,8 @@ export function onnxModel(graph: OnnxGraph): Uint8Array {
   return written(
     integer(1, formatVersion),
     text(2, 'qkv'),
-    message(7,
+    message(
+      7,
       ...graph.nodes.map((node) => message(1, ...nodeFields(node))),
       text(2, 'attention'),
       ...graph.constants.map((constant) => message(5, ...constantFields(constant))),
@@ -58,9 +59,11 @@ function nodeFields({ operator, inputs, outputs, attributes = {} }: OnnxNode): F
     ...inputs.map((name) => text(1, name)),
     ...outputs.map((name) => text(2, name)),
     text(4, operator),
-    ...Object.entries(attributes).map(([name, value]) => typeof value === 'number'
-      ? message(5, text(1, name), integer(3, value), integer(20, 2))
-      : message(5, text(1, name), float(2, value.float), integer(20, 1))),
+    ...Object.entries(attributes).map(([name, value]) =>
+      typeof value === 'number'
+        ? message(5, text(1, name), integer(3, value), integer(20, 2))
+        : message(5, text(1, name), float(2, value.float), integer(20, 1)),
+    ),
   ]
 }
 

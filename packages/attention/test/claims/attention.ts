@@ -1,7 +1,20 @@
-import { maskMod, mergePartials, permute, problem, reference, scoreMod, slice, tensor, toFloat32, type AttentionProblem, type HostTensor, type ProblemOptions } from '@qkv/core'
+import {
+  maskMod,
+  mergePartials,
+  permute,
+  problem,
+  reference,
+  scoreMod,
+  slice,
+  tensor,
+  toFloat32,
+  type AttentionProblem,
+  type HostTensor,
+  type ProblemOptions,
+} from '@qkv/core'
 import { attention } from '@qkv/attention'
 import { alibi, rotary, sinusoidal } from '@qkv/positional'
-import { expectWithinBound, random, randomProblems } from '@qkv/testing'
+import { expectWithinBound, randomProblems } from '@qkv/testing'
 import { expect, it } from 'vitest'
 import { expectReference, home, normal, outputOf, valuesOf, type Subject } from './subject.ts'
 
@@ -17,9 +30,21 @@ export function attentionClaims(subject: () => Subject): void {
     const { backend, platform } = subject()
     for (const { token, problem } of randomProblems({ count: 40, seed: 8, limits: { work: 2 ** 14 } })) {
       const exact = reference(problem, { backend: platform })
-      const { output, lse } = await attention(problem.query, problem.key, problem.value, { ...optionsOf(problem), lse: true, backend })
-      expectWithinBound(await valuesOf(subject(), output), { values: exact.output, bound: exact.bound }, { name: 'output', shape: output.shape, token, backend: platform })
-      expectWithinBound(await valuesOf(subject(), lse!), { values: exact.lse, bound: exact.lseBound }, { name: 'lse', shape: lse!.shape, token, backend: platform })
+      const { output, lse } = await attention(problem.query, problem.key, problem.value, {
+        ...optionsOf(problem),
+        lse: true,
+        backend,
+      })
+      expectWithinBound(
+        await valuesOf(subject(), output),
+        { values: exact.output, bound: exact.bound },
+        { name: 'output', shape: output.shape, token, backend: platform },
+      )
+      expectWithinBound(
+        await valuesOf(subject(), lse!),
+        { values: exact.lse, bound: exact.lseBound },
+        { name: 'lse', shape: lse!.shape, token, backend: platform },
+      )
       output.dispose()
       lse?.dispose()
     }
@@ -80,28 +105,47 @@ export function attentionClaims(subject: () => Subject): void {
         const part = await attend(slice(self, 2, start, end), slice(k, 2, 0, end), slice(v, 2, 0, end), { causal: true })
         const asked = problem(slice(self, 2, start, end), slice(k, 2, 0, end), slice(v, 2, 0, end), exact)
         const whole = reference(problem(self, k, v, exact), { backend: subject().platform })
-        expectWithinBound(part, rowsOfReference(whole, asked, 21, start), { name: `rows ${start}…${end}`, token: 'chunk', shape: [part.length], backend: subject().platform })
+        expectWithinBound(part, rowsOfReference(whole, asked, 21, start), {
+          name: `rows ${start}…${end}`,
+          token: 'chunk',
+          shape: [part.length],
+          backend: subject().platform,
+        })
       }
     }
   })
 
   it('merges from any split of the keys, in any order, to the whole', async () => {
     const { backend } = subject()
-    const parts = await Promise.all([[0, 4], [4, 5], [5, 5], [5, 21]].map(([start = 0, end = 0]) =>
-      attention(q, slice(k, 2, start, end), slice(v, 2, start, end), { backend, lse: true })))
+    const parts = await Promise.all(
+      [
+        [0, 4],
+        [4, 5],
+        [5, 5],
+        [5, 21],
+      ].map(([start = 0, end = 0]) => attention(q, slice(k, 2, start, end), slice(v, 2, start, end), { backend, lse: true })),
+    )
     const partials = parts.map(({ output, lse }) => ({ output, lse: lse! }))
-    for (const order of [[0, 1, 2, 3], [3, 1, 0, 2]]) {
+    for (const order of [
+      [0, 1, 2, 3],
+      [3, 1, 0, 2],
+    ]) {
       const merged = backend.merge(order.map((index) => partials[index]!))
       expectReference(subject(), await outputOf(subject(), merged), q, k, v, {})
     }
-    const [a, b, c, d] = await Promise.all(partials.map(async ({ output, lse }) => ({ output: await home(subject(), output), lse: await home(subject(), lse) })))
+    const [a, b, c, d] = await Promise.all(
+      partials.map(async ({ output, lse }) => ({ output: await home(subject(), output), lse: await home(subject(), lse) })),
+    )
     const tree = mergePartials([mergePartials([d!, a!]), mergePartials([c!, b!])])
     expectReference(subject(), await valuesOf(subject(), tree.output), q, k, v, {})
     partials.forEach(({ output, lse }) => [output, lse].forEach((made) => made.dispose()))
   })
 
   it('scales with the values exactly, by powers of two', async () => {
-    const doubled = tensor(toFloat32(v).map((element) => 8 * element), v.shape)
+    const doubled = tensor(
+      toFloat32(v).map((element) => 8 * element),
+      v.shape,
+    )
     expect(await attend(q, k, doubled)).toEqual((await attend(q, k, v)).map((element) => 8 * element))
   })
 
@@ -113,9 +157,15 @@ export function attentionClaims(subject: () => Subject): void {
   it('rotates so that only differences of positions count', async () => {
     const { backend } = subject()
     const position = rotary({ dim: 16 })
-    const at = (start: number): Promise<Float64Array> => outputOf(subject(), attention(q, k, v, {
-      backend, position, positions: { query: { start, length: 13 }, key: { start: start - 8, length: 21 } },
-    }))
+    const at = (start: number): Promise<Float64Array> =>
+      outputOf(
+        subject(),
+        attention(q, k, v, {
+          backend,
+          position,
+          positions: { query: { start, length: 13 }, key: { start: start - 8, length: 21 } },
+        }),
+      )
     const near = await at(8)
     const far = await at(1000)
     near.forEach((element, index) => expect(far[index]).toBeCloseTo(element, 3))
@@ -128,7 +178,14 @@ export function attentionClaims(subject: () => Subject): void {
     const { backend } = subject()
     const position = rotary({ dim: 16 })
     const padded = await outputOf(subject(), attention(q, k, v, { backend, position, causal: true, lengths: [21, 16] }))
-    const alone = await outputOf(subject(), attention(slice(q, 0, 1, 2), slice(slice(k, 0, 1, 2), 2, 0, 16), slice(slice(v, 0, 1, 2), 2, 0, 16), { backend, position, causal: true }))
+    const alone = await outputOf(
+      subject(),
+      attention(slice(q, 0, 1, 2), slice(slice(k, 0, 1, 2), 2, 0, 16), slice(slice(v, 0, 1, 2), 2, 0, 16), {
+        backend,
+        position,
+        causal: true,
+      }),
+    )
     expect(padded.subarray(padded.length / 2)).toEqual(alone)
   })
 
@@ -149,15 +206,23 @@ export function attentionClaims(subject: () => Subject): void {
       [attention(q, k, v, {} as never), /attention: backend must be a backend/],
       [attention(q, slice(k, 3, 0, 8), v, { backend }), /attention: key has head size 8, query has 16/],
       [attention(q, k, v, { backend, position: sinusoidal({ dim: 16 }) }), /position must be rotary or a score encoding/],
-      [attention(q, k, v, { backend, position: rotary({ dim: 32 }) }), /position must be rotary over at most the head size 16; received one over 32/],
-      [attention(q, k, v, { backend, position: alibi({ heads: 4 }), positions: { query: [1] } }), /positions must be absent with a score encoding/],
+      [
+        attention(q, k, v, { backend, position: rotary({ dim: 32 }) }),
+        /position must be rotary over at most the head size 16; received one over 32/,
+      ],
+      [
+        attention(q, k, v, { backend, position: alibi({ heads: 4 }), positions: { query: [1] } }),
+        /positions must be absent with a score encoding/,
+      ],
       [attention(q, k, v, { backend, softcap: NaN }), /softcap must be a positive number; received NaN/],
     ] as const
     for (const [refused, message] of cases) await expect(refused).rejects.toThrow(message)
   })
 
   it('stops when it is told to', async () => {
-    await expect(attention(q, k, v, { backend: subject().backend, signal: AbortSignal.abort() })).rejects.toThrow(expect.objectContaining({ code: 'ABORTED' }))
+    await expect(attention(q, k, v, { backend: subject().backend, signal: AbortSignal.abort() })).rejects.toThrow(
+      expect.objectContaining({ code: 'ABORTED' }),
+    )
     const fractions: number[] = []
     const { output } = await attention(q, k, v, { backend: subject().backend, onProgress: (fraction) => fractions.push(fraction) })
     output.dispose()
@@ -174,9 +239,31 @@ export function attentionClaims(subject: () => Subject): void {
 
 /** A canonical problem's options, as a caller would give them. */
 export function optionsOf(problem: AttentionProblem): ProblemOptions {
-  const { scale, softcap, causal, alignment, window, bias, mask, maskMod, scoreMod, sinks, lengths, keyScales, valueScales, dropout } = problem
+  const {
+    scale,
+    softcap,
+    causal,
+    alignment,
+    window,
+    bias,
+    mask,
+    maskMod,
+    scoreMod,
+    sinks,
+    lengths,
+    keyScales,
+    valueScales,
+    dropout,
+  } = problem
   return {
-    scale, window, bias, sinks, lengths, keyScales, valueScales, dropout,
+    scale,
+    window,
+    bias,
+    sinks,
+    lengths,
+    keyScales,
+    valueScales,
+    dropout,
     softcap: softcap === 0 ? undefined : softcap,
     causal: causal && alignment,
     mask: mask ?? maskMod,
@@ -187,28 +274,36 @@ export function optionsOf(problem: AttentionProblem): ProblemOptions {
 function rowsOf(view: HostTensor, order: readonly number[]): HostTensor {
   const [batch = 0, heads = 0, length = 0, dim = 0] = view.shape
   const values = toFloat32(view)
-  return tensor(values.map((_, index) => {
-    const row = Math.floor(index / dim)
-    const from = Math.floor(row / length) * length + order[row % length]!
-    return values[from * dim + (index % dim)]!
-  }), [batch, heads, length, dim])
+  return tensor(
+    values.map((_, index) => {
+      const row = Math.floor(index / dim)
+      const from = Math.floor(row / length) * length + order[row % length]!
+      return values[from * dim + (index % dim)]!
+    }),
+    [batch, heads, length, dim],
+  )
 }
 
 /** The same with NaN in tokens `start ≤ j < end`. */
 function poison(view: HostTensor, start: number, end = Infinity): HostTensor {
   const [, , length = 0, dim = 0] = view.shape
-  return tensor(toFloat32(view).map((element, index) => {
-    const token = Math.floor(index / dim) % length
-    return token >= start && token < end ? NaN : element
-  }), view.shape)
+  return tensor(
+    toFloat32(view).map((element, index) => {
+      const token = Math.floor(index / dim) % length
+      return token >= start && token < end ? NaN : element
+    }),
+    view.shape,
+  )
 }
 
 function repeated(view: HostTensor): HostTensor {
   const [batch = 0, heads = 0, length = 0, dim = 0] = view.shape
   const values = toFloat32(view)
   const size = length * dim
-  return tensor(Float32Array.from({ length: 2 * values.length }, (_, index) =>
-    values[Math.floor(index / size / 2) * size + (index % size)]!), [batch, 2 * heads, length, dim])
+  return tensor(
+    Float32Array.from({ length: 2 * values.length }, (_, index) => values[Math.floor(index / size / 2) * size + (index % size)]!),
+    [batch, 2 * heads, length, dim],
+  )
 }
 
 /** Rows `first ≤ row < end` of every head are the same, bit for bit. */
@@ -220,11 +315,17 @@ function rows(a: Float64Array, b: Float64Array, dim: number, length: number, fir
   }
 }
 
-function rowsOfReference(whole: { output: Float64Array; bound: Float64Array }, part: AttentionProblem, length: number, start: number): { values: Float64Array; bound: Float64Array } {
+function rowsOfReference(
+  whole: { output: Float64Array; bound: Float64Array },
+  part: AttentionProblem,
+  length: number,
+  start: number,
+): { values: Float64Array; bound: Float64Array } {
   const { batch, queryHeads, queryLength, valueDim } = part
-  const pick = (all: Float64Array): Float64Array => Float64Array.from({ length: batch * queryHeads * queryLength * valueDim }, (_, index) => {
-    const row = Math.floor(index / valueDim)
-    return all[(Math.floor(row / queryLength) * length + start + (row % queryLength)) * valueDim + (index % valueDim)]!
-  })
+  const pick = (all: Float64Array): Float64Array =>
+    Float64Array.from({ length: batch * queryHeads * queryLength * valueDim }, (_, index) => {
+      const row = Math.floor(index / valueDim)
+      return all[(Math.floor(row / queryLength) * length + start + (row % queryLength)) * valueDim + (index % valueDim)]!
+    })
   return { values: pick(whole.output), bound: pick(whole.bound) }
 }

@@ -14,14 +14,27 @@ export function batchClaims(subject: () => Subject): void {
 
   it('packed sequences come out as each does alone', async () => {
     const { backend } = subject()
-    for (const options of [{}, { causal: true, softcap: 3 }, { causal: true, window: { left: 3 }, sinks: [0.1, -1, 2, 0] }, { position: rotary({ dim: 16 }) }, { position: alibi({ heads: 4 }) }]) {
+    for (const options of [
+      {},
+      { causal: true, softcap: 3 },
+      { causal: true, window: { left: 3 }, sinks: [0.1, -1, 2, 0] },
+      { position: rotary({ dim: 16 }) },
+      { position: alibi({ heads: 4 }) },
+    ]) {
       const { output, lse } = await packedAttention(q, k, v, { ...options, backend, queryOffsets, keyOffsets, lse: true })
       const [packed, sums] = [await valuesOf(subject(), output), await valuesOf(subject(), lse!)]
-      expect([output.shape, lse!.shape]).toEqual([[13, 4, 8], [13, 4]])
+      expect([output.shape, lse!.shape]).toEqual([
+        [13, 4, 8],
+        [13, 4],
+      ])
       for (let sequence = 0; sequence < 4; sequence++) {
         const [start, end] = [queryOffsets[sequence]!, queryOffsets[sequence + 1]!]
         const keys = [keyOffsets[sequence]!, keyOffsets[sequence + 1]!] as const
-        const alone = await attention(sequenceOf(q, start, end), sequenceOf(k, ...keys), sequenceOf(v, ...keys), { ...options, backend, lse: true })
+        const alone = await attention(sequenceOf(q, start, end), sequenceOf(k, ...keys), sequenceOf(v, ...keys), {
+          ...options,
+          backend,
+          lse: true,
+        })
         const byLength = permute(alone.output, [0, 2, 1, 3])
         expect(packed.subarray(start * 32, end * 32)).toEqual(await valuesOf(subject(), byLength))
         expect(sums.subarray(start * 4, end * 4)).toEqual(await valuesOf(subject(), permute(alone.lse!, [0, 2, 1])))
@@ -39,18 +52,26 @@ export function batchClaims(subject: () => Subject): void {
     const { output } = await packedAttention(q, self, slice(v, 0, 0, 13), { backend, queryOffsets, causal: true })
     const values = await valuesOf(subject(), output)
     output.dispose()
-    const alone = await outputOf(subject(), attention(sequenceOf(q, 5, 12), sequenceOf(k, 5, 12), sequenceOf(v, 5, 12), { backend, causal: true }))
-    const byLength = alone.map((_, index) => alone[(Math.floor(index / 8) % 4 * 7 + Math.floor(index / 32)) * 8 + index % 8]!)
+    const alone = await outputOf(
+      subject(),
+      attention(sequenceOf(q, 5, 12), sequenceOf(k, 5, 12), sequenceOf(v, 5, 12), { backend, causal: true }),
+    )
+    const byLength = alone.map((_, index) => alone[((Math.floor(index / 8) % 4) * 7 + Math.floor(index / 32)) * 8 + (index % 8)]!)
     expect(values.subarray(5 * 32, 12 * 32)).toEqual(byLength)
   })
 
   it('refuses offsets that do not fit', async () => {
     const { backend } = subject()
-    const packed = (offsets: readonly number[], keys: readonly number[] = keyOffsets) => packedAttention(q, k, v, { backend, queryOffsets: offsets, keyOffsets: keys })
-    await expect(packed([0, 5, 4, 13, 13])).rejects.toThrow('packedAttention: queryOffsets must be whole numbers that rise from 0 to 13; received [0,5,4,13,13]')
+    const packed = (offsets: readonly number[], keys: readonly number[] = keyOffsets) =>
+      packedAttention(q, k, v, { backend, queryOffsets: offsets, keyOffsets: keys })
+    await expect(packed([0, 5, 4, 13, 13])).rejects.toThrow(
+      'packedAttention: queryOffsets must be whole numbers that rise from 0 to 13; received [0,5,4,13,13]',
+    )
     await expect(packed([0, 12])).rejects.toThrow('queryOffsets must be whole numbers that rise from 0 to 13')
     await expect(packed(queryOffsets, [0, 30])).rejects.toThrow('keyOffsets must be 5 numbers, as queryOffsets has; received 2')
-    await expect(packedAttention(q, k, slice(v, 0, 0, 5), { backend, queryOffsets, keyOffsets })).rejects.toThrow('value must be [30,2,…]')
+    await expect(packedAttention(q, k, slice(v, 0, 0, 5), { backend, queryOffsets, keyOffsets })).rejects.toThrow(
+      'value must be [30,2,…]',
+    )
   })
 
   it.each([1, 3])('a cascade of %i queries each is attention over the prefix and each sequence’s own keys', async (queryLength) => {
@@ -65,9 +86,16 @@ export function batchClaims(subject: () => Subject): void {
     expect(lse?.shape).toEqual([3, 4, queryLength])
     const size = values.length / 3
     lengths.forEach((length, sequence) => {
-      const joined = (shared: HostTensor, each: HostTensor): HostTensor => concatenated(shared, slice(slice(each, 0, sequence, sequence + 1), 2, 0, length))
-      expectReference(subject(), values.subarray(sequence * size, (sequence + 1) * size), slice(query, 0, sequence, sequence + 1),
-        joined(prefix.key, own.key), joined(prefix.value, own.value), { causal: true, softcap: 4, sinks })
+      const joined = (shared: HostTensor, each: HostTensor): HostTensor =>
+        concatenated(shared, slice(slice(each, 0, sequence, sequence + 1), 2, 0, length))
+      expectReference(
+        subject(),
+        values.subarray(sequence * size, (sequence + 1) * size),
+        slice(query, 0, sequence, sequence + 1),
+        joined(prefix.key, own.key),
+        joined(prefix.value, own.value),
+        { causal: true, softcap: 4, sinks },
+      )
     })
     output.dispose()
     lse?.dispose()
@@ -84,7 +112,8 @@ function concatenated(first: HostTensor, then: HostTensor): HostTensor {
   const rest = then.shape[2] ?? 0
   const [a, b] = [toFloat32(first), toFloat32(then)]
   const values = Array.from({ length: heads }, (_, head) => [
-    ...a.subarray(head * length * dim, (head + 1) * length * dim), ...b.subarray(head * rest * dim, (head + 1) * rest * dim),
+    ...a.subarray(head * length * dim, (head + 1) * length * dim),
+    ...b.subarray(head * rest * dim, (head + 1) * rest * dim),
   ])
   return tensor(values.flat(), [1, heads, length + rest, dim])
 }

@@ -1,8 +1,15 @@
 import { maskMod, problem, reference, scoreMod, slice, type HostTensor, type ProblemOptions } from '@qkv/core'
 import {
-  attention, cacheBytes, cachedAttention, KeyValueCache, PagedCache, PagePool, SlidingCache,
-  type AttentionCache, type CacheDtype, type CacheState,
+  attention,
+  cacheBytes,
+  cachedAttention,
+  KeyValueCache,
+  SlidingCache,
+  type AttentionCache,
+  type CacheDtype,
+  type CacheState,
 } from '@qkv/attention'
+import { PagedCache, PagePool } from '@qkv/attention/paged'
 import { alibi } from '@qkv/positional'
 import { expectWithinBound } from '@qkv/testing'
 import { describe, expect, it } from 'vitest'
@@ -24,22 +31,35 @@ const shape = { heads: 2, headDim: 16, valueDim: 8 }
 const inWindow = maskMod(({ query, key }) => query.sub(key).lt(6).or(key.lt(3)))
 
 const kinds: Record<string, Kind> = {
-  'growing': { make: ({ backend }, dtype) => new KeyValueCache({ ...shape, backend, dtype }), options: {} },
-  'static': { make: ({ backend }, dtype) => new KeyValueCache({ ...shape, backend, dtype, capacity: length }), options: {} },
-  'paged': { make: ({ backend }, dtype) => new PagedCache({ pool: scattered(new PagePool({ ...shape, backend, dtype, pages: 24, pageSize: 4 })) }), options: {} },
-  'sliding': { make: ({ backend }, dtype) => new SlidingCache({ ...shape, backend, dtype, window: 6 }), options: { window: { left: 5 } } },
-  'sliding with sinks': { make: ({ backend }, dtype) => new SlidingCache({ ...shape, backend, dtype, window: 6, sinks: 3 }), options: { mask: inWindow } },
+  growing: { make: ({ backend }, dtype) => new KeyValueCache({ ...shape, backend, dtype }), options: {} },
+  static: { make: ({ backend }, dtype) => new KeyValueCache({ ...shape, backend, dtype, capacity: length }), options: {} },
+  paged: {
+    make: ({ backend }, dtype) =>
+      new PagedCache({ pool: scattered(new PagePool({ ...shape, backend, dtype, pages: 24, pageSize: 4 })) }),
+    options: {},
+  },
+  sliding: {
+    make: ({ backend }, dtype) => new SlidingCache({ ...shape, backend, dtype, window: 6 }),
+    options: { window: { left: 5 } },
+  },
+  'sliding with sinks': {
+    make: ({ backend }, dtype) => new SlidingCache({ ...shape, backend, dtype, window: 6, sinks: 3 }),
+    options: { mask: inWindow },
+  },
 }
 
 /** What holds for every cache on any backend. */
 export function cacheClaims(subject: () => Subject): void {
   describe.each(Object.entries(kinds))('%s', (_, { make, options }) => {
-    it.each(['float32', 'float16', 'int8', 'int4'] as const)('as %s: shows each chunk what the whole text shows it', async (dtype) => {
-      using held = poolOf(make(subject(), dtype))
-      const { cache } = held
-      await expectPrefill(subject(), cache, options)
-      expect(cache.length).toBe(length)
-    })
+    it.each(['float32', 'float16', 'int8', 'int4'] as const)(
+      'as %s: shows each chunk what the whole text shows it',
+      async (dtype) => {
+        using held = poolOf(make(subject(), dtype))
+        const { cache } = held
+        await expectPrefill(subject(), cache, options)
+        expect(cache.length).toBe(length)
+      },
+    )
 
     it('serves score encodings and score changes as the whole text does', async () => {
       using held = poolOf(make(subject()))
@@ -89,14 +109,16 @@ export function cacheClaims(subject: () => Subject): void {
       for (const { cache } of [held, restored]) await cache.append(part(k, 30, 33), part(v, 30, 33))
       const [one, two] = [held, restored].map(({ cache }) => outputOf(subject(), cachedAttention(part(q, 30, 33), cache)))
       expect(await two).toEqual(await one)
-      expect(() => restored.cache.restore({ ...state, kind: 'other' as never })).toThrow("state.kind must be ")
+      expect(() => restored.cache.restore({ ...state, kind: 'other' as never })).toThrow('state.kind must be ')
     })
 
     it('refuses what does not fit, and stays as it was', async () => {
       using held = poolOf(make(subject()))
       const { cache } = held
       await cache.append(part(k, 0, 5), part(v, 0, 5))
-      await expect(cache.append(slice(part(k, 5, 6), 3, 0, 8), part(v, 5, 6))).rejects.toThrow('key must be [1,2,…,16]; received [1,2,1,8]')
+      await expect(cache.append(slice(part(k, 5, 6), 3, 0, 8), part(v, 5, 6))).rejects.toThrow(
+        'key must be [1,2,…,16]; received [1,2,1,8]',
+      )
       await expect(cache.append(part(k, 5, 6), part(v, 5, 7))).rejects.toThrow('value must be [1,2,1,8]')
       expect(cache.length).toBe(5)
       const appending = cache.append(part(k, 5, 6), part(v, 5, 6))
@@ -124,7 +146,8 @@ export function cacheClaims(subject: () => Subject): void {
     using cache = new SlidingCache({ ...shape, backend, window: 8, sinks: 2 })
     const bytes = cache.byteLength
     expect(bytes).toBe(cacheBytes(shape, 18))
-    for (let token = 0; token < 100; token++) await cache.append(part(k, token % length, (token % length) + 1), part(v, token % length, (token % length) + 1))
+    for (let token = 0; token < 100; token++)
+      await cache.append(part(k, token % length, (token % length) + 1), part(v, token % length, (token % length) + 1))
     expect([cache.length, cache.byteLength]).toEqual([100, bytes])
     expect(() => cache.truncate(10)).toThrow('SlidingCache.truncate: length must be a whole number from ')
   })
@@ -195,7 +218,12 @@ export function cacheClaims(subject: () => Subject): void {
 }
 
 /** Takes the text in by chunks; each must see what the whole shows it, as it is stored. */
-async function expectPrefill(subject: Subject, cache: AttentionCache, options: ProblemOptions, asked: Parameters<typeof cachedAttention>[2] = {}): Promise<void> {
+async function expectPrefill(
+  subject: Subject,
+  cache: AttentionCache,
+  options: ProblemOptions,
+  asked: Parameters<typeof cachedAttention>[2] = {},
+): Promise<void> {
   const { dtype } = cache.layout
   using everything = new KeyValueCache({ ...cache.layout, backend: subject.backend })
   await everything.append(k, v)
@@ -205,18 +233,37 @@ async function expectPrefill(subject: Subject, cache: AttentionCache, options: P
     const end = start + count
     await cache.append(part(k, start, end), part(v, start, end))
     const actual = await outputOf(subject, cachedAttention(part(q, start, end), cache, asked))
-    const scales = { keyScales: stored.keyScales && part(stored.keyScales, 0, end), valueScales: stored.valueScales && part(stored.valueScales, 0, end) }
+    const scales = {
+      keyScales: stored.keyScales && part(stored.keyScales, 0, end),
+      valueScales: stored.valueScales && part(stored.valueScales, 0, end),
+    }
     expectRows(subject, actual, start, end, { ...options, ...scales }, dtype, stored.key, stored.value)
     start = end
   }
 }
 
-function expectRows(subject: Subject, actual: Float64Array, start: number, end: number, options: ProblemOptions, dtype: string, key: HostTensor, value: HostTensor): void {
+function expectRows(
+  subject: Subject,
+  actual: Float64Array,
+  start: number,
+  end: number,
+  options: ProblemOptions,
+  dtype: string,
+  key: HostTensor,
+  value: HostTensor,
+): void {
   const asked = problem(part(q, start, end), part(key, 0, end), part(value, 0, end), { ...options, causal: true })
   const exact = reference(asked, { backend: subject.platform })
-  expectWithinBound(actual, { values: exact.output, bound: exact.bound }, {
-    name: `rows ${start}…${end}`, token: dtype, shape: [1, 4, end - start, asked.valueDim], backend: subject.platform,
-  })
+  expectWithinBound(
+    actual,
+    { values: exact.output, bound: exact.bound },
+    {
+      name: `rows ${start}…${end}`,
+      token: dtype,
+      shape: [1, 4, end - start, asked.valueDim],
+      backend: subject.platform,
+    },
+  )
 }
 
 function part(view: HostTensor, start: number, end: number): HostTensor {
@@ -241,4 +288,3 @@ function poolOf(cache: AttentionCache): Disposable & { readonly cache: Attention
     },
   }
 }
-

@@ -27,8 +27,12 @@ export function gradientClaims(subject: () => Subject): void {
     await expectGradient(subject(), dk, k, (moved) => loss(q, moved, v))
     await expectGradient(subject(), dv, v, (moved) => loss(q, k, moved))
     const { bias, sinks } = options
-    if (bias && dBias) await expectGradient(subject(), dBias, bias as HostTensor, (moved) => lossOf(q, k, v, { ...options, bias: moved }, dOutput))
-    if (sinks && dSinks) await expectGradient(subject(), dSinks, tensor(sinks as number[], [4]), (moved) => lossOf(q, k, v, { ...options, sinks: moved }, dOutput))
+    if (bias && dBias)
+      await expectGradient(subject(), dBias, bias as HostTensor, (moved) => lossOf(q, k, v, { ...options, bias: moved }, dOutput))
+    if (sinks && dSinks)
+      await expectGradient(subject(), dSinks, tensor(sinks as number[], [4]), (moved) =>
+        lossOf(q, k, v, { ...options, sinks: moved }, dOutput),
+      )
     expect([dBias !== undefined, dSinks !== undefined]).toEqual([bias !== undefined, sinks !== undefined])
     for (const made of [dq, dk, dv, dBias, dSinks]) made?.dispose()
   })
@@ -49,10 +53,13 @@ export function gradientClaims(subject: () => Subject): void {
     const along = dot(await valuesOf(subject(), dq), toFloat64(direction))
     const step = async (size: number): Promise<number> => {
       const turnedDirection = toFloat64(await turned(direction, 2))
-      const moved = tensor(Float32Array.from(toFloat64(turnedQuery), (element, index) => element + size * turnedDirection[index]!), q.shape)
+      const moved = tensor(
+        Float32Array.from(toFloat64(turnedQuery), (element, index) => element + size * turnedDirection[index]!),
+        q.shape,
+      )
       return lossOf(moved, turnedKey, v, { causal: true }, dOutput)
     }
-    expect((await step(1e-2) - await step(-1e-2)) / 2e-2).toBeCloseTo(along, 2)
+    expect(((await step(1e-2)) - (await step(-1e-2))) / 2e-2).toBeCloseTo(along, 2)
     for (const made of [dq, dk, dv]) made.dispose()
   })
 
@@ -77,12 +84,23 @@ function lossOf(q: HostTensor, k: HostTensor, v: HostTensor, options: ProblemOpt
 }
 
 /** Every element's slope by central differences, of 2⁻⁷ in float32 inputs. */
-async function expectGradient(subject: Subject, gradient: Parameters<typeof valuesOf>[1], at: HostTensor, loss: (moved: HostTensor) => number): Promise<void> {
+async function expectGradient(
+  subject: Subject,
+  gradient: Parameters<typeof valuesOf>[1],
+  at: HostTensor,
+  loss: (moved: HostTensor) => number,
+): Promise<void> {
   const values = await valuesOf(subject, gradient)
   const before = toFloat64(at)
   expect(values.length).toBe(before.length)
   for (let index = 0; index < before.length; index += Math.max(1, Math.floor(before.length / 12))) {
-    const moved = (by: number): number => loss(tensor(Float32Array.from(before, (element, other) => (other === index ? element + by : element)), at.shape))
+    const moved = (by: number): number =>
+      loss(
+        tensor(
+          Float32Array.from(before, (element, other) => (other === index ? element + by : element)),
+          at.shape,
+        ),
+      )
     expect(values[index]).toBeCloseTo((moved(2 ** -7) - moved(-(2 ** -7))) / 2 ** -6, 3)
   }
 }

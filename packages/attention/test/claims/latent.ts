@@ -1,11 +1,19 @@
 import { slice } from '@qkv/core'
-import { LatentAttention, type LatentAttentionOptions } from '@qkv/attention'
+import { LatentAttention, type LatentAttentionOptions } from '@qkv/attention/latent'
 import { rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { naiveLatentLayer } from './naive-latent-layer.ts'
 import { normal, valuesOf, type Subject } from './subject.ts'
 
-const sizes = { modelDim: 24, heads: 3, latentDim: 8, contentDim: 6, rotaryDim: 4, valueDim: 5, position: rotary({ dim: 4, layout: 'interleaved' }) }
+const sizes = {
+  modelDim: 24,
+  heads: 3,
+  latentDim: 8,
+  contentDim: 6,
+  rotaryDim: 4,
+  valueDim: 5,
+  position: rotary({ dim: 4, layout: 'interleaved' }),
+}
 
 /** What holds for `LatentAttention` on any backend. */
 export function latentClaims(subject: () => Subject): void {
@@ -49,7 +57,9 @@ export function latentClaims(subject: () => Subject): void {
   })
 
   it('refuses a position of another size', () => {
-    expect(() => make({ position: rotary({ dim: 6 }) })).toThrow('LatentAttention: position must be rotary over 4 elements; received over 6')
+    expect(() => make({ position: rotary({ dim: 6 }) })).toThrow(
+      'LatentAttention: position must be rotary over 4 elements; received over 6',
+    )
   })
 }
 

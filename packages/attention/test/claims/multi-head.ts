@@ -14,14 +14,25 @@ const arrangements: Record<string, LayerOptions> = {
   'grouped queries': { modelDim: 12, heads: 4, kvHeads: 2, headDim: 6, valueDim: 5 },
   'multi-query, fused': { modelDim: 12, heads: 4, kvHeads: 1, headDim: 8, fused: true, bias: true },
   'each head normalised': { modelDim: 12, heads: 2, kvHeads: 1, queryKeyNorm: { kind: 'rms' } },
-  'all heads normalised together, with a layer norm': { modelDim: 12, heads: 2, queryKeyNorm: { kind: 'layer', over: 'heads' }, fused: true },
+  'all heads normalised together, with a layer norm': {
+    modelDim: 12,
+    heads: 2,
+    queryKeyNorm: { kind: 'layer', over: 'heads' },
+    fused: true,
+  },
   'a gate per head': { modelDim: 12, heads: 3, gate: 'head', bias: 'inputs' },
   'a gate per element': { modelDim: 12, heads: 3, gate: 'element' },
   'sinks, softcap and scale': { modelDim: 12, heads: 3, sinks: true, softcap: 2, scale: 0.7 },
   'causal, with a window': { modelDim: 12, heads: 3, causal: true, window: { left: 2 } },
-  'rotary': { modelDim: 16, heads: 2, causal: true, position: rotary({ dim: 8 }) },
-  'rotary over half a head, normalised first': { modelDim: 16, heads: 2, causal: true, queryKeyNorm: { kind: 'rms' }, position: rotary({ dim: 4, layout: 'interleaved' }) },
-  'alibi': { modelDim: 12, heads: 4, causal: true, position: alibi({ heads: 4 }) },
+  rotary: { modelDim: 16, heads: 2, causal: true, position: rotary({ dim: 8 }) },
+  'rotary over half a head, normalised first': {
+    modelDim: 16,
+    heads: 2,
+    causal: true,
+    queryKeyNorm: { kind: 'rms' },
+    position: rotary({ dim: 4, layout: 'interleaved' }),
+  },
+  alibi: { modelDim: 12, heads: 4, causal: true, position: alibi({ heads: 4 }) },
 }
 
 /** What holds for `MultiHeadAttention` on any backend. */
@@ -35,22 +46,25 @@ export function multiHeadClaims(subject: () => Subject): void {
     expectClose(await valuesOf(subject(), output), naiveLayer(input, input, layer.config, options, await layer.state()))
   })
 
-  it.each(Object.entries(arrangements).filter(([, { causal }]) => causal))('%s: decodes through a cache what it gives at once', async (_, options) => {
-    const { backend } = subject()
-    using layer = new MultiHeadAttention({ ...options, backend, seed: 6 })
-    const { kvHeads, headDim, valueDim } = layer.config
-    using cache = new KeyValueCache({ backend, batch: 2, heads: kvHeads, headDim, valueDim })
-    const input = normal('decoded', [2, 9, options.modelDim])
-    using whole = await layer.forward(input)
-    const expected = await valuesOf(subject(), whole)
-    let start = 0
-    for (const count of [4, 1, 1, 3]) {
-      using part = await layer.forward(slice(input, 1, start, start + count), { cache })
-      expectClose(await valuesOf(subject(), part), rowsOf(expected, 9, options.modelDim, start, start + count))
-      start += count
-    }
-    expect(cache.length).toBe(9)
-  })
+  it.each(Object.entries(arrangements).filter(([, { causal }]) => causal))(
+    '%s: decodes through a cache what it gives at once',
+    async (_, options) => {
+      const { backend } = subject()
+      using layer = new MultiHeadAttention({ ...options, backend, seed: 6 })
+      const { kvHeads, headDim, valueDim } = layer.config
+      using cache = new KeyValueCache({ backend, batch: 2, heads: kvHeads, headDim, valueDim })
+      const input = normal('decoded', [2, 9, options.modelDim])
+      using whole = await layer.forward(input)
+      const expected = await valuesOf(subject(), whole)
+      let start = 0
+      for (const count of [4, 1, 1, 3]) {
+        using part = await layer.forward(slice(input, 1, start, start + count), { cache })
+        expectClose(await valuesOf(subject(), part), rowsOf(expected, 9, options.modelDim, start, start + count))
+        start += count
+      }
+      expect(cache.length).toBe(9)
+    },
+  )
 
   it('attends across to a memory, projected once or each time', async () => {
     const { backend } = subject()
@@ -80,7 +94,15 @@ export function multiHeadClaims(subject: () => Subject): void {
     const before = heldBy(backend)
     if (before === undefined) return
     {
-      using layer = new MultiHeadAttention({ backend, modelDim: 12, heads: 3, gate: 'head', queryKeyNorm: { kind: 'rms' }, position: rotary({ dim: 4 }), causal: true })
+      using layer = new MultiHeadAttention({
+        backend,
+        modelDim: 12,
+        heads: 3,
+        gate: 'head',
+        queryKeyNorm: { kind: 'rms' },
+        position: rotary({ dim: 4 }),
+        causal: true,
+      })
       using cache = new KeyValueCache({ backend, heads: 3, headDim: 4 })
       using _ = await layer.forward(normal('some', [1, 5, 12]), { cache })
       using __ = await layer.forward(normal('some', [1, 5, 12]), { memory: normal('other', [1, 4, 12]) })
@@ -90,14 +112,34 @@ export function multiHeadClaims(subject: () => Subject): void {
 
   it('gives its weights back as it took them', async () => {
     const { backend } = subject()
-    const options: LayerOptions = { modelDim: 8, heads: 2, gate: 'element', sinks: true, bias: true, queryKeyNorm: { kind: 'layer' } }
+    const options: LayerOptions = {
+      modelDim: 8,
+      heads: 2,
+      gate: 'element',
+      sinks: true,
+      bias: true,
+      queryKeyNorm: { kind: 'layer' },
+    }
     using layer = new MultiHeadAttention({ ...options, backend, seed: 1 })
     const state = await layer.state()
     using copy = new MultiHeadAttention({ ...options, backend, weights: state })
     expect(await copy.state()).toEqual(state)
     expect(Object.keys(state).sort()).toEqual([
-      'gate.bias', 'gate.weight', 'key.bias', 'key.weight', 'keyNorm.bias', 'keyNorm.weight', 'output.bias', 'output.weight',
-      'query.bias', 'query.weight', 'queryNorm.bias', 'queryNorm.weight', 'sinks', 'value.bias', 'value.weight',
+      'gate.bias',
+      'gate.weight',
+      'key.bias',
+      'key.weight',
+      'keyNorm.bias',
+      'keyNorm.weight',
+      'output.bias',
+      'output.weight',
+      'query.bias',
+      'query.weight',
+      'queryNorm.bias',
+      'queryNorm.weight',
+      'sinks',
+      'value.bias',
+      'value.weight',
     ])
   })
 
@@ -109,7 +151,9 @@ export function multiHeadClaims(subject: () => Subject): void {
     expect(make({ weights: {} })).toThrow("weights['query.weight'] must be a tensor [12,12]; received nothing")
     expect(make({ weights: { extra: tensor([1], [1]) } })).toThrow("weights['extra'] must be absent")
     using layer = make({})()
-    await expect(layer.forward(normal('input', [1, 2, 13]))).rejects.toThrow('MultiHeadAttention.forward: input must be […,…,12]; received [1,2,13]')
+    await expect(layer.forward(normal('input', [1, 2, 13]))).rejects.toThrow(
+      'MultiHeadAttention.forward: input must be […,…,12]; received [1,2,13]',
+    )
     layer.dispose()
     await expect(layer.forward(normal('input', [1, 2, 12]))).rejects.toThrow(expect.objectContaining({ code: 'DISPOSED' }))
   })
@@ -117,10 +161,26 @@ export function multiHeadClaims(subject: () => Subject): void {
 
 /** Weights of which none is zero or one, so that forgetting any shows. */
 function lively(options: LayerOptions): Record<string, HostTensor> | undefined {
-  const { modelDim, heads, kvHeads = heads, headDim = modelDim / heads, valueDim = headDim, memoryDim = modelDim, bias, fused, queryKeyNorm, gate, sinks } = options
+  const {
+    modelDim,
+    heads,
+    kvHeads = heads,
+    headDim = modelDim / heads,
+    valueDim = headDim,
+    memoryDim = modelDim,
+    bias,
+    fused,
+    queryKeyNorm,
+    gate,
+    sinks,
+  } = options
   const shapes: [string, number[]][] = fused
     ? [['queryKeyValue', [(heads + kvHeads) * headDim + kvHeads * valueDim, modelDim]]]
-    : [['query', [heads * headDim, modelDim]], ['key', [kvHeads * headDim, memoryDim]], ['value', [kvHeads * valueDim, memoryDim]]]
+    : [
+        ['query', [heads * headDim, modelDim]],
+        ['key', [kvHeads * headDim, memoryDim]],
+        ['value', [kvHeads * valueDim, memoryDim]],
+      ]
   if (gate) shapes.push(['gate', [gate === 'head' ? heads : heads * valueDim, modelDim]])
   const weights: Record<string, HostTensor> = {}
   for (const [name, [outputs = 0, inputs = 0]] of shapes) {
@@ -129,7 +189,10 @@ function lively(options: LayerOptions): Record<string, HostTensor> | undefined {
   }
   weights['output.weight'] = normal('output.weight', [modelDim, heads * valueDim], 0.5)
   if (bias === true || bias === 'output') weights['output.bias'] = normal('output.bias', [modelDim])
-  for (const [name, count] of [['queryNorm', heads], ['keyNorm', kvHeads]] as const) {
+  for (const [name, count] of [
+    ['queryNorm', heads],
+    ['keyNorm', kvHeads],
+  ] as const) {
     if (!queryKeyNorm) continue
     const size = queryKeyNorm.over === 'heads' ? count * headDim : headDim
     weights[`${name}.weight`] = normal(`${name}.weight`, [size])
@@ -155,4 +218,3 @@ function expectClose(actual: Float64Array, expected: Float64Array): void {
 function heldBy(backend: object): number | undefined {
   return 'memory' in backend && typeof backend.memory === 'function' ? backend.memory().tensors : undefined
 }
-

@@ -23,18 +23,28 @@ export function naiveLatentLayer(input: HostTensor, sizes: Sizes, state: Record<
       const c = rmsNorm(latent.slice(0, latentDim))
       const keyValue = rows(times('keyValue.weight', c), contentDim + valueDim)
       const sharedKey = turned(latent.slice(latentDim), position)
-      const query = queryLatentDim === undefined ? times('query.weight', vector) : times('queryUp.weight', rmsNorm(times('queryDown.weight', vector)))
+      const query =
+        queryLatentDim === undefined
+          ? times('query.weight', vector)
+          : times('queryUp.weight', rmsNorm(times('queryDown.weight', vector)))
       return {
-        queries: rows(query, contentDim + rotaryDim).map((q) => [...q.slice(0, contentDim), ...turned(q.slice(contentDim), position)]),
+        queries: rows(query, contentDim + rotaryDim).map((q) => [
+          ...q.slice(0, contentDim),
+          ...turned(q.slice(contentDim), position),
+        ]),
         keys: keyValue.map((own) => [...own.slice(0, contentDim), ...sharedKey]),
         values: keyValue.map((own) => own.slice(contentDim)),
       }
     })
     for (let i = 0; i < length; i++) {
       const attended = Array.from({ length: heads }, (_, h) => {
-        const weights = tokens.slice(0, i + 1).map(({ keys }) => Math.exp(dot(tokens[i]!.queries[h]!, keys[h]!) / Math.sqrt(contentDim + rotaryDim)))
+        const weights = tokens
+          .slice(0, i + 1)
+          .map(({ keys }) => Math.exp(dot(tokens[i]!.queries[h]!, keys[h]!) / Math.sqrt(contentDim + rotaryDim)))
         const sum = weights.reduce((total, weight) => total + weight, 0)
-        return Array.from({ length: valueDim }, (_, c) => weights.reduce((total, weight, j) => total + (weight / sum) * tokens[j]!.values[h]![c]!, 0))
+        return Array.from({ length: valueDim }, (_, c) =>
+          weights.reduce((total, weight, j) => total + (weight / sum) * tokens[j]!.values[h]![c]!, 0),
+        )
       })
       output.push(...times('output.weight', attended.flat()))
     }

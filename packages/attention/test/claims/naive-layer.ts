@@ -6,7 +6,11 @@ import { inspect, type MultiHeadAttentionOptions, type MultiHeadConfig } from '@
  * the weights of attention come from `inspect.weights`, which the reference answers for.
  */
 export function naiveLayer(
-  input: HostTensor, memory: HostTensor, config: MultiHeadConfig, options: Omit<MultiHeadAttentionOptions, 'backend'>, state: Record<string, HostTensor>,
+  input: HostTensor,
+  memory: HostTensor,
+  config: MultiHeadConfig,
+  options: Omit<MultiHeadAttentionOptions, 'backend'>,
+  state: Record<string, HostTensor>,
 ): Float64Array {
   const { heads, kvHeads, headDim, valueDim } = config
   const weight = (name: string): Matrix | undefined => state[name] && matrix(state[name])
@@ -20,7 +24,11 @@ export function naiveLayer(
     const starts = { query: 0, key: sizes.query, value: sizes.query + sizes.key }
     const project = (name: 'query' | 'key' | 'value', from: Matrix): Matrix => {
       const rows = fused ? fused.slice(starts[name], starts[name] + sizes[name]) : weight(`${name}.weight`)!
-      const bias = fused ? weight('queryKeyValue.bias')?.flat().slice(starts[name], starts[name] + sizes[name]) : weight(`${name}.bias`)?.flat()
+      const bias = fused
+        ? weight('queryKeyValue.bias')
+            ?.flat()
+            .slice(starts[name], starts[name] + sizes[name])
+        : weight(`${name}.bias`)?.flat()
       return from.map((vector) => linear(vector, rows, bias))
     }
     const normalised = (name: 'queryNorm' | 'keyNorm', projected: Matrix): Matrix => {
@@ -37,8 +45,12 @@ export function naiveLayer(
     const v = project('value', y)
     const self = input === memory
     const map = inspect.weights(asHeads(q, heads), asHeads(k, kvHeads), {
-      scale: options.scale, softcap: options.softcap, sinks: state['sinks'],
-      causal: self ? options.causal : undefined, window: self ? options.window : undefined, position: self ? options.position : undefined,
+      scale: options.scale,
+      softcap: options.softcap,
+      sinks: state['sinks'],
+      causal: self ? options.causal : undefined,
+      window: self ? options.window : undefined,
+      position: self ? options.position : undefined,
     })
     for (let i = 0; i < length; i++) {
       const attended = Array.from({ length: heads }, (_, h) => {
@@ -46,8 +58,11 @@ export function naiveLayer(
         return Array.from({ length: valueDim }, (_, c) => v.reduce((sum, value, j) => sum + map[h]![i]![j]! * value[from + c]!, 0))
       })
       const gate = config.gate && linear(x[i]!, weight('gate.weight')!, weight('gate.bias')?.flat())
-      const open = attended.flatMap((head, h) => head.map((element, c) =>
-        gate ? element / (1 + Math.exp(-gate[config.gate === 'head' ? h : h * valueDim + c]!)) : element))
+      const open = attended.flatMap((head, h) =>
+        head.map((element, c) =>
+          gate ? element / (1 + Math.exp(-gate[config.gate === 'head' ? h : h * valueDim + c]!)) : element,
+        ),
+      )
       output.push(...linear(open, weight('output.weight')!, weight('output.bias')?.flat()))
     }
   }
@@ -60,7 +75,12 @@ function linear(vector: number[], rows: Matrix, bias: number[] | undefined): num
   return rows.map((row, o) => row.reduce((sum, weight, c) => sum + weight * vector[c]!, bias?.[o] ?? 0))
 }
 
-function normalise(vector: number[], gain: number[], shift: number[] | undefined, { kind, epsilon }: { kind: 'rms' | 'layer'; epsilon: number }): number[] {
+function normalise(
+  vector: number[],
+  gain: number[],
+  shift: number[] | undefined,
+  { kind, epsilon }: { kind: 'rms' | 'layer'; epsilon: number },
+): number[] {
   const mean = kind === 'layer' ? vector.reduce((sum, element) => sum + element, 0) / vector.length : 0
   const variance = vector.reduce((sum, element) => sum + (element - mean) ** 2, 0) / vector.length
   return vector.map((element, c) => ((element - mean) / Math.sqrt(variance + epsilon)) * gain[c]! + (shift?.[c] ?? 0))

@@ -11,14 +11,22 @@ export function onnxClaims(subject: () => Subject): void {
     for (const vector of onnxAttentions()) {
       it(vector.name, async () => {
         const { query, key, value, options } = vector
-        expectVector(subject(), vector, await outputOf(subject(), attention(query, key, value, { ...options, backend: subject().backend })))
+        expectVector(
+          subject(),
+          vector,
+          await outputOf(subject(), attention(query, key, value, { ...options, backend: subject().backend })),
+        )
         if (vector.cache) expectVector(subject(), vector, await throughCache(subject(), vector, vector.cache))
       })
     }
   })
 }
 
-async function throughCache(subject: Subject, { query, key, value, options }: OnnxAttention, { past, added }: NonNullable<OnnxAttention['cache']>): Promise<Float64Array> {
+async function throughCache(
+  subject: Subject,
+  { query, key, value, options }: OnnxAttention,
+  { past, added }: NonNullable<OnnxAttention['cache']>,
+): Promise<Float64Array> {
   const { backend } = subject
   const [batch = 0, heads = 0, , headDim = 0] = key.shape
   using cache = new KeyValueCache({ backend, batch, heads, headDim, valueDim: value.shape[3] ?? 0, dtype: key.dtype as 'float32' })
@@ -28,7 +36,11 @@ async function throughCache(subject: Subject, { query, key, value, options }: On
   return await outputOf(subject, cachedAttention(query, cache, asked))
 }
 
-function expectVector({ platform }: Subject, { name, query, key, value, options, output }: OnnxAttention, actual: Float64Array): void {
+function expectVector(
+  { platform }: Subject,
+  { name, query, key, value, options, output }: OnnxAttention,
+  actual: Float64Array,
+): void {
   const values = toFloat64(output)
   const { bound } = reference(problem(query, key, value, options), { backend: platform })
   const stored = query.dtype === 'float16' ? 2 ** -11 : 2 ** -24

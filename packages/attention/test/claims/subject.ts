@@ -1,6 +1,15 @@
 import {
-  isHostTensor, reference, tensor, toFloat64, problem,
-  type AttentionResult, type Backend, type HostTensor, type Platform, type ProblemOptions, type Tensor,
+  isHostTensor,
+  reference,
+  tensor,
+  toFloat64,
+  problem,
+  type AttentionResult,
+  type Backend,
+  type HostTensor,
+  type Platform,
+  type ProblemOptions,
+  type Tensor,
 } from '@qkv/core'
 import { expectWithinBound, random } from '@qkv/testing'
 
@@ -15,7 +24,10 @@ export interface Subject {
 export function normal(name: string, shape: readonly number[], deviation = 1): HostTensor {
   const stream = random(7, name)
   const count = shape.reduce((product, size) => product * size, 1)
-  return tensor(Float32Array.from({ length: count }, () => deviation * stream.normal()), shape)
+  return tensor(
+    Float32Array.from({ length: count }, () => deviation * stream.normal()),
+    shape,
+  )
 }
 
 /** Row-major values of a tensor, wherever it lives. */
@@ -38,11 +50,24 @@ export async function outputOf(subject: Subject, result: Promise<AttentionResult
 
 /** Compares an output with attention as the reference has it. */
 export function expectReference(
-  { platform }: Subject, actual: ArrayLike<number>, q: HostTensor, k: HostTensor, v: HostTensor, options: ProblemOptions, name = 'output',
+  { platform }: Subject,
+  actual: ArrayLike<number>,
+  q: HostTensor,
+  k: HostTensor,
+  v: HostTensor,
+  options: ProblemOptions,
+  name = 'output',
 ): void {
   const asked = problem(q, k, v, options)
   const exact = reference(asked, { backend: platform })
-  expectWithinBound(actual, { values: exact.output, bound: exact.bound }, {
-    name, backend: platform, token: name, shape: [asked.batch, asked.queryHeads, asked.queryLength, asked.valueDim],
-  })
+  expectWithinBound(
+    actual,
+    { values: exact.output, bound: exact.bound },
+    {
+      name,
+      backend: platform,
+      token: name,
+      shape: [asked.batch, asked.queryHeads, asked.queryLength, asked.valueDim],
+    },
+  )
 }

@@ -65,5 +65,6 @@ export class PrefixIndex {
 /** The tokens of each full page. */
 function edges(tokens: ArrayLike<number>, pageSize: number): string[] {
   return Array.from({ length: Math.floor(tokens.length / pageSize) }, (_, page) =>
-    Array.from({ length: pageSize }, (_, token) => tokens[page * pageSize + token]).join(' '))
+    Array.from({ length: pageSize }, (_, token) => tokens[page * pageSize + token]).join(' '),
+  )
 }

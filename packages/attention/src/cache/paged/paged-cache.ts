@@ -1,9 +1,9 @@
 import { reshape, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
-import { temporaries } from '../temporaries.ts'
-import type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
-import { checkRestored, checkTruncation, Turn } from './checks.ts'
-import type { CacheLayout } from './layout.ts'
-import { checkAppended, copyStored, encode, mapStored, part, readStored, type StoredKeys } from './memory.ts'
+import { temporaries } from '../../temporaries.ts'
+import type { AttentionCache, CachedKeys, CacheState } from '../cache.ts'
+import { checkRestored, checkTruncation, Turn } from '../checks.ts'
+import type { CacheLayout } from '../layout.ts'
+import { checkAppended, copyStored, encode, mapStored, part, readStored, type StoredKeys } from '../memory.ts'
 import type { PagePool } from './page-pool.ts'
 
 export interface PagedCacheOptions {
@@ -84,7 +84,8 @@ export class PagedCache implements AttentionCache {
   keys(): CachedKeys {
     this.#turn.check()
     const only = this.#pages.length === 1 ? this.#pages[0] : undefined
-    if (only !== undefined) return { ...this.pool.page(only, [0, this.#length]), mask: undefined, reindex: undefined, dispose: () => {} }
+    if (only !== undefined)
+      return { ...this.pool.page(only, [0, this.#length]), mask: undefined, reindex: undefined, dispose: () => {} }
     const made = temporaries()
     const gathered = mapStored(this.pool.stored, (view) => this.#gather(view, (copy) => made.keep(copy)))
     return { ...part(gathered, [0, this.#length]), mask: undefined, reindex: undefined, dispose: () => made.dispose() }
@@ -143,7 +144,11 @@ export class PagedCache implements AttentionCache {
       const at = this.#length + written
       const from = at % pageSize
       const rows = Math.min(pageSize - from, count - written)
-      copyStored(this.backend, part(stored, [written, written + rows]), pool.page(pages[Math.floor(at / pageSize)]!, [from, from + rows]))
+      copyStored(
+        this.backend,
+        part(stored, [written, written + rows]),
+        pool.page(pages[Math.floor(at / pageSize)]!, [from, from + rows]),
+      )
       written += rows
     }
     this.#pages = pages
@@ -159,7 +164,9 @@ export class PagedCache implements AttentionCache {
 
   #order(heads: number): HostTensor {
     const count = this.#pages.length
-    return tensor(Int32Array.from({ length: heads * count }, (_, index) => this.#pages[index % count]! * heads + Math.floor(index / count)), [heads, count])
+    return tensor(
+      Int32Array.from({ length: heads * count }, (_, index) => this.#pages[index % count]! * heads + Math.floor(index / count)),
+      [heads, count],
+    )
   }
 }
-

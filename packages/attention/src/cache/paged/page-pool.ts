@@ -1,7 +1,7 @@
 import { type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
-import { checkBackend, checkCount, refused } from '../refuse.ts'
-import { cacheLayout, type CacheLayout, type CacheOptions } from './layout.ts'
-import { allocate, byteLength, copyStored, part, release, type StoredKeys } from './memory.ts'
+import { checkBackend, checkCount, refused } from '../../refuse.ts'
+import { cacheLayout, type CacheLayout, type CacheOptions } from '../layout.ts'
+import { allocate, byteLength, copyStored, part, release, type StoredKeys } from '../memory.ts'
 import { PrefixIndex } from './prefix-index.ts'
 
 export interface PagePoolOptions extends Omit<CacheOptions, 'batch'> {
