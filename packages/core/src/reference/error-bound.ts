@@ -87,6 +87,7 @@ export function outputBound(
   let magnitude = 0
   let largest = 0
   let lost = 0
+  const scaledUp = problem.dropout ? 1 / (1 - problem.dropout.probability) : 1 // of values that dropout kept
   terms.forEach(({ weight }, term) => {
     const value = values[term] ?? NaN
     const distance = Math.abs(value - output)
@@ -96,7 +97,7 @@ export function outputBound(
     }
     magnitude += weight * Math.abs(value)
     largest = Math.max(largest, Math.abs(value))
-    lost += weight * flushed(value, problem.value.dtype, platform)
+    lost += weight * scaledUp * flushed(value / scaledUp, problem.value.dtype, platform)
   })
   const size = Math.abs(output)
   const moved = row.spread * weights
