@@ -10,6 +10,7 @@
  * problem alone, so the result is the same however many threads there are.
  */
 import * as record from '../src/wasm/record'
+import { dotFourVectors, dotTwoVectors } from './dot'
 import { dropWeights } from './dropout'
 import { exp } from './exp'
 import { locateKeys, located, locateValues, packValues, readQuery, tileKeys, touchValues, vectorBytes } from './operands'
@@ -136,74 +137,26 @@ function scoreKeys(k: usize, stride: isize, keys: i32, rowBytes: usize, target: 
     for (let j = 0; j < keys; j += 4, target += 4 * keyScoresBytes) {
       const a = k + j * stride
       const b = j + 1 < keys ? a + stride : last, c = j + 2 < keys ? a + 2 * stride : last, d = j + 3 < keys ? a + 3 * stride : last
-      scoreFourKeys(a, b, c, d, rowBytes, target)
+      spread(dotFourVectors(q, a, b, c, d, rowBytes), target)
     }
     return
   }
   for (let j = 0; j < keys; j += 2, target += 2 * keyScoresBytes) {
     const a = k + j * stride
     const b = j + 1 < keys ? a + stride : last
-    scoreTwoKeys(a, b, q, rowBytes, target)
-    if (rowCount > 4) scoreTwoKeys(a, b, q + 4 * rowBytes, rowBytes, target + 16)
+    dotTwoVectors(a, b, q, rowBytes, target, keyScoresBytes)
+    if (rowCount > 4) dotTwoVectors(a, b, q + 4 * rowBytes, rowBytes, target + 16, keyScoresBytes)
   }
 }
 
-/** The sums of four vectors' lanes, as one vector. */
+/** Four keys' scores of the one row, each to its own key. */
 // @ts-ignore: decorator
 @inline
-function sumsOfLanes(a: v128, b: v128, c: v128, d: v128): v128 {
-  const ab = f32x4.add(
-    i8x16.shuffle(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23),
-    i8x16.shuffle(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31),
-  )
-  const cd = f32x4.add(
-    i8x16.shuffle(c, d, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23),
-    i8x16.shuffle(c, d, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31),
-  )
-  return f32x4.add(
-    i8x16.shuffle(ab, cd, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-    i8x16.shuffle(ab, cd, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31),
-  )
-}
-
-function scoreTwoKeys(a: usize, b: usize, queries: usize, rowBytes: usize, target: usize): void {
-  const q1 = queries + rowBytes, q2 = q1 + rowBytes, q3 = q2 + rowBytes
-  let a0 = splat(0), a1 = splat(0), a2 = splat(0), a3 = splat(0)
-  let b0 = splat(0), b1 = splat(0), b2 = splat(0), b3 = splat(0)
-  for (let i: usize = 0; i < rowBytes; i += 16) {
-    const ka = v128.load(a + i), kb = v128.load(b + i)
-    let x = v128.load(queries + i)
-    a0 = multiplyAdd(x, ka, a0), b0 = multiplyAdd(x, kb, b0)
-    x = v128.load(q1 + i), a1 = multiplyAdd(x, ka, a1), b1 = multiplyAdd(x, kb, b1)
-    x = v128.load(q2 + i), a2 = multiplyAdd(x, ka, a2), b2 = multiplyAdd(x, kb, b2)
-    x = v128.load(q3 + i), a3 = multiplyAdd(x, ka, a3), b3 = multiplyAdd(x, kb, b3)
-  }
-  v128.store(target, sumsOfLanes(a0, a1, a2, a3))
-  v128.store(target, sumsOfLanes(b0, b1, b2, b3), keyScoresBytes)
-}
-
-/** Two accumulators a key, so that additions need not wait for each other. */
-function scoreFourKeys(a: usize, b: usize, c: usize, d: usize, rowBytes: usize, target: usize): void {
-  let a0 = splat(0), b0 = splat(0), c0 = splat(0), d0 = splat(0)
-  let a1 = splat(0), b1 = splat(0), c1 = splat(0), d1 = splat(0)
-  const pairs = rowBytes & ~31
-  for (let i: usize = 0; i < pairs; i += 32) {
-    const x = v128.load(q + i), y = v128.load(q + i, 16)
-    a0 = multiplyAdd(x, v128.load(a + i), a0), a1 = multiplyAdd(y, v128.load(a + i, 16), a1)
-    b0 = multiplyAdd(x, v128.load(b + i), b0), b1 = multiplyAdd(y, v128.load(b + i, 16), b1)
-    c0 = multiplyAdd(x, v128.load(c + i), c0), c1 = multiplyAdd(y, v128.load(c + i, 16), c1)
-    d0 = multiplyAdd(x, v128.load(d + i), d0), d1 = multiplyAdd(y, v128.load(d + i, 16), d1)
-  }
-  if (pairs != rowBytes) {
-    const x = v128.load(q + pairs)
-    a0 = multiplyAdd(x, v128.load(a + pairs), a0), b0 = multiplyAdd(x, v128.load(b + pairs), b0)
-    c0 = multiplyAdd(x, v128.load(c + pairs), c0), d0 = multiplyAdd(x, v128.load(d + pairs), d0)
-  }
-  const sums = sumsOfLanes(f32x4.add(a0, a1), f32x4.add(b0, b1), f32x4.add(c0, c1), f32x4.add(d0, d1))
-  v128.store(target, sums)
-  v128.store(target, i8x16.shuffle(sums, sums, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7), keyScoresBytes)
-  v128.store(target, i8x16.shuffle(sums, sums, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11), 2 * keyScoresBytes)
-  v128.store(target, i8x16.shuffle(sums, sums, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15), 3 * keyScoresBytes)
+function spread(scores: v128, target: usize): void {
+  v128.store(target, scores)
+  v128.store(target, i8x16.shuffle(scores, scores, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7), keyScoresBytes)
+  v128.store(target, i8x16.shuffle(scores, scores, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11), 2 * keyScoresBytes)
+  v128.store(target, i8x16.shuffle(scores, scores, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15), 3 * keyScoresBytes)
 }
 
 /** A partial: 8 maxima, 8 sums, 8 rows of outputs. */

@@ -11,6 +11,8 @@ export interface Job {
   /** Scratch memory, `scratchBytes` for each thread. */
   readonly scratch: number
   readonly scratchBytes: number
+  /** Too little work to be worth handing out. */
+  readonly alone?: boolean
 }
 
 /** What runs jobs. */
@@ -121,7 +123,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
     },
     run(job) {
       if (lost.length > 0 && alive) fail('a worker that ended', lost[0])
-      if (!alive || job.end - job.first <= 1) return runAlone(kernels, job)
+      if (!alive || job.alone || job.end - job.first <= 1) return runAlone(kernels, job)
       publish(job)
       takeUnits(job)
       awaitOthers()
@@ -138,7 +140,8 @@ function runAlone(kernels: Kernels, { kernel, record, first, end, scratch }: Job
 
 /** Rounded up, so that no two threads write to one cache line. */
 function scratchBytes(kernels: Kernels, kernel: string, record: number): number {
-  return Math.ceil(Number(kernels[`${kernel}Scratch`]!(record, 0, 0)) / 64) * 64
+  const bytes = kernels[`${kernel}Scratch`]
+  return bytes === undefined ? 0 : Math.ceil(Number(bytes(record, 0, 0)) / 64) * 64
 }
 
 async function startWorkers(

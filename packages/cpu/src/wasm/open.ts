@@ -4,6 +4,7 @@ import { wasmMemory } from '../memory/linear-memory.ts'
 import { openPool, soloCrew, type Crew } from '../threads/pool.ts'
 import { attention } from './attention.ts'
 import { instantiate, type Wasm } from './instance.ts'
+import * as layers from './layers.ts'
 import { bestInstructions, compileKernels, type Instructions } from './module.ts'
 
 export interface WasmOptions {
@@ -53,7 +54,14 @@ async function openTogether(instructions: Instructions, threads: number): Promis
 function engineOf(wasm: Wasm, details: string): Engine {
   return {
     description: `WebAssembly, ${details}`,
-    attention: (workspace, problem, target) => attention(wasm, workspace, problem, target),
+    attention: (space, problem, target) => attention(wasm, space, problem, target),
+    linear: (space, input, weight, bias, output) => layers.linear(wasm, space, input, weight, bias, output),
+    rmsNorm: (space, input, weight, epsilon, output) => layers.rmsNorm(wasm, space, input, weight, epsilon, output),
+    layerNorm: (space, input, weight, bias, epsilon, output) => layers.layerNorm(wasm, space, input, weight, bias, epsilon, output),
+    activate: (space, input, activation, output) => layers.activate(wasm, space, input, activation, output),
+    add: (space, left, right, output) => layers.combine(wasm, space, 'add', left, right, output),
+    multiply: (space, left, right, output) => layers.combine(wasm, space, 'multiply', left, right, output),
+    rotate: (space, input, table, output) => layers.rotate(wasm, space, input, table, output),
     dispose: () => wasm.crew.dispose(),
   }
 }

@@ -84,7 +84,7 @@ export function emptyRecord(space: Workspace): ProblemRecord {
 }
 
 /** Only quantised keys and values are uint8: they hold 4-bit elements. */
-function dtypeNumber(dtype: Dtype, quantized: boolean): number {
+export function dtypeNumber(dtype: Dtype, quantized: boolean): number {
   switch (dtype) {
     case 'float32':
       return part.float32

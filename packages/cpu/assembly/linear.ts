@@ -1,0 +1,174 @@
+/**
+ * output[rows, outputs] = input[rows, inputs] · weightᵀ + bias, the weights lying as [outputs, inputs].
+ *
+ * A unit of work is one tile of the output. Its inputs and weights are packed 256 elements deep at a time, so that a block
+ * of 4 rows and a panel of 8 outputs fit the first-level cache and all that is packed the second; the products of further
+ * elements are added to the tile.
+ *
+ * With few rows there is too little to do with each weight to pay for packing: `linearRows` reads them as they lie, once.
+ */
+import * as record from '../src/wasm/layer-record'
+import { dotFourVectors, dotTwoVectors } from './dot'
+import { loadElement, loadElements, storeElements } from './elements'
+import { packFour, wholeBlocks, wholePanels } from './pack'
+import { panelRow, product } from './product'
+import { startAt, take, takeFloats, taken } from './scratch'
+import { splat } from './vector'
+
+/** Elements that are packed at a time. */
+const depth: i32 = 256
+
+/** Room for four vectors, packed inputs [4][depth] and weights [depth][8], the tile of outputs, and four ones. */
+let vectors: usize, a: usize, b: usize, c: usize, ones: usize
+
+function layOut(layer: usize, scratch: usize): usize {
+  const tileRows = load<i32>(layer, record.tileRows), tileColumns = load<i32>(layer, record.tileColumns)
+  startAt(scratch)
+  vectors = takeFloats(4 * depth)
+  a = takeFloats(tileRows * depth)
+  b = takeFloats(tileColumns * depth)
+  c = takeFloats(tileRows * tileColumns)
+  ones = takeFloats(4)
+  return taken()
+}
+
+export function linearScratch(layer: usize, _unit: i32, _scratch: usize): usize {
+  return layOut(layer, 0)
+}
+
+export function linear(layer: usize, unit: i32, scratch: usize): void {
+  layOut(layer, scratch)
+  v128.store(ones, splat(1))
+  const tileRows = load<i32>(layer, record.tileRows), tileColumns = load<i32>(layer, record.tileColumns)
+  const columnTiles = load<i32>(layer, record.columnTiles), inputs = load<i32>(layer, record.inputs)
+  const row = unit / columnTiles * tileRows, column = unit % columnTiles * tileColumns
+  const rowCount = min(tileRows, load<i32>(layer, record.rows) - row)
+  const columns = min(tileColumns, load<i32>(layer, record.outputs) - column)
+  const cRow = usize(wholePanels(columns)) << 2
+  for (let at = 0; at < inputs; at += depth) {
+    const n = min(depth, inputs - at)
+    packVectors(layer + record.input, row, rowCount, at, n, 4, a)
+    packVectors(layer + record.weight, column, columns, at, n, 8, b)
+    const scales = at == 0 ? 0 : ones
+    for (let j = 0; j < columns; j += 8) {
+      const panel = b + (usize(j * n) << 2)
+      for (let i = 0; i < rowCount; i += 4) product(a + (usize(i * n) << 2), 16, panel, panelRow, n, c + i * cRow + (usize(j) << 2), cRow, scales)
+    }
+  }
+  if (inputs == 0) memory.fill(c, 0, cRow * rowCount)
+  for (let i = 0; i < rowCount; i++) storeRow(layer, row + i, column, columns, c + i * cRow)
+}
+
+/** Rows of a matrix side by side, in blocks of 4 or in panels of 8; rows that fill up the last one are zero. */
+function packVectors(matrix: usize, first: i32, count: i32, at: i32, n: i32, width: i32, target: usize): void {
+  const bytes = usize(depth) << 2
+  for (let i = 0; i < count; i += width, target += usize(n * width) << 2) {
+    for (let half = 0; half < width; half += 4) {
+      const j = i + half
+      packFour(
+        vectorPart(matrix, first, j, count, at, n, vectors), vectorPart(matrix, first, j + 1, count, at, n, vectors + bytes),
+        vectorPart(matrix, first, j + 2, count, at, n, vectors + 2 * bytes), vectorPart(matrix, first, j + 3, count, at, n, vectors + 3 * bytes),
+        n, target + (half << 2), usize(width) << 2,
+      )
+    }
+  }
+}
+
+/** Elements `at` to `at + n` of row `first + j` as float32: in place, converted into `room`, or zeros beyond the last row. */
+function vectorPart(matrix: usize, first: i32, j: i32, count: i32, at: i32, n: i32, room: usize): usize {
+  if (j >= count) {
+    memory.fill(room, 0, usize(n) << 2)
+    return room
+  }
+  const step = load<i32>(matrix, record.elementStride), dtype = load<i32>(matrix, record.dtype)
+  const source = load<usize>(matrix) + (first + j) * load<i32>(matrix, record.rowStride) + at * step
+  if (dtype == 0 && step == 4) return source
+  loadElements(source, step, dtype, n, room)
+  return room
+}
+
+/** Adds the bias and stores outputs `column` to `column + n` of one row. */
+function storeRow(layer: usize, row: i32, column: i32, n: i32, sums: usize): void {
+  const bias = load<usize>(layer, record.bias)
+  if (bias != 0) {
+    const step = load<i32>(layer, record.bias + record.elementStride), dtype = load<i32>(layer, record.bias + record.dtype)
+    for (let j = 0; j < n; j++) {
+      const at = sums + (usize(j) << 2)
+      store<f32>(at, load<f32>(at) + loadElement(bias + (column + j) * step, dtype))
+    }
+  }
+  const target = load<usize>(layer, record.output) + row * load<i32>(layer, record.output + record.rowStride)
+  const step = load<i32>(layer, record.output + record.elementStride)
+  storeElements(sums, n, target + column * step, step, load<i32>(layer, record.output + record.dtype))
+}
+
+/** Rows that `linearRows` takes. */
+const fewRows: i32 = 8
+
+/** The input as rows of whole vectors, one weight's sums for 8 rows, the tile of outputs, and room for four weights. */
+let x: usize, sums: usize, y: usize, room: usize
+
+function layOutRows(layer: usize, scratch: usize): usize {
+  const rowFloats = wholeBlocks(load<i32>(layer, record.inputs))
+  startAt(scratch)
+  x = takeFloats(fewRows * rowFloats)
+  y = takeFloats(fewRows * load<i32>(layer, record.tileColumns))
+  sums = takeFloats(4 * fewRows)
+  room = takeFloats(4 * rowFloats)
+  return taken()
+}
+
+export function linearRowsScratch(layer: usize, _unit: i32, _scratch: usize): usize {
+  return layOutRows(layer, 0)
+}
+
+/** One tile of outputs for at most 8 rows. */
+export function linearRows(layer: usize, unit: i32, scratch: usize): void {
+  layOutRows(layer, scratch)
+  const inputs = load<i32>(layer, record.inputs), rowCount = load<i32>(layer, record.rows)
+  const tileColumns = load<i32>(layer, record.tileColumns)
+  const column = unit * tileColumns, columns = min(tileColumns, load<i32>(layer, record.outputs) - column)
+  const rowBytes = usize(wholeBlocks(inputs)) << 2
+  memory.fill(x, 0, rowBytes * fewRows)
+  for (let i = 0; i < rowCount; i++) {
+    const source = load<usize>(layer, record.input) + i * load<i32>(layer, record.input + record.rowStride)
+    loadElements(source, load<i32>(layer, record.input + record.elementStride), load<i32>(layer, record.input + record.dtype), inputs, x + i * rowBytes)
+  }
+  if (rowCount == 1) multiplyOneRow(layer, column, columns, rowBytes)
+  else multiplyRows(layer, column, columns, rowBytes, rowCount)
+  for (let i = 0; i < rowCount; i++) storeRow(layer, i, column, columns, y + usize(i * tileColumns) * 4)
+}
+
+function multiplyOneRow(layer: usize, column: i32, columns: i32, rowBytes: usize): void {
+  const last = columns - 1
+  for (let j = 0; j < columns; j += 4) {
+    const w0 = wholeWeight(layer, column + j, room), w1 = wholeWeight(layer, column + min(last, j + 1), room + rowBytes)
+    const w2 = wholeWeight(layer, column + min(last, j + 2), room + 2 * rowBytes), w3 = wholeWeight(layer, column + min(last, j + 3), room + 3 * rowBytes)
+    v128.store(y + (usize(j) << 2), dotFourVectors(x, w0, w1, w2, w3, rowBytes))
+  }
+}
+
+function multiplyRows(layer: usize, column: i32, columns: i32, rowBytes: usize, rowCount: i32): void {
+  const tileColumns = load<i32>(layer, record.tileColumns)
+  for (let j = 0; j < columns; j += 2) {
+    const w0 = wholeWeight(layer, column + j, room), w1 = wholeWeight(layer, column + min(columns - 1, j + 1), room + rowBytes)
+    dotTwoVectors(w0, w1, x, rowBytes, sums, 32)
+    if (rowCount > 4) dotTwoVectors(w0, w1, x + 4 * rowBytes, rowBytes, sums + 16, 32)
+    for (let i = 0; i < rowCount; i++) {
+      const at = y + (usize(i * tileColumns + j) << 2)
+      store<f32>(at, load<f32>(sums + (i << 2)))
+      if (j + 1 < columns) store<f32>(at, load<f32>(sums + (i << 2), 32), 4)
+    }
+  }
+}
+
+/** One output's weights as float32 that can be read in whole vectors. */
+function wholeWeight(layer: usize, output: i32, room: usize): usize {
+  const inputs = load<i32>(layer, record.inputs)
+  const step = load<i32>(layer, record.weight + record.elementStride), dtype = load<i32>(layer, record.weight + record.dtype)
+  const source = load<usize>(layer, record.weight) + output * load<i32>(layer, record.weight + record.rowStride)
+  if (dtype == 0 && step == 4 && (inputs & 3) == 0) return source
+  loadElements(source, step, dtype, inputs, room)
+  for (let i = inputs; i < wholeBlocks(inputs); i++) store<f32>(room + (usize(i) << 2), 0)
+  return room
+}

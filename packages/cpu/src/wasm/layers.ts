@@ -1,0 +1,199 @@
+import { bytesPerElement, isContiguous, type Activation, type RotaryTable, type Tensor } from '@qkv/core'
+import type { Placed, Workspace } from '../memory/workspace.ts'
+import type { Wasm } from './instance.ts'
+import * as part from './layer-record.ts'
+import { dtypeNumber, emptyRecord } from './problem.ts'
+import * as problemPart from './record.ts'
+
+/** Each operation answers whether it did the work: false where there is no kernel for the operands' dtypes or strides. */
+
+/** As many rows as `linearRows` takes. */
+const fewRows = 8
+
+export function linear(
+  wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, output: Tensor,
+): boolean {
+  const rowStride = collapsedRowStride(input)
+  if (rowStride === undefined) return false
+  const [outputs = 0, inputs = 0] = weight.shape
+  const rows = input.shape.slice(0, -1).reduce((product, size) => product * size, 1)
+  if (rows === 0 || outputs === 0) return true
+  const record = layerRecord(space)
+  record.setMatrix(part.input, space.place(input), rowStride, input.strides.at(-1) ?? 1)
+  record.setMatrix(part.weight, space.place(weight), weight.strides[0]!, weight.strides[1]!)
+  if (bias !== undefined) record.setMatrix(part.bias, space.place(bias), 0, bias.strides[0]!)
+  record.setMatrix(part.output, space.place(output), outputs, 1)
+  record.setInt(part.rows, rows)
+  record.setInt(part.inputs, inputs)
+  record.setInt(part.outputs, outputs)
+  const { threads } = wasm.crew
+  const kernel = rows <= fewRows ? 'linearRows' : 'linear'
+  const tileRows = Math.min(128, Math.ceil(rows / 4) * 4)
+  const tileColumns = kernel === 'linear' ? tileWidth(outputs, Math.ceil(rows / tileRows), threads) : Math.min(256, Math.ceil(outputs / threads / 8) * 8)
+  const columnTiles = Math.ceil(outputs / tileColumns)
+  record.setInt(part.tileRows, tileRows)
+  record.setInt(part.tileColumns, tileColumns)
+  record.setInt(part.columnTiles, columnTiles)
+  const units = kernel === 'linear' ? columnTiles * Math.ceil(rows / tileRows) : columnTiles
+  run(wasm, space, kernel, record.address, units, rows * outputs * inputs)
+  return true
+}
+
+/** Columns of an output tile: 128, or fewer where threads would be left without work. */
+function tileWidth(outputs: number, rowTiles: number, threads: number): number {
+  let width = 128
+  while (width > 32 && threads > 1 && rowTiles * Math.ceil(outputs / width) < 3 * threads) width /= 2
+  return Math.min(width, Math.ceil(outputs / 8) * 8)
+}
+
+export function rmsNorm(wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, epsilon: number, output: Tensor): boolean {
+  return normalise(wasm, space, input, weight, undefined, epsilon, part.rootMeanSquare, output)
+}
+
+export function layerNorm(
+  wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number, output: Tensor,
+): boolean {
+  return normalise(wasm, space, input, weight, bias, epsilon, part.meanAndDeviation, output)
+}
+
+function normalise(
+  wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number, operation: number, output: Tensor,
+): boolean {
+  if (![input, weight, bias].every((tensor) => tensor === undefined || isPlain(tensor))) return false
+  const n = input.shape.at(-1) ?? 0
+  const rows = n === 0 ? 0 : count(input) / n
+  const record = layerRecord(space)
+  record.setMatrix(part.input, space.place(input), n, 1)
+  record.setMatrix(part.weight, space.place(weight), 0, 1)
+  if (bias !== undefined) record.setMatrix(part.bias, space.place(bias), 0, 1)
+  record.setMatrix(part.output, space.place(output), n, 1)
+  record.setInt(part.rows, rows)
+  record.setInt(part.inputs, n)
+  record.setInt(part.operation, operation)
+  record.setFloat(part.epsilon, epsilon)
+  run(wasm, space, 'normalise', record.address, Math.ceil(rows / unitRows), rows * n)
+  return true
+}
+
+const operations: Readonly<globalThis.Partial<Record<Activation, number>>> = {
+  silu: part.silu, relu: part.relu, 'gelu-tanh': part.geluTanh,
+}
+
+export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation: Activation, output: Tensor): boolean {
+  const operation = operations[activation]
+  if (operation === undefined || !isPlain(input)) return false
+  const n = count(input)
+  const record = layerRecord(space)
+  record.setMatrix(part.input, space.place(input), n, 1)
+  record.setMatrix(part.output, space.place(output), n, 1)
+  record.setInt(part.inputs, n)
+  record.setInt(part.operation, operation)
+  run(wasm, space, 'activate', record.address, Math.ceil(n / unitElements), 8 * n)
+  return true
+}
+
+export function combine(wasm: Wasm, space: Workspace, how: 'add' | 'multiply', left: Tensor, right: Tensor, output: Tensor): boolean {
+  const period = repeatedRun(right)
+  if (period === undefined || !isPlain(left)) return false
+  const n = count(left)
+  const record = layerRecord(space)
+  record.setMatrix(part.input, space.place(left), n, 1)
+  record.setMatrix(part.weight, space.place(right), 0, 1)
+  record.setMatrix(part.output, space.place(output), n, 1)
+  record.setInt(part.inputs, n)
+  record.setInt(part.outputs, period)
+  record.setInt(part.operation, how === 'add' ? part.add : part.multiply)
+  run(wasm, space, 'combine', record.address, Math.ceil(n / unitElements), n)
+  return true
+}
+
+export function rotate(wasm: Wasm, space: Workspace, input: Tensor, { cos, sin, layout, dim }: RotaryTable, output: Tensor): boolean {
+  const [batch = 0, heads = 0, length = 0, headDim = 0] = input.shape
+  if (![input, cos, sin, output].every((tensor) => tensor.dtype === 'float32' && (tensor.strides[3] === 1 || tensor.shape[3] === 1))) return false
+  if ([batch, heads, length].includes(0)) return true
+  const tensors = [[problemPart.query, space.place(input)], [problemPart.key, space.place(cos)], [problemPart.value, space.place(sin)], [problemPart.output, space.place(output)]] as const
+  const record = emptyRecord(space)
+  for (const [at, placed] of tensors) record.setTensor(at, placed)
+  record.setInt(problemPart.queryHeads, heads)
+  record.setInt(problemPart.queryLength, length)
+  record.setInt(problemPart.headDim, headDim)
+  record.setInt(problemPart.valueDim, dim)
+  record.setInt(problemPart.group, layout === 'half' ? part.half : part.interleaved)
+  run(wasm, space, 'rotate', record.address, batch * heads, batch * heads * length * headDim)
+  return true
+}
+
+/** What one unit of the kernels in `assembly/layers.ts` takes. */
+const unitRows = 16
+const unitElements = 4096
+
+/** Handing out less work than this costs more than it saves. */
+const worthSharing = 50_000
+
+function run({ crew }: Wasm, space: Workspace, kernel: string, record: number, units: number, work: number): void {
+  const scratchBytes = crew.scratchBytes(kernel, record)
+  const scratch = scratchBytes === 0 ? 0 : space.scratch(scratchBytes * crew.threads)
+  crew.run({ kernel, record, first: 0, end: units, scratch, scratchBytes, alone: work < worthSharing })
+}
+
+interface LayerRecord {
+  readonly address: number
+  setInt(at: number, value: number): void
+  setFloat(at: number, value: number): void
+  /** Strides in elements. */
+  setMatrix(at: number, placed: Placed, rowStride: number, elementStride: number): void
+}
+
+function layerRecord(space: Workspace): LayerRecord {
+  const address = space.scratch(part.layerRecordBytes)
+  const words = (): Int32Array => new Int32Array(space.arena.memory.buffer, address, part.layerRecordBytes / 4)
+  words().fill(0)
+  const setInt = (at: number, value: number): void => void (words()[at / 4] = value)
+  return {
+    address,
+    setInt,
+    setFloat: (at, value) => void (new Float32Array(space.arena.memory.buffer, address + at, 1)[0] = value),
+    setMatrix(at, { address: start, dtype }, rowStride, elementStride) {
+      const bytes = bytesPerElement[dtype]
+      setInt(at + part.address, start)
+      setInt(at + part.dtype, dtypeNumber(dtype, false))
+      setInt(at + part.rowStride, rowStride * bytes)
+      setInt(at + part.elementStride, elementStride * bytes)
+    },
+  }
+}
+
+function isPlain(tensor: Tensor): boolean {
+  return tensor.dtype === 'float32' && isContiguous(tensor)
+}
+
+function count({ shape }: Tensor): number {
+  return shape.reduce((product, size) => product * size, 1)
+}
+
+/** The stride from one row (all axes but the last) to the next, where there is one. */
+function collapsedRowStride({ shape, strides }: Tensor): number | undefined {
+  let stride: number | undefined
+  let extent = 0
+  for (let axis = shape.length - 2; axis >= 0; axis--) {
+    if (shape[axis] === 1) continue
+    if (stride === undefined) stride = strides[axis]!
+    else if (strides[axis] !== extent) return undefined
+    extent = strides[axis]! * shape[axis]!
+  }
+  return stride ?? 0
+}
+
+/** How many contiguous elements are repeated over and over, where that is what a tensor is. */
+function repeatedRun({ dtype, shape, strides }: Tensor): number | undefined {
+  if (dtype !== 'float32') return undefined
+  let run = 1
+  let axis = shape.length - 1
+  for (; axis >= 0; axis--) {
+    if (shape[axis] === 1) continue
+    if (strides[axis] !== run) break
+    run *= shape[axis]!
+  }
+  for (; axis >= 0; axis--) if (shape[axis] !== 1 && strides[axis] !== 0) return undefined
+  return run
+}
