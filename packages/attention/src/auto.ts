@@ -1,4 +1,5 @@
 import { describe, type Backend } from '@qkv/core'
+import type { CpuOptions } from '@qkv/cpu'
 import type { WebGpuOptions } from '@qkv/webgpu'
 import { refused } from './refuse.ts'
 
@@ -11,9 +12,11 @@ export interface CreateBackendOptions {
   readonly softwareGpu?: boolean | undefined
   /** A device or adapter for the WebGPU backend. */
   readonly webgpu?: WebGpuOptions | undefined
+  /** Threads and engine for the CPU backend. */
+  readonly cpu?: CpuOptions | undefined
 }
 
-/** A backend that says why it is not another: `backend.description` is what it runs on. */
+/** A backend that says why it is not another. `description` says what it runs on; the CPU's, also why not on more. */
 export interface ChosenBackend extends Backend {
   /** What was tried before it, and why it was not to be. */
   readonly passedOver: readonly PassedOver[]
@@ -62,12 +65,12 @@ const makers: Readonly<Record<BackendName, (options: CreateBackendOptions) => Pr
       'createBackend',
       'webgpu',
       'a GPU (softwareGpu: true takes any adapter)',
-      `${backend.description}`,
+      backend.description,
     )
   },
-  async cpu() {
+  async cpu({ cpu }) {
     const { createCpuBackend } = await import('@qkv/cpu')
-    return createCpuBackend()
+    return createCpuBackend(cpu)
   },
 }
 

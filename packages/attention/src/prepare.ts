@@ -1,7 +1,6 @@
 import {
   composeScores,
   problem,
-  QkvError,
   type AttentionProblem,
   type Backend,
   type ProblemOptions,
@@ -46,13 +45,14 @@ export async function prepare(
     case 'rotary':
       return rotate(operation, plain, position, options)
     case 'score': {
-      if (options.positions !== undefined)
-        throw misplaced(operation, 'positions', 'absent with a score encoding, which follows key indices')
+      if (options.positions !== undefined) {
+        throw refused('OPTION_INVALID', operation, 'positions', 'absent with a score encoding, which follows key indices', 'positions')
+      }
       if (position.follows === 'content') return withTerms(plain, position, options)
       return unchanged(problem(query, key, value, { ...options, score: compose(position.scoreMod, options.score) }))
     }
     case 'embedding':
-      throw misplaced(operation, 'position', 'rotary or a score encoding (add an embedding to the inputs of the first layer)')
+      throw refused('OPTION_INVALID', operation, 'position', 'rotary or a score encoding', 'an embedding, which the first inputs take')
   }
 }
 
@@ -105,8 +105,4 @@ function compose(first: ScoreMod, then: ScoreMod | undefined): ScoreMod {
 
 function unchanged(problem: AttentionProblem): PreparedProblem {
   return { problem, rotary: undefined, dispose: () => {} }
-}
-
-function misplaced(operation: string, argument: string, expected: string): QkvError {
-  return refused('OPTION_INVALID', operation, argument, expected, argument === 'position' ? 'an embedding' : 'positions')
 }

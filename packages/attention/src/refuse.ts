@@ -7,9 +7,8 @@ export function refused(
   argument: string,
   expected: string,
   received: string,
-  cause?: unknown,
 ): QkvError {
-  return new QkvError({ code, operation, argument, expected, received, cause })
+  return new QkvError({ code, operation, argument, expected, received })
 }
 
 /** @throws QkvError `OPTION_INVALID` unless `backend` is one. */

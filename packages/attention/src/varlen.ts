@@ -59,7 +59,7 @@ export async function packedAttention(
       if (rows[1] === rows[0]) continue
       const result = await attention(one(query, rows), one(key, keys), one(value, keys), { ...shared, backend, onProgress: report })
       place(backend, result.output, one(output, rows))
-      if (lse && result.lse) place(backend, result.lse, byHead(lse, rows))
+      if (lse && result.lse) place(backend, result.lse, one(lse, rows))
     }
     return { output, lse }
   } catch (error) {
@@ -69,15 +69,10 @@ export async function packedAttention(
   }
 }
 
-/** Tokens `start ≤ token < end` of [tokens, heads, dim] as a batch of one, [1, heads, length, dim]. */
+/** Tokens `start ≤ token < end` of [tokens, heads, …] as a batch of one, [1, heads, length, …]. */
 function one(packed: Tensor, [start, end]: readonly [number, number]): Tensor {
-  const { shape, strides, ...rest } = permute(slice(packed, 0, start, end), [1, 0, 2])
-  return { ...rest, shape: [1, ...shape], strides: [0, ...strides] }
-}
-
-/** The same of [tokens, heads], as [1, heads, length]. */
-function byHead(packed: Tensor, [start, end]: readonly [number, number]): Tensor {
-  const { shape, strides, ...rest } = permute(slice(packed, 0, start, end), [1, 0])
+  const axes = packed.shape.map((_, axis) => (axis < 2 ? 1 - axis : axis))
+  const { shape, strides, ...rest } = permute(slice(packed, 0, start, end), axes)
   return { ...rest, shape: [1, ...shape], strides: [0, ...strides] }
 }
 

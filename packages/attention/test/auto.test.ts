@@ -14,6 +14,11 @@ it('takes what is preferred, or nothing', async () => {
   await expect(createBackend({ prefer: 'webgpu' })).rejects.toThrow(expect.objectContaining({ code: 'DEVICE_UNAVAILABLE' }))
 })
 
+it('hands options on', async () => {
+  using backend = await createBackend({ prefer: 'cpu', cpu: { engine: 'javascript' } })
+  expect(backend.description).toMatch(/JavaScript/)
+})
+
 it('goes on to the next when a GPU fails it', async () => {
   const gpu = { requestAdapter: async () => null } as unknown as GPU
   using backend = await createBackend({ webgpu: { gpu } })
