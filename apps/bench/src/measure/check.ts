@@ -1,8 +1,9 @@
 import { problem, slice, tensor, type HostTensor } from '@qkv/core'
-import { reference, referenceGradient } from '@qkv/core/reference'
+import { reference } from '@qkv/core/reference'
 import { keysOfRow, type AttentionCase, type BenchCase, type LinearCase } from '../cases/case.ts'
-import { attentionVectors, linearVectors } from '../cases/vectors.ts'
+import { linearVectors } from '../cases/vectors.ts'
 import { problemOf } from '../peers/qkv.ts'
+import { headGradient } from './head-gradient.ts'
 
 /** How a result compares with the float64 reference at the places that were looked at. */
 export interface Agreement {
@@ -77,26 +78,20 @@ function alibiRow(bench: AttentionCase, head: number, row: number, first: number
   return tensor(Float32Array.from({ length: end - first }, (_, j) => slope * (first + j - position)), [1, 1, 1, end - first])
 }
 
-/** The gradients of the last head, whole: every key's depends on every query. */
+/** The gradients of the last head, whole, since every key's depends on every query. */
 function* gradientSamples(bench: AttentionCase, result: Float32Array): Generator<Sample> {
-  const { queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim } = bench
-  const last = problemOf(bench)
-  const head = (view: typeof last.query): typeof last.query => slice(slice(view, 0, bench.batch - 1, bench.batch), 1, view.shape[1]! - 1, view.shape[1]!)
-  const dOutput = tensor(attentionVectors(bench).dOutput ?? [], [bench.batch, queryHeads, queryLength, valueDim])
-  const { dQuery, dKey, dValue } = referenceGradient(
-    problem(head(last.query), head(last.key), head(last.value), { causal: bench.causal }),
-    head(dOutput) as HostTensor,
-  )
+  const exact = headGradient(bench)
+  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim } = bench
   let end = 0
   for (const [part, size] of [
-    [dQuery, bench.batch * queryHeads * queryLength * headDim],
-    [dKey, bench.batch * keyHeads * keyLength * headDim],
-    [dValue, bench.batch * keyHeads * keyLength * valueDim],
+    [exact.dQuery, batch * queryHeads * queryLength * headDim],
+    [exact.dKey, batch * keyHeads * keyLength * headDim],
+    [exact.dValue, batch * keyHeads * keyLength * valueDim],
   ] as const) {
     end += size
     const start = end - part.values.length
     for (let i = 0; i < part.values.length; i++) {
-      yield { actual: result[start + i] ?? NaN, exact: part.values[i] ?? NaN, bound: part.bound[i] ?? 0 }
+      yield { actual: result[start + i] ?? NaN, exact: part.values[i] ?? NaN, bound: part.bounds[i] ?? 0 }
     }
   }
 }
