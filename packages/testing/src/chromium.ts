@@ -52,7 +52,7 @@ async function unpackInto(folder: string): Promise<void> {
     decompress('fonts.tar.br', extract(join(partial, 'fonts'))),
   ])
   await chmod(join(partial, 'chromium'), 0o755)
-  await writeFile(join(partial, 'fonts', 'fonts.conf'), fontsConfiguration)
+  await writeFile(join(partial, 'fonts', 'fonts.conf'), fontsConfiguration(join(folder, 'fonts')))
   await rename(partial, folder).catch(async (failure: unknown) => {
     await rm(partial, { recursive: true, force: true })
     if (!existsSync(folder)) throw failure // otherwise another process was quicker
@@ -60,14 +60,16 @@ async function unpackInto(folder: string): Promise<void> {
 }
 
 /** The archive's own looks for its fonts where a cloud function has them; a browser without any font crashes at a text field. */
-const fontsConfiguration = `<?xml version="1.0"?>
+function fontsConfiguration(folder: string): string {
+  return `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
-  <dir prefix="relative">fonts</dir>
+  <dir>${folder}/fonts</dir>
   <dir>/usr/share/fonts</dir>
-  <cachedir prefix="relative">cache</cachedir>
+  <cachedir>${folder}/cache</cachedir>
 </fontconfig>
 `
+}
 
 function decompress(archive: string, target: NodeJS.WritableStream): Promise<void> {
   return pipeline(createReadStream(join(archives, archive)), createBrotliDecompress(), target)
