@@ -40,13 +40,15 @@ function hiding({ mask, maskMod }: HostProblem): PairRule | undefined {
     shows(batch, head, row, key) === 0 || allows(batch, head, position, key, row, NaN) === 0
 }
 
-function changing({ softcap, bias, scoreMod }: HostProblem): ScoreChange | undefined {
-  if (softcap === 0 && bias === undefined && scoreMod === undefined) return undefined
-  const added = bias && elementReader(bias)
+function changing({ softcap, bias: biases, scoreMod }: HostProblem): ScoreChange | undefined {
+  if (softcap === 0 && biases === undefined && scoreMod === undefined) return undefined
+  const added = biases && elementReader(biases)
   const modified = scoreMod && compileExpression(scoreMod.node)
   return (batch, head, row, position, key, score) => {
     const capped = softcap === 0 ? score : softcap * Math.tanh(score / softcap)
-    const biased = added === undefined ? capped : capped + added(batch, head, row, key)
+    const bias = added === undefined ? 0 : added(batch, head, row, key)
+    // It hides the pair whatever the score is: NaN − ∞ would not.
+    const biased = bias === -Infinity ? -Infinity : capped + bias
     return modified === undefined || biased === -Infinity ? biased : modified(batch, head, position, key, row, biased)
   }
 }

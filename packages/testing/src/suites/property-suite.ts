@@ -177,6 +177,32 @@ export function propertySuite(suite: Suite): void {
       expect(actual.lse, token).toEqual(expected.lse.map((value) => value + 0))
     })
 
+    forRandomProblems('what memory held before does not matter, to the bit', {}, async ({ problem, token }) => {
+      const before = await takeAttention(backend(), problem)
+      backend().upload(tensor(new Float32Array(50_000).fill(NaN), [50_000])).dispose()
+      expect(await takeAttention(backend(), problem), token).toEqual(before)
+    })
+
+    // WGSL promises nothing of what is not finite.
+    if (platform === 'cpu') {
+      forRandomProblems('a query or key that is not finite poisons just the rows that see it', { without: ['quantised'] }, async ({ problem, token, stream }) => {
+        await expectPoisoned({ ...problem, query: poisoned(problem.query, stream), key: poisoned(problem.key, stream) }, token)
+      }, 100)
+
+      // Of equal weights none is too small to matter.
+      forRandomProblems('a value that is not finite poisons just its component, in the rows that see it', { without: ['quantised', 'bias', 'score', 'sinks'] }, async ({ problem, token, stream }) => {
+        await expectPoisoned({ ...problem, scale: 0, value: poisoned(problem.value, stream) }, token)
+      }, 100)
+    }
+
+    async function expectPoisoned(problem: AttentionProblem, token: string): Promise<void> {
+      const expected = reference(problem)
+      // An infinite product may have a finite softcapped score, of whose error nothing is known but that it is finite.
+      const known = (bound: Float64Array): Float64Array => bound.map((own) => (Number.isNaN(own) ? Infinity : own))
+      const bounds = { bound: known(expected.bound), lseBound: known(expected.lseBound) }
+      expectAttention(await takeAttention(backend(), problem), problem, { ...expected, ...bounds }, token)
+    }
+
     forRandomProblems('the same call gives the same bits', {}, async ({ problem, token }) => {
       const first = await takeAttention(backend(), problem)
       for (let again = 0; again < 5; again++) expect(await takeAttention(backend(), problem), token).toEqual(first)
@@ -197,6 +223,13 @@ function isTensorPart(part: unknown): boolean {
 /** A packed tensor of other elements. */
 function likeTensor({ shape, dtype }: Tensor, elements: ArrayLike<number>): HostTensor {
   return tensor(roundTo(elements, dtype), shape, { dtype })
+}
+
+/** A packed tensor with one element that is not finite. */
+function poisoned(view: Tensor, stream: Random): HostTensor {
+  const elements = onHost(view)
+  if (elements.length > 0) elements[stream.integer(0, elements.length - 1)] = stream.pick([NaN, NaN, Infinity, -Infinity])
+  return likeTensor(view, elements)
 }
 
 /** Elements of one axis, in the order given, as a packed tensor. */
