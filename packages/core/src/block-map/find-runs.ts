@@ -54,7 +54,7 @@ const mostLooks = 128
 
 /**
  * What decides one tile. Analysis of the whole may not decide what its parts decide alike, so they are looked at, by
- * halves, until two differ or all agree. The corners come first: in most partial tiles they differ.
+ * halves, until two differ or all agree. Three corners come first: in most partial tiles they differ.
  */
 function settler(classify: BoxClassifier['classify']): BoxClassifier['classify'] {
   let agreed: BoxState = mixed
@@ -67,7 +67,10 @@ function settler(classify: BoxClassifier['classify']): BoxClassifier['classify']
     if (++looks > mostLooks) return true
     const state = classify(firstRow, lastRow, firstKey, lastKey)
     // A pair alone that is not decided depends on a platform's rounding.
-    if (state !== mixed || (firstRow === lastRow && firstKey === lastKey)) return differs(state)
+    const single = firstRow === lastRow && firstKey === lastKey
+    return state === mixed && !single ? halvesDiffer(firstRow, lastRow, firstKey, lastKey) : differs(state)
+  }
+  const halvesDiffer = (firstRow: number, lastRow: number, firstKey: number, lastKey: number): boolean => {
     if (lastRow - firstRow > lastKey - firstKey) {
       const middle = (firstRow + lastRow) >> 1
       return anyDiffers(firstRow, middle, firstKey, lastKey) || anyDiffers(middle + 1, lastRow, firstKey, lastKey)
@@ -77,13 +80,14 @@ function settler(classify: BoxClassifier['classify']): BoxClassifier['classify']
   }
   return (firstRow, lastRow, firstKey, lastKey) => {
     const whole = classify(firstRow, lastRow, firstKey, lastKey)
-    if (whole !== mixed) return whole
+    if (whole !== mixed || (firstRow === lastRow && firstKey === lastKey)) return whole
     agreed = mixed
     looks = 0
     const partial =
       differs(classify(firstRow, firstRow, lastKey, lastKey)) ||
       differs(classify(lastRow, lastRow, firstKey, firstKey)) ||
-      anyDiffers(firstRow, lastRow, firstKey, lastKey)
+      differs(classify(firstRow, firstRow, firstKey, firstKey)) ||
+      halvesDiffer(firstRow, lastRow, firstKey, lastKey)
     return partial ? mixed : agreed
   }
 }

@@ -129,19 +129,26 @@ function makeLevels(tensor: HostTensor, narrowed: readonly boolean[]): readonly 
 
 function narrow(below: Level, above: Level, narrowed: readonly boolean[], axis: number, from: number, to: number): void {
   const shift = narrowed[axis] ? above.shift : 0
-  const { low, high } = above
-  const innermost = axis === above.shape.length - 1
-  for (let index = 0; index < below.shape[axis]!; index++) {
-    const source = from + index * below.strides[axis]!
-    const target = to + (index >> shift) * above.strides[axis]!
-    if (innermost) {
-      const least = below.decode(below.low[source]!)
-      const greatest = below.decode(below.high[source]!)
+  const size = below.shape[axis]!
+  const stride = below.strides[axis]!
+  const step = above.strides[axis]!
+  if (axis < above.shape.length - 1) {
+    for (let index = 0; index < size; index++) narrow(below, above, narrowed, axis + 1, from + index * stride, to + (index >> shift) * step)
+    return
+  }
+  const { low, high, decode } = below
+  for (let index = 0, source = from, target = to; index < size; target += step) {
+    let least = above.low[target]!
+    let greatest = above.high[target]!
+    const end = Math.min(size, index + (1 << shift))
+    for (; index < end; index++, source += stride) {
+      const lower = decode(low[source]!)
+      const upper = low === high ? lower : decode(high[source]!)
       // NaN is neither less nor greater: it has to be looked for.
-      if (!(least >= low[target]!)) low[target] = least === least ? least : -Infinity
-      if (!(greatest <= high[target]!)) high[target] = greatest === greatest ? greatest : Infinity
-    } else {
-      narrow(below, above, narrowed, axis + 1, source, target)
+      if (!(lower >= least)) least = lower === lower ? lower : -Infinity
+      if (!(upper <= greatest)) greatest = upper === upper ? upper : Infinity
     }
+    above.low[target] = least
+    above.high[target] = greatest
   }
 }
