@@ -5,7 +5,7 @@ import { build, install, root, run } from './workspace.mjs'
 // `npm start`: installs, builds, checks every backend of this machine and serves the demo. `npm start -- --check` ends there.
 
 await install()
-await build()
+await build('@qkv/app-demo')
 
 console.log('\nOne attention (8 heads, 128 tokens, causal) on each backend, against the float64 reference:')
 const selfCheck = join(root, 'tooling', 'self-check.mjs')
