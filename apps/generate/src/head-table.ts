@@ -1,4 +1,4 @@
-import type { HeadMeasure } from '@qkv/transformer'
+import type { HeadMeasure, HeadRole } from '@qkv/transformer'
 
 /** Each head's mean share of gaze on the token before, and the heads that have a name, as lines of text. */
 export function headTable(measures: readonly (readonly HeadMeasure[])[]): string {
@@ -11,11 +11,17 @@ export function headTable(measures: readonly (readonly HeadMeasure[])[]): string
 }
 
 function named(measures: readonly (readonly HeadMeasure[])[]): string[] {
-  const share = { 'previous token': 'previousToken', 'own token': 'ownToken', 'first token': 'firstToken' } as const
   const lines = measures.flatMap((heads, layer) =>
     heads.flatMap((measure, head) =>
-      measure.role === undefined ? [] : [`layer ${layer} head ${head} is a ${measure.role} head (${measure[share[measure.role]].toFixed(2)})`],
+      measure.role === undefined ? [] : [`layer ${layer} head ${head} is ${roleNames[measure.role]} (${measure[measure.role].toFixed(2)})`],
     ),
   )
   return lines.length > 0 ? lines : ['No head does mostly one thing.']
+}
+
+const roleNames: Readonly<Record<HeadRole, string>> = {
+  previousToken: 'a previous-token head',
+  firstToken: 'a first-token head',
+  duplicateToken: 'a duplicate-token head',
+  induction: 'an induction head',
 }

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 
 const folder = sharedFolder('models/stories260k')
 
-describe.skipIf(folder === undefined)('stories260K', () => {
+describe.skipIf(folder === undefined)('stories260K', { timeout: 60_000 }, () => {
   let backend: CpuBackend
   let model: Decoder
   let tokenizer: Tokenizer
@@ -50,7 +50,7 @@ describe.skipIf(folder === undefined)('stories260K', () => {
   test.each([0, 1, 2])('has two previous-token heads, layer 3 head 6 and layer 1 head 3, on the random texts of seed %i', async (seed) => {
     const measures = await measureHeads(model, tokenizer, seed)
     const named = measures.flatMap((heads, layer) =>
-      heads.flatMap(({ role, previousToken }, head) => (role === 'previous token' ? [{ layer, head, previousToken }] : [])),
+      heads.flatMap(({ role, previousToken }, head) => (role === 'previousToken' ? [{ layer, head, previousToken }] : [])),
     )
     named.sort((a, b) => b.previousToken - a.previousToken)
     expect(named.map(({ layer, head }) => [layer, head])).toEqual([[3, 6], [1, 3]])

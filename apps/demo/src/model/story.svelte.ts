@@ -93,7 +93,7 @@ export const story: Story = new Story()
 function previousTokenHeads(measures: HeadMeasures): (HeadName & { readonly previousToken: number })[] {
   return measures
     .flatMap((heads, layer) => heads.map((measure, head) => ({ ...measure, layer, head })))
-    .filter(({ role }) => role === 'previous token')
+    .filter(({ role }) => role === 'previousToken')
     .sort((a, b) => b.previousToken - a.previousToken)
 }
 
