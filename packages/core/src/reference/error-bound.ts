@@ -122,7 +122,7 @@ export function lseBound(terms: readonly SoftmaxTerm[], lse: number, maximum: nu
   const logarithm = Math.abs(lse - maximum)
   const { unit, log, logNearOne } = arithmetic
   return (
-    1.01 * (largest + Math.log(moved) + row.summation + log * logarithm + logNearOne) +
+    1.01 * (largest + (moved > 0 ? Math.log(moved) : 0) + row.summation + log * logarithm + logNearOne) +
     3 * unit * (Math.abs(maximum) + logarithm) +
     underflow * (terms.length + 1)
   )
