@@ -39,21 +39,39 @@ export function readQuery(problem: usize, batch: i32, panel: usize, lane: i32, t
 
 /** In float64, so that scale and product are rounded once. */
 function scaleVector(vector: usize, n: i32, scale: f64): void {
-  const end = vector + (usize(n) << 2)
+  const end = vector + (usize(n) << 2), whole = vector + (usize(n & ~3) << 2)
+  const factor = f64x2.splat(scale)
+  for (; vector < whole; vector += 16) {
+    const x = v128.load(vector)
+    const low = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.promote_low_f32x4(x), factor))
+    const upper = i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15)
+    const high = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.promote_low_f32x4(upper), factor))
+    v128.store(vector, i8x16.shuffle(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+  }
   for (; vector < end; vector += 4) store<f32>(vector, f32(f64(load<f32>(vector)) * scale))
 }
 
-/** Keys in blocks of 4, [headDim][4] each; those that fill up the last block are zero. */
+/** Keys in blocks of 4, [headDim][4] each; those that fill up the last block are zero. `vectors` is room for four. */
 export function packKeys(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): void {
-  const headDim = int(problem, record.headDim)
+  packBlocks(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, keyHead, first, keys, target, vectors)
+}
+
+/** Values the same way, for products with them. */
+export function packValueBlocks(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): void {
+  packBlocks(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, keyHead, first, keys, target, vectors)
+}
+
+function packBlocks(
+  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, first: i32, count: i32, target: usize, vectors: usize,
+): void {
+  const n = int(problem, dim)
   const bytes = vectorBytes(problem)
-  for (let j = 0; j < keys; j += 4) {
-    const a = readKey(problem, batch, keyHead, first + j, vectors)
-    const b = j + 1 < keys ? readKey(problem, batch, keyHead, first + j + 1, vectors + bytes) : zeros(vectors + bytes, headDim)
-    const c = j + 2 < keys ? readKey(problem, batch, keyHead, first + j + 2, vectors + 2 * bytes) : zeros(vectors + 2 * bytes, headDim)
-    const d = j + 3 < keys ? readKey(problem, batch, keyHead, first + j + 3, vectors + 3 * bytes) : zeros(vectors + 3 * bytes, headDim)
-    packFour(a, b, c, d, headDim, target, 16)
-    target += usize(headDim) << 4
+  for (let j = 0; j < count; j += 4, target += usize(n) << 4) {
+    const a = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, vectors)
+    const b = j + 1 < count ? readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j + 1, vectors + bytes) : zeros(vectors + bytes, n)
+    const c = j + 2 < count ? readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j + 2, vectors + 2 * bytes) : zeros(vectors + 2 * bytes, n)
+    const d = j + 3 < count ? readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j + 3, vectors + 3 * bytes) : zeros(vectors + 3 * bytes, n)
+    packFour(a, b, c, d, n, target, 16)
   }
 }
 
@@ -64,23 +82,26 @@ function zeros(vector: usize, n: i32): usize {
 
 /** Values in panels of 8 columns, [64][8] each. Whether any is infinite or NaN. */
 export function packValues(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): bool {
-  const valueDim = int(problem, record.valueDim)
+  return packPanels(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, keyHead, first, keys, target, vectors)
+}
+
+/** Keys the same way, for sums of them. */
+export function packKeyPanels(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): bool {
+  return packPanels(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, keyHead, first, keys, target, vectors)
+}
+
+function packPanels(
+  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, first: i32, count: i32, target: usize, vectors: usize,
+): bool {
   let special = splat(0)
-  for (let j = 0; j < keys; j++) {
-    special = f32x4.add(special, packAcross(readValue(problem, batch, keyHead, first + j, vectors), valueDim, j, target, usize(tileKeys) << 5))
+  for (let j = 0; j < count; j++) {
+    const vector = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, vectors)
+    special = f32x4.add(special, packAcross(vector, int(problem, dim), j, target, usize(tileKeys) << 5))
   }
   return v128.any_true(f32x4.ne(special, special))
 }
 
-/** Where a key lies as float32: in place, or converted into `room`. */
-export function readKey(problem: usize, batch: i32, keyHead: i32, key: i32, room: usize): usize {
-  return readVector(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, keyHead, key, room)
-}
-
-export function readValue(problem: usize, batch: i32, keyHead: i32, key: i32, room: usize): usize {
-  return readVector(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, keyHead, key, room)
-}
-
+/** Where a key or value lies as float32: in place, or converted into `room`. */
 function readVector(
   problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, row: i32, room: usize,
 ): usize {

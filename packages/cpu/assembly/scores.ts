@@ -23,14 +23,16 @@ export function changesScores(problem: usize): bool {
 
 /** Keys `firstKey ≤ key < firstKey + keys` of the panel whose rows are described at `panel`. */
 export function changeScores(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
+  capAndBias(problem, panel, s, firstKey, keys)
+  changeByExpression(problem, panel, s, firstKey, keys, registers)
+  hideByMasks(problem, panel, s, firstKey, keys, registers)
+}
+
+/** What the score expression is given. */
+export function capAndBias(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32): void {
   const softcap = float(problem, record.softcap)
   if (softcap != 0) capScores(s, keys, softcap)
   if (int(problem, record.bias) != 0) addBias(problem, panel, s, firstKey, keys)
-  const scoreProgram = pointer(problem, record.scoreProgram)
-  if (scoreProgram != 0) changeByExpression(scoreProgram, panel, s, firstKey, keys, registers)
-  if (int(problem, record.mask) != 0) hideMasked(problem, panel, s, firstKey, keys)
-  const maskProgram = pointer(problem, record.maskProgram)
-  if (maskProgram != 0) hideByExpression(maskProgram, panel, s, firstKey, keys, registers)
 }
 
 function capScores(s: usize, keys: i32, softcap: f32): void {
@@ -54,7 +56,9 @@ function addBias(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i3
 }
 
 /** A score of −∞ stays hidden, whatever the expression makes of it. */
-function changeByExpression(program: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
+export function changeByExpression(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
+  const program = pointer(problem, record.scoreProgram)
+  if (program == 0) return
   const result = evaluate(program, panel, s, firstKey, keys, registers)
   const end = usize(keys) * keyScoresBytes
   for (let at: usize = 0; at < end; at += 16) {
@@ -62,6 +66,12 @@ function changeByExpression(program: usize, panel: usize, s: usize, firstKey: i3
     const hidden = f32x4.eq(before, splat(negativeInfinity))
     v128.store(s + at, v128.bitselect(before, v128.load(result + at), hidden))
   }
+}
+
+export function hideByMasks(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
+  if (int(problem, record.mask) != 0) hideMasked(problem, panel, s, firstKey, keys)
+  const program = pointer(problem, record.maskProgram)
+  if (program != 0) hideByExpression(program, panel, s, firstKey, keys, registers)
 }
 
 function hideMasked(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32): void {

@@ -64,16 +64,23 @@ function weighForOneRow(p: usize, v: usize, stride: isize, keys: i32, rowBytes: 
 /** The same where values may be infinite or NaN: a key of no weight is then left out, since 0 · NaN is not 0. */
 export function weighSpecialValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usize, rescales: usize): void {
   const rowBytes = usize(wholePanels(valueDim)) << 2
-  for (let row = 0; row < rows.panelRows; row++) {
-    const rescale = load<f32>(rescales + (row << 2))
-    for (let column = 0; column < valueDim; column++) {
-      const at = o + row * rowBytes + (column << 2)
-      let sum = load<f32>(at) * rescale
-      for (let j = 0; j < keys; j++) {
-        const weight = load<f32>(p + j * keyScoresBytes + (row << 2))
-        if (weight != 0) sum += weight * load<f32>(v + (((column >> 3) * tileKeys + j) << 5) + ((column & 7) << 2))
-      }
-      store<f32>(at, sum)
+  for (let row: usize = 0; row < usize(rows.panelRows); row++) {
+    addSpecial(p + (row << 2), keyScoresBytes, v, tileKeys, keys, valueDim, o + row * rowBytes, load<f32>(rescales + (row << 2)))
+  }
+}
+
+/** sums = rescale · sums + Σ weight · vector over `count` vectors in panels of `panelLength` rows, but for weights of 0. */
+export function addSpecial(
+  weights: usize, step: usize, panels: usize, panelLength: i32, count: i32, columns: i32, sums: usize, rescale: f32,
+): void {
+  for (let column = 0; column < columns; column++) {
+    const at = sums + (usize(column) << 2)
+    const elements = panels + (usize((column >> 3) * panelLength) << 5) + (usize(column & 7) << 2)
+    let sum = load<f32>(at) * rescale
+    for (let j = 0; j < count; j++) {
+      const weight = load<f32>(weights + j * step)
+      if (weight != 0) sum += weight * load<f32>(elements + (usize(j) << 5))
     }
+    store<f32>(at, sum)
   }
 }

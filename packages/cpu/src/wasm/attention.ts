@@ -32,7 +32,7 @@ function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, re
 }
 
 /** Large tiles pack keys and values less often; every thread should still get several. The results are the same bits. */
-function chooseTileRows({ batch, keyHeads, queryLength, group }: AttentionProblem, threads: number): number {
+export function chooseTileRows({ batch, keyHeads, queryLength, group }: AttentionProblem, threads: number): number {
   const rows = queryLength * group
   const tilesEach = (tileRows: number): number => (batch * keyHeads * Math.ceil(rows / tileRows)) / threads
   let tileRows = 128

@@ -3,6 +3,7 @@ import type { Engine, OpenedEngine } from '../engine.ts'
 import { wasmMemory } from '../memory/linear-memory.ts'
 import { openPool, soloCrew, type Crew } from '../threads/pool.ts'
 import { attention } from './attention.ts'
+import { attentionGradient } from './gradient.ts'
 import { instantiate, type Wasm } from './instance.ts'
 import * as layers from './layers.ts'
 import { bestInstructions, compileKernels, type Instructions } from './module.ts'
@@ -55,6 +56,7 @@ function engineOf(wasm: Wasm, details: string): Engine {
   return {
     description: `WebAssembly, ${details}`,
     attention: (space, problem, target) => attention(wasm, space, problem, target),
+    attentionGradient: (space, problem, forward, dOutput, target) => attentionGradient(wasm, space, problem, forward, dOutput, target),
     linear: (space, input, weight, bias, output) => layers.linear(wasm, space, input, weight, bias, output),
     rmsNorm: (space, input, weight, epsilon, output) => layers.rmsNorm(wasm, space, input, weight, epsilon, output),
     layerNorm: (space, input, weight, bias, epsilon, output) => layers.layerNorm(wasm, space, input, weight, bias, epsilon, output),

@@ -15,8 +15,11 @@ export interface ProblemRecord {
   setTensor(part: number, placed: Placed, quantized?: boolean): void
 }
 
-/** Places a problem's tensors and expressions and describes it for the kernels. Results are the caller's to add. */
-export function problemRecord(space: Workspace, problem: AttentionProblem): ProblemRecord {
+/**
+ * Places a problem's tensors and expressions and describes it for the kernels. Results are the caller's to add,
+ * as are programs of its own, which need `registerBytes`.
+ */
+export function problemRecord(space: Workspace, problem: AttentionProblem, registerBytes = 0): ProblemRecord {
   const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } = problem
   const quantized = keyScales !== undefined
   const tensors: readonly (readonly [number, Placed | undefined])[] = [
@@ -56,7 +59,7 @@ export function problemRecord(space: Workspace, problem: AttentionProblem): Prob
 
   setInt(part.scoreProgram, scoreProgram?.address ?? 0)
   setInt(part.maskProgram, maskProgram?.address ?? 0)
-  setInt(part.registerBytes, Math.max(scoreProgram?.registerBytes ?? 0, maskProgram?.registerBytes ?? 0))
+  setInt(part.registerBytes, Math.max(registerBytes, scoreProgram?.registerBytes ?? 0, maskProgram?.registerBytes ?? 0))
 
   const view = new DataView(space.arena.memory.buffer, record.address)
   view.setFloat64(part.scale, problem.scale, true)

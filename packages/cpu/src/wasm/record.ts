@@ -62,18 +62,23 @@ export const dropoutScale = 324
 /** Addresses of programs of `expression.ts`. */
 export const scoreProgram = 328
 export const maskProgram = 332
+/** For gradients: the score expression's derivative by the score. */
+export const slopeProgram = 360
+/** Addresses of the gradients of keys and values, float32 without gaps. */
+export const dKey = 364
+export const dValue = 368
 
 /** How the work is cut: rows of a query tile, tiles of the rows of one key head, keys of a split, splits of the keys. */
 export const tileRows = 336
 export const tiles = 340
 export const splitKeys = 344
 export const splits = 348
-/** Address of what splits leave to be merged. */
+/** Address of what splits leave to be merged; for gradients, of D of each row. */
 export const partials = 352
 /** Bytes of each thread's expression registers. */
 export const registerBytes = 356
 
-export const recordBytes = 360
+export const recordBytes = 376
 
 /** Numbers of dtypes. */
 export const float32 = 0

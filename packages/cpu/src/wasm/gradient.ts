@@ -1,0 +1,70 @@
+import { differentiate, isContiguous, toFloat32, type AttentionGradient, type AttentionProblem, type Partial, type Tensor } from '@qkv/core'
+import { hostView } from '../memory/storage.ts'
+import type { Workspace } from '../memory/workspace.ts'
+import { chooseTileRows } from './attention.ts'
+import { placeProgram } from './expression.ts'
+import type { Wasm } from './instance.ts'
+import { problemRecord, readable } from './problem.ts'
+import * as part from './record.ts'
+
+/** As `tileKeys` of the kernels. */
+const tileKeys = 64
+
+/**
+ * The gradient in two passes of kernels. Declines where pairs' gradients must also be summed for a bias or for captured
+ * tensors, each in its own shape.
+ */
+export function attentionGradient(
+  { crew }: Wasm, space: Workspace, problem: AttentionProblem, forward: Partial, dOutput: Tensor, target: AttentionGradient,
+): boolean {
+  const { batch, queryHeads, keyHeads, queryLength, keyLength, group, scoreMod } = problem
+  const { lse } = forward
+  if (problem.bias !== undefined || target.captured.size > 0 || lse.dtype !== 'float32' || !isContiguous(lse)) return false
+
+  const lseAt = space.place(lse).address
+  const tensors = [
+    [part.dOutput, space.place(dOutput)], [part.forwardOutput, space.place(forward.output)], [part.output, space.place(target.dQuery)],
+  ] as const
+  const outputProducts = space.scratch(4 * batch * queryHeads * queryLength)
+  const slope = scoreMod && placeProgram(space, differentiate(scoreMod).score)
+  const record = problemRecord(space, problem, slope?.registerBytes)
+  for (const [at, placed] of tensors) record.setTensor(at, placed)
+  record.setInt(part.lse, lseAt)
+  record.setInt(part.partials, outputProducts)
+  record.setInt(part.slopeProgram, slope?.address ?? 0)
+  record.setInt(part.dKey, space.place(target.dKey).address)
+  record.setInt(part.dValue, space.place(target.dValue).address)
+  const tileRows = chooseTileRows(problem, crew.threads)
+  const tiles = Math.ceil((queryLength * group) / tileRows)
+  record.setInt(part.tileRows, tileRows)
+  record.setInt(part.tiles, tiles)
+
+  const scratchBytes = Math.max(...['gradientQueries', 'gradientKeys'].map((kernel) => crew.scratchBytes(kernel, record.address)))
+  const job = { record: record.address, first: 0, scratch: space.scratch(scratchBytes * crew.threads), scratchBytes }
+  crew.run({ ...job, kernel: 'gradientRows', end: batch * queryHeads })
+  crew.run({ ...job, kernel: 'gradientQueries', end: batch * keyHeads * tiles })
+  crew.run({ ...job, kernel: 'gradientKeys', end: batch * keyHeads * Math.ceil(keyLength / tileKeys) })
+  if (target.dSinks !== undefined) sinkGradients(space, problem, lseAt, outputProducts, target.dSinks)
+  return true
+}
+
+/** A sink's weight has no value, so it only takes: dsink = Σ −e^(sink − lse) · D over the rows of its head. */
+function sinkGradients(
+  space: Workspace, { sinks, batch, queryHeads, queryLength }: AttentionProblem, lseAt: number, outputProducts: number, dSinks: Tensor,
+): void {
+  if (sinks === undefined) return
+  const count = batch * queryHeads * queryLength
+  const logits = toFloat32(readable(sinks))
+  const lse = new Float32Array(space.arena.memory.buffer, lseAt, count)
+  const products = new Float32Array(space.arena.memory.buffer, outputProducts, count)
+  const { storage, offset } = hostView(dSinks)
+  for (let head = 0; head < queryHeads; head++) {
+    const sink = logits[head] ?? -Infinity
+    let sum = 0
+    for (let entry = 0; entry < batch && sink !== -Infinity; entry++) {
+      const first = (entry * queryHeads + head) * queryLength
+      for (let row = first; row < first + queryLength; row++) sum -= Math.exp(sink - lse[row]!) * products[row]!
+    }
+    storage[offset + head] = sum
+  }
+}
