@@ -35,7 +35,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await page.close()
-  expect(errors).toEqual([])
+  if (errors.length > 0) throw new Error(`the page reported:\n${errors.join('\n')}`)
 })
 
 describe('with no file', () => {
