@@ -2,7 +2,15 @@ import { learnedPicture, sinusoidalPicture, timestepPicture } from './pictures/e
 import { layersPicture } from './pictures/layers.ts'
 import { axialPicture, mixedPicture, multimodalPicture, rotaryPicture, scalingPicture, xposPicture } from './pictures/rotary.ts'
 import {
-  alibiPicture, copePicture, firePicture, gridPicture, kerplePicture, sandwichPicture, shawPicture, t5Picture, temperaturePicture,
+  alibiPicture,
+  copePicture,
+  firePicture,
+  gridPicture,
+  kerplePicture,
+  sandwichPicture,
+  shawPicture,
+  t5Picture,
+  temperaturePicture,
   transformerXlPicture,
 } from './pictures/scores.ts'
 

@@ -25,7 +25,11 @@ export function curves(drawn: readonly Curve[], { title, across, up }: CurveOpti
   const parts = [line(left, top, left, top + height), line(left, top + height, left + width, top + height), text(0, 12, up)]
   if (y0 < 0 && y1 > 0) parts.push(line(left, at([x0, 0])[1], left + width, at([x0, 0])[1]))
   parts.push(text(left - 6, top + 8, tick(y1), 'end'), text(left - 6, top + height, tick(y0), 'end'))
-  parts.push(text(left, top + height + 16, tick(x0)), text(left + width, top + height + 16, tick(x1), 'end'), text(left + width / 2, top + height + 16, across, 'middle'))
+  parts.push(
+    text(left, top + height + 16, tick(x0)),
+    text(left + width, top + height + 16, tick(x1), 'end'),
+    text(left + width / 2, top + height + 16, across, 'middle'),
+  )
   drawn.forEach(({ name, points: own }, i) => {
     const colour = colours[i % colours.length] ?? 'currentColor'
     parts.push(polyline(own.map(at), colour), `<g fill="${colour}">${text(left + width + 12, top + 12 + i * 16, name)}</g>`)

@@ -8,7 +8,12 @@ export function addedScores({ scoreMod }: PositionScore, head: number, length: n
 }
 
 /** The same for keys at each distance before a far query. */
-export function addedByDistance({ scoreMod }: PositionScore, head: number, distances: readonly number[], query = Math.max(...distances)): [number, number][] {
+export function addedByDistance(
+  { scoreMod }: PositionScore,
+  head: number,
+  distances: readonly number[],
+  query = Math.max(...distances),
+): [number, number][] {
   const change = compileExpression(scoreMod.node)
   return distances.map((distance) => [distance, change(0, head, query, query - distance, query, 0)])
 }
@@ -37,7 +42,10 @@ export function wobble(count: number, seed = 1): number[] {
 
 export function made(shape: readonly number[], seed = 1, size = 1): HostTensor {
   const count = shape.reduce((product, length) => product * length, 1)
-  return tensor(wobble(count, seed).map((value) => size * value), shape)
+  return tensor(
+    wobble(count, seed).map((value) => size * value),
+    shape,
+  )
 }
 
 export function range(length: number): number[] {

@@ -1,5 +1,14 @@
 import { tensor } from '@qkv/core'
-import { axialRotary, gridPositions, mixedRotary, multimodalRotary, rotary, xpos, type RotaryEncoding, type RotaryOptions } from '@qkv/positional'
+import {
+  axialRotary,
+  gridPositions,
+  mixedRotary,
+  multimodalRotary,
+  rotary,
+  xpos,
+  type RotaryEncoding,
+  type RotaryOptions,
+} from '@qkv/positional'
 import { curves } from './curves.ts'
 import { heatmaps } from './heatmap.ts'
 import { numbersOf, range, scoreBetween } from './measure.ts'
@@ -10,7 +19,11 @@ export function rotaryPicture(): string {
   const { cos } = rotary({ dim: 32 }).table({ start: 0, length: 64 })
   const values = numbersOf(cos)
   const rows = range(16).map((pair) => range(64).map((position) => values[position * 16 + pair]!))
-  return heatmaps([{ title: 'cos(position · θ), dim 32', rows }], { title: 'Cosines of a rotary table', across: 'position', down: 'pair, fast to slow' })
+  return heatmaps([{ title: 'cos(position · θ), dim 32', rows }], {
+    title: 'Cosines of a rotary table',
+    across: 'position',
+    down: 'pair, fast to slow',
+  })
 }
 
 /** Each pair's frequency as a share of the plain one, for one model stretched eightfold. */
@@ -33,7 +46,11 @@ export function scalingPicture(): string {
     name,
     points: frequencies(rotary(options)).map((theta, pair) => [pair, theta / plain[pair]!] as const),
   }))
-  return curves(drawn, { title: 'What scalings make of frequencies', across: 'pair, fast to slow', up: 'frequency, as a share of the plain one' })
+  return curves(drawn, {
+    title: 'What scalings make of frequencies',
+    across: 'pair, fast to slow',
+    up: 'frequency, as a share of the plain one',
+  })
 }
 
 /** A strip for each order, a cell for each pair, in the colour of its axis. */
@@ -41,7 +58,17 @@ export function multimodalPicture(): string {
   const letters = ['time', 'height', 'width']
   const strips = (['chunked', 'interleaved', 'spatial-first'] as const).map((order) => {
     const encoding = multimodalRotary({ dim: 64, sections: [12, 10, 10], order })
-    const turns = letters.map((_, axis) => numbersOf(encoding.table(tensor(letters.map((__, a) => (a === axis ? 1 : 0)), [3, 1, 1], { dtype: 'int32' })).sin))
+    const turns = letters.map((_, axis) =>
+      numbersOf(
+        encoding.table(
+          tensor(
+            letters.map((__, a) => (a === axis ? 1 : 0)),
+            [3, 1, 1],
+            { dtype: 'int32' },
+          ),
+        ).sin,
+      ),
+    )
     return { order, axes: range(32).map((pair) => turns.findIndex((turn) => turn[pair] !== 0)) }
   })
   const parts = strips.flatMap(({ order, axes }, row) => [
@@ -54,7 +81,12 @@ export function multimodalPicture(): string {
 
 /** Scores of one patch with all others. */
 export function axialPicture(): string {
-  return heatmaps([around('axial', axialRotary({ dims: [16, 16], base: 100 }))], { title: 'Scores around a patch', across: 'x', down: 'y', cell: 10 })
+  return heatmaps([around('axial', axialRotary({ dims: [16, 16], base: 100 }))], {
+    title: 'Scores around a patch',
+    across: 'x',
+    down: 'y',
+    cell: 10,
+  })
 }
 
 export function mixedPicture(): string {
@@ -63,17 +95,29 @@ export function mixedPicture(): string {
   const speeds = [1, 0.4]
   const pairs = speeds.flatMap((speed) => directions.map((angle) => [speed * Math.sin(angle), speed * Math.cos(angle)]))
   const frequencies = tensor([...pairs.map(([y]) => y!), ...pairs.map(([, x]) => x!)], [1, 2, pairs.length])
-  const maps = [around('axial', axialRotary({ dims: [16, 16], base: 6.25 })), around('mixed, eight directions', mixedRotary({ frequencies }))]
+  const maps = [
+    around('axial', axialRotary({ dims: [16, 16], base: 6.25 })),
+    around('mixed, eight directions', mixedRotary({ frequencies })),
+  ]
   return heatmaps(maps, { title: 'Scores around a patch, axial and mixed', across: 'x', down: 'y', cell: 9 })
 }
 
 export function xposPicture(): string {
   const distances = range(129).map((n) => n * 8)
-  const drawn = ([['rotary', rotary({ dim: 64, layout: 'interleaved' })], ['xPos', xpos({ dim: 64 })]] as const).map(([name, encoding]) => ({
+  const drawn = (
+    [
+      ['rotary', rotary({ dim: 64, layout: 'interleaved' })],
+      ['xPos', xpos({ dim: 64 })],
+    ] as const
+  ).map(([name, encoding]) => ({
     name,
     points: distances.map((distance) => [distance, scoreBetween(encoding, [1024], [1024 - distance])] as const),
   }))
-  return curves(drawn, { title: 'q·k of equal vectors by distance', across: 'distance', up: 'score, as a share of that at distance 0' })
+  return curves(drawn, {
+    title: 'q·k of equal vectors by distance',
+    across: 'distance',
+    up: 'score, as a share of that at distance 0',
+  })
 }
 
 function around(title: string, encoding: RotaryEncoding): { title: string; rows: number[][] } {
@@ -81,7 +125,9 @@ function around(title: string, encoding: RotaryEncoding): { title: string; rows:
   const patches = numbersOf(gridPositions([size, size]))
   const middle = (size - 1) / 2
   const rows = range(size).map((y) =>
-    range(size).map((x) => scoreBetween(encoding, [middle, middle], [patches[y * size + x]!, patches[size * size + y * size + x]!])),
+    range(size).map((x) =>
+      scoreBetween(encoding, [middle, middle], [patches[y * size + x]!, patches[size * size + y * size + x]!]),
+    ),
   )
   return { title, rows }
 }

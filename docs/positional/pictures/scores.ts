@@ -6,20 +6,31 @@ import { heatmaps } from './heatmap.ts'
 import { addedByDistance, addedScores, made, range } from './measure.ts'
 
 const length = 24
-const causal = (rows: readonly (readonly number[])[]): number[][] => rows.map((row, query) => row.map((value, key) => (key > query ? NaN : value)))
+const causal = (rows: readonly (readonly number[])[]): number[][] =>
+  rows.map((row, query) => row.map((value, key) => (key > query ? NaN : value)))
 const pairs = { across: 'key', down: 'query' }
 
 export function alibiPicture(): string {
-  const maps = [0, 1, 2].map((head) => ({ title: `head ${head} of 8`, rows: causal(addedScores(alibi({ heads: 8 }), head, length)) }))
+  const maps = [0, 1, 2].map((head) => ({
+    title: `head ${head} of 8`,
+    rows: causal(addedScores(alibi({ heads: 8 }), head, length)),
+  }))
   return heatmaps(maps, { title: 'What ALiBi adds to scores', ...pairs })
 }
 
 export function t5Picture(): string {
   // Tables that fall with distance, as trained ones tend to: the bias of a bucket is minus its number.
-  const table = (buckets: number, oneSide: number): HostTensor => tensor(range(buckets).map((bucket) => -(bucket % oneSide)), [buckets, 1])
+  const table = (buckets: number, oneSide: number): HostTensor =>
+    tensor(
+      range(buckets).map((bucket) => -(bucket % oneSide)),
+      [buckets, 1],
+    )
   const maps = [
     { title: 'bidirectional', rows: addedScores(t5Bias({ table: table(16, 8), maxDistance: 32 }), 0, length) },
-    { title: 'causal', rows: causal(addedScores(t5Bias({ table: table(16, 16), bidirectional: false, maxDistance: 32 }), 0, length)) },
+    {
+      title: 'causal',
+      rows: causal(addedScores(t5Bias({ table: table(16, 16), bidirectional: false, maxDistance: 32 }), 0, length)),
+    },
   ]
   return heatmaps(maps, { title: 'Buckets of T5', ...pairs })
 }
@@ -43,13 +54,22 @@ export function sandwichPicture(): string {
 export function firePicture(): string {
   const [weight1, bias1] = [tensor([-4, 6, -9, 3], [4]), tensor([1, -3, 0.5, 0.2], [4])]
   const encoding = fire({ weight1, bias1, weight2: tensor([1.2, -0.6, 0.8, -0.5], [1, 4]), bias2: tensor([0], [1]), L: 64 })
-  const drawn = [64, 128, 256].map((query) => ({ name: `query ${query}`, points: addedByDistance(encoding, 0, range(query + 1), query) }))
+  const drawn = [64, 128, 256].map((query) => ({
+    name: `query ${query}`,
+    points: addedByDistance(encoding, 0, range(query + 1), query),
+  }))
   return curves(drawn, { title: 'One network of FIRE, whatever the length', across: 'distance', up: 'added to the score' })
 }
 
 export function gridPicture(): string {
-  const table = tensor(range(81).map((step) => -Math.hypot(Math.floor(step / 9) - 4, (step % 9) - 4)), [81, 1])
-  return heatmaps([{ title: '5 by 5 patches', rows: addedScores(gridBias({ height: 5, width: 5, table }), 0, 25) }], { title: 'A bias by steps down and across', ...pairs })
+  const table = tensor(
+    range(81).map((step) => -Math.hypot(Math.floor(step / 9) - 4, (step % 9) - 4)),
+    [81, 1],
+  )
+  return heatmaps([{ title: '5 by 5 patches', rows: addedScores(gridBias({ height: 5, width: 5, table }), 0, 25) }], {
+    title: 'A bias by steps down and across',
+    ...pairs,
+  })
 }
 
 export function temperaturePicture(): string {
@@ -61,28 +81,49 @@ export function temperaturePicture(): string {
 export function shawPicture(): string {
   const query = made([1, 1, length, 8], 2)
   const { scoreMod } = shaw({ table: made([9, 8], 3) }).terms({ query, key: query, scale: 1 / Math.sqrt(8) })
-  return heatmaps([{ title: 'q·r(key − query), reach 4', rows: contentRows(scoreMod) }], { title: 'What Shaw’s encoding adds', ...pairs })
+  return heatmaps([{ title: 'q·r(key − query), reach 4', rows: contentRows(scoreMod) }], {
+    title: 'What Shaw’s encoding adds',
+    ...pairs,
+  })
 }
 
 export function transformerXlPicture(): string {
   const [heads, headDim, modelDim] = [1, 4, 16]
   const empty = tensor(new Float32Array(length * headDim), [1, 1, length, headDim])
   const bias = made([heads, headDim], 2)
-  const terms = transformerXl({ contentBias: bias, positionBias: bias, projection: made([heads, headDim, modelDim], 5) }).terms({ query: empty, key: empty, scale: 1 })
+  const terms = transformerXl({ contentBias: bias, positionBias: bias, projection: made([heads, headDim, modelDim], 5) }).terms({
+    query: empty,
+    key: empty,
+    scale: 1,
+  })
   const [q, k] = [toFloat64(terms.query), toFloat64(terms.key)]
   const dim = headDim + modelDim
-  const rows = range(length).map((i) => range(length).map((j) => range(dim).reduce((sum, c) => sum + q[i * dim + c]! * k[j * dim + c]!, 0)))
-  return heatmaps([{ title: 'v·W r(query − key)', rows }], { title: 'The part of Transformer-XL’s scores that positions make', ...pairs })
+  const rows = range(length).map((i) =>
+    range(length).map((j) => range(dim).reduce((sum, c) => sum + q[i * dim + c]! * k[j * dim + c]!, 0)),
+  )
+  return heatmaps([{ title: 'v·W r(query − key)', rows }], {
+    title: 'The part of Transformer-XL’s scores that positions make',
+    ...pairs,
+  })
 }
 
 export function copePicture(): string {
   // Keys of two kinds: every fifth opens the gates, as the end of a sentence might.
   const vectors = range(length).flatMap((token) => (token % 5 === 0 ? [4, 0, 1, 0] : [-4, 0, 0, 1]))
   const key = tensor(vectors, [1, 1, length, 4])
-  const query = tensor(range(length).flatMap(() => [2, 1, 0, 0]), [1, 1, length, 4])
-  const table = tensor(range(8).flatMap((position) => [0, -position, 0, 0]), [8, 4])
+  const query = tensor(
+    range(length).flatMap(() => [2, 1, 0, 0]),
+    [1, 1, length, 4],
+  )
+  const table = tensor(
+    range(8).flatMap((position) => [0, -position, 0, 0]),
+    [8, 4],
+  )
   const { scoreMod } = cope({ table }).terms({ query, key, scale: 0.5 })
-  return heatmaps([{ title: 'counted by sentences', rows: causal(contentRows(scoreMod)) }], { title: 'CoPE counts what opens its gates', ...pairs })
+  return heatmaps([{ title: 'counted by sentences', rows: causal(contentRows(scoreMod)) }], {
+    title: 'CoPE counts what opens its gates',
+    ...pairs,
+  })
 }
 
 function contentRows(scoreMod: ScoreMod | undefined): number[][] {
@@ -95,4 +136,3 @@ function byDistance(encodings: Readonly<Record<string, PositionScore>>): string 
   const drawn = Object.entries(encodings).map(([name, encoding]) => ({ name, points: addedByDistance(encoding, 0, range(129)) }))
   return curves(drawn, { title: 'What is added by distance', across: 'distance', up: 'added to the score' })
 }
-

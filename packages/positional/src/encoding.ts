@@ -39,6 +39,8 @@ export interface RotaryEncoding {
   /**
    * Turns keys that are already rotated on by an offset (negative: back), as when a cache drops tokens before them.
    * Exact in the group of rotations: R(a)·R(b) = R(a + b). Offsets are positions; a single number serves all tokens.
+   *
+   * @param contextLength what the keys' own table was made with, where frequencies follow it
    */
   shift(offset: number | Positions, contextLength?: number): RotaryTable
 }

@@ -17,7 +17,12 @@ export interface TokenPositions {
  * @param axes how many numbers the encoding takes for a position
  * @throws QkvError naming what is wrong: a shape, or a position that is not a number or beyond ±`largest`.
  */
-export function tokenPositions(operation: string, positions: Positions, axes: number, largest: number = largestPosition): TokenPositions {
+export function tokenPositions(
+  operation: string,
+  positions: Positions,
+  axes: number,
+  largest: number = largestPosition,
+): TokenPositions {
   const { shape, values } = read(operation, positions, axes)
   const wrong = values.findIndex((position) => !(Math.abs(position) <= largest))
   if (wrong >= 0) {
@@ -53,7 +58,8 @@ function isRange(positions: PositionRange | readonly number[]): positions is Pos
 }
 
 function fromRange(operation: string, positions: PositionRange): Float64Array {
-  if (!Number.isFinite(positions?.start)) throw refused(operation, 'positions', 'a range { start, length }, an array or a tensor', positions)
+  if (!Number.isFinite(positions?.start))
+    throw refused(operation, 'positions', 'a range { start, length }, an array or a tensor', positions)
   const { start } = positions
   const length = checkCount(operation, 'positions.length', positions.length, 0)
   return Float64Array.from({ length }, (_, i) => start + i)

@@ -43,7 +43,9 @@ describe.each(contentClaims)('$name', (claim) => {
     const compare = (what: string, of: HostTensor, actual: HostTensor): void => {
       expect(actual.shape).toEqual(of.shape)
       // Terms are rounded to float32, which small steps magnify; with these numbers none of CoPE’s counts crosses a whole one.
-      differences(loss, of, 2 ** -7).forEach((slope, i) => expect(Math.abs(slope - actual.storage[i]!), `${what} ${i}`).toBeLessThanOrEqual(3e-4))
+      differences(loss, of, 2 ** -7).forEach((slope, i) =>
+        expect(Math.abs(slope - actual.storage[i]!), `${what} ${i}`).toBeLessThanOrEqual(3e-4),
+      )
       expect(Math.max(...toFloat64(actual).map(Math.abs))).toBeGreaterThan(0.02)
     }
     compare('dQuery', query, gradient.dQuery)

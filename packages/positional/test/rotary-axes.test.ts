@@ -22,18 +22,24 @@ describe('multimodal rotary', () => {
     ['chunked', [16, 24, 24], 't'.repeat(16) + 'h'.repeat(24) + 'w'.repeat(24)],
     ['interleaved', [24, 20, 20], 'thw'.repeat(20) + 'tttt'],
     ['spatial-first', [20, 22, 22], 'hw'.repeat(22) + 't'.repeat(20)],
-  ] as const)('%s sections give each pair the axis that Qwen2-VL, Qwen3-VL or Ernie 4.5 VL gives it', (order, sections, expected) => {
-    expect(axesOf(multimodalRotary({ dim: 128, sections, order, base: 1000000 }), 'thw')).toBe(expected)
-  })
+  ] as const)(
+    '%s sections give each pair the axis that Qwen2-VL, Qwen3-VL or Ernie 4.5 VL gives it',
+    (order, sections, expected) => {
+      expect(axesOf(multimodalRotary({ dim: 128, sections, order, base: 1000000 }), 'thw')).toBe(expected)
+    },
+  )
 
-  test.each(['chunked', 'interleaved', 'spatial-first'] as const)('for text, whose numbers are equal, it is plain rotary: %s', (order) => {
-    const scaling = { type: 'yarn', factor: 4, original_max_position_embeddings: 64 } as const
-    const encoding = multimodalRotary({ dim: 16, sections: [4, 2, 2], order, layout: 'interleaved', ...scaling })
-    const plain = rotary({ dim: 16, layout: 'interleaved', ...scaling })
-    const text = tensor(Int32Array.of(5, 6, 5, 6, 5, 6), [3, 1, 2])
-    expect(encoding.table(text).cos).toEqual({ ...plain.table([5, 6]).cos, shape: [1, 1, 2, 8], strides: [16, 16, 8, 1] })
-    expect(encoding.table([5, 6])).toEqual(plain.table([5, 6]))
-  })
+  test.each(['chunked', 'interleaved', 'spatial-first'] as const)(
+    'for text, whose numbers are equal, it is plain rotary: %s',
+    (order) => {
+      const scaling = { type: 'yarn', factor: 4, original_max_position_embeddings: 64 } as const
+      const encoding = multimodalRotary({ dim: 16, sections: [4, 2, 2], order, layout: 'interleaved', ...scaling })
+      const plain = rotary({ dim: 16, layout: 'interleaved', ...scaling })
+      const text = tensor(Int32Array.of(5, 6, 5, 6, 5, 6), [3, 1, 2])
+      expect(encoding.table(text).cos).toEqual({ ...plain.table([5, 6]).cos, shape: [1, 1, 2, 8], strides: [16, 16, 8, 1] })
+      expect(encoding.table([5, 6])).toEqual(plain.table([5, 6]))
+    },
+  )
 })
 
 describe('axial rotary', () => {
@@ -42,11 +48,11 @@ describe('axial rotary', () => {
     expect(axesOf(axialRotary({ dims: [4, 6, 6], layout: 'interleaved' }), 'tyx')).toBe('ttyyyxxx')
   })
 
-  /** Computed by the functions of Hugging Face transformers 5.18.0 (over NumPy, in float32), for head dim 16 and base 10000. */
+  /** Of Qwen3-VL and Pixtral: computed by Hugging Face transformers 5.18.0 (over NumPy, in float32), for head dim 16. */
   test.each([
-    ['own', [1, 0.1, 0.01, 0.001], [1, 0.1, 0.01, 0.001], 'Qwen3-VL'],
-    ['dealt', [1, 0.1, 0.01, 0.001], [0.3162278, 0.03162278, 0.003162278, 0.0003162278], 'Pixtral'],
-  ] as const)('has %s frequencies %s and %s, as %s does', (frequencies, rows, columns, _) => {
+    ['own', [1, 0.1, 0.01, 0.001], [1, 0.1, 0.01, 0.001]],
+    ['dealt', [1, 0.1, 0.01, 0.001], [0.3162278, 0.03162278, 0.003162278, 0.0003162278]],
+  ] as const)('has %s frequencies, by rows %s and by columns %s', (frequencies, rows, columns) => {
     const encoding = axialRotary({ dims: [8, 8], frequencies })
     rows.forEach((theta, pair) => expect(turns(encoding, 0)[pair]).toBeCloseTo(theta, 7))
     columns.forEach((theta, pair) => expect(turns(encoding, 1)[pair + 4]).toBeCloseTo(theta, 7))
@@ -121,7 +127,10 @@ describe('refusals name what is wrong', () => {
 })
 
 function vector(name: string, dim: number): HostTensor {
-  return tensor(Float32Array.from({ length: dim }, (_, i) => Math.sin(i * 7 + name.length + name.charCodeAt(0))), [1, 1, 1, dim])
+  return tensor(
+    Float32Array.from({ length: dim }, (_, i) => Math.sin(i * 7 + name.length + name.charCodeAt(0))),
+    [1, 1, 1, dim],
+  )
 }
 
 function at(encoding: RotaryEncoding, x: HostTensor, position: readonly number[]): Float64Array {
@@ -132,6 +141,11 @@ test('tables of a batch keep its sequences apart', () => {
   const positions = tensor(Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7), [2, 2, 2])
   const { cos } = axialRotary({ dims: [2, 2] }).table(positions)
   expect(cos.shape).toEqual([2, 1, 2, 2])
-  const expected = [[0, 4], [1, 5], [2, 6], [3, 7]].flatMap(([row, column]) => [Math.cos(row!), Math.cos(column!)])
+  const expected = [
+    [0, 4],
+    [1, 5],
+    [2, 6],
+    [3, 7],
+  ].flatMap(([row, column]) => [Math.cos(row!), Math.cos(column!)])
   ;[...toFloat64(host(cos))].forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 6))
 })

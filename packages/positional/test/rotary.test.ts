@@ -17,7 +17,8 @@ describe('rotary', () => {
     const [c0, s0, c1, s1] = [Math.cos(3), Math.sin(3), Math.cos(0.03), Math.sin(0.03)]
     const half = rotate(vector, rotary({ dim: 4 }).table([3]))
     const interleaved = rotate(vector, rotary({ dim: 4, layout: 'interleaved' }).table([3]))
-    const near = (actual: Float64Array, expected: number[]): void => expected.forEach((value, i) => expect(actual[i]).toBeCloseTo(value, 6))
+    const near = (actual: Float64Array, expected: number[]): void =>
+      expected.forEach((value, i) => expect(actual[i]).toBeCloseTo(value, 6))
     near(half, [c0 - 3 * s0, 2 * c1 - 4 * s1, 3 * c0 + s0, 4 * c1 + 2 * s1])
     near(interleaved, [c0 - 2 * s0, 2 * c0 + s0, 3 * c1 - 4 * s1, 4 * c1 + 3 * s1])
   })
@@ -89,7 +90,11 @@ describe('scores see differences of positions alone', () => {
 
   test.each(['half', 'interleaved'] as const)('for offsets up to 2²⁰, %s', (layout) => {
     const stream = random(7, layout)
-    const vector = (): HostTensor => tensor(Float32Array.from({ length: 16 }, () => stream.normal()), [1, 1, 1, 16])
+    const vector = (): HostTensor =>
+      tensor(
+        Float32Array.from({ length: 16 }, () => stream.normal()),
+        [1, 1, 1, 16],
+      )
     const position = fc.integer({ min: 0, max: 4096 })
     fc.assert(
       fc.property(position, position, fc.integer({ min: 0, max: 2 ** 20 }), (i, j, offset) => {
@@ -97,7 +102,13 @@ describe('scores see differences of positions alone', () => {
         const moved = score(q, k, i + offset, j + offset, layout)
         expect(Math.abs(moved - score(q, k, i, j, layout))).toBeLessThanOrEqual(bound(q, k, layout))
       }),
-      { numRuns: 300, examples: [[0, 0, 2 ** 20], [4096, 0, 2 ** 20]] },
+      {
+        numRuns: 300,
+        examples: [
+          [0, 0, 2 ** 20],
+          [4096, 0, 2 ** 20],
+        ],
+      },
     )
   })
 
@@ -122,9 +133,15 @@ describe('scores see differences of positions alone', () => {
 describe('keys turned on by an offset', () => {
   test.each([
     ['default', rotary({ dim: 8 })],
-    ['yarn, whose attention factor counts once', rotary({ dim: 8, type: 'yarn', factor: 4, original_max_position_embeddings: 64, layout: 'interleaved' })],
+    [
+      'yarn, whose attention factor counts once',
+      rotary({ dim: 8, type: 'yarn', factor: 4, original_max_position_embeddings: 64, layout: 'interleaved' }),
+    ],
   ] as const)('stand where they would have been turned to at once: %s', (_, encoding) => {
-    const key = tensor(Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)), [1, 1, 3, 8])
+    const key = tensor(
+      Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)),
+      [1, 1, 3, 8],
+    )
     const asTensor = (values: Float64Array): HostTensor => tensor(Float32Array.from(values), key.shape)
     const cached = asTensor(rotate(key, encoding.table({ start: 1000, length: 3 }, 'key')))
     const shifted = rotate(cached, encoding.shift(-900))
@@ -170,10 +187,30 @@ describe('refusals name what is wrong', () => {
     ['type', () => rotary({ dim: 4, type: 'ntk' as 'default' })],
     ['factor', () => rotary({ dim: 4, type: 'linear' } as unknown as { dim: number; type: 'linear'; factor: number })],
     ['factor', () => rotary({ dim: 4, type: 'linear', factor: NaN })],
-    ['beta_fast', () => rotary({ dim: 4, type: 'yarn', factor: 2, original_max_position_embeddings: 8, beta_fast: 1, beta_slow: 2 })],
-    ['short_factor', () => rotary({ dim: 8, type: 'longrope', short_factor: [1], long_factor: [1, 1, 1, 1], original_max_position_embeddings: 8 })],
-    ['long_factor[2]', () => rotary({ dim: 8, type: 'longrope', short_factor: [1, 1, 1, 1], long_factor: [1, 1, 0, 1], original_max_position_embeddings: 8 })],
-    ['high_freq_factor', () => rotary({ dim: 4, type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 1, original_max_position_embeddings: 8 })],
+    [
+      'beta_fast',
+      () => rotary({ dim: 4, type: 'yarn', factor: 2, original_max_position_embeddings: 8, beta_fast: 1, beta_slow: 2 }),
+    ],
+    [
+      'short_factor',
+      () => rotary({ dim: 8, type: 'longrope', short_factor: [1], long_factor: [1, 1, 1, 1], original_max_position_embeddings: 8 }),
+    ],
+    [
+      'long_factor[2]',
+      () =>
+        rotary({
+          dim: 8,
+          type: 'longrope',
+          short_factor: [1, 1, 1, 1],
+          long_factor: [1, 1, 0, 1],
+          original_max_position_embeddings: 8,
+        }),
+    ],
+    [
+      'high_freq_factor',
+      () =>
+        rotary({ dim: 4, type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 1, original_max_position_embeddings: 8 }),
+    ],
     ['partial_rotary_factor', () => rotary({ dim: 4, type: 'proportional', partial_rotary_factor: 1.5 })],
     ['positions[1]', table([0, 2 ** 24 + 1])],
     ['positions[0]', table([NaN])],

@@ -9,13 +9,23 @@ const trained = scoreClaims.filter(({ encoding }) => encoding.parameters.length 
 
 test('tables that are learned are the encodings’ parameters', () => {
   expect(trained.map(({ name }) => name)).toEqual([
-    'T5, bidirectional', 'T5, causal', 'KERPLE, logarithmic', 'KERPLE, power', 'FIRE', 'Swin’s table',
+    'T5, bidirectional',
+    'T5, causal',
+    'KERPLE, logarithmic',
+    'KERPLE, power',
+    'FIRE',
+    'Swin’s table',
   ])
 })
 
 describe.each(trained)('$name', ({ name, encoding, heads, causal }) => {
   const length = 5
-  const [query, key, value, dOutput] = ['q', 'k', 'v', 'dO'].map((part) => floats(part, [1, heads, length, 4])) as [HostTensor, HostTensor, HostTensor, HostTensor]
+  const [query, key, value, dOutput] = ['q', 'k', 'v', 'dO'].map((part) => floats(part, [1, heads, length, 4])) as [
+    HostTensor,
+    HostTensor,
+    HostTensor,
+    HostTensor,
+  ]
   const asked = problem(query, key, value, { causal, score: encoding.scoreMod })
 
   test('its parameters’ gradients are those of central differences', () => {
@@ -23,7 +33,9 @@ describe.each(trained)('$name', ({ name, encoding, heads, causal }) => {
     const { captured } = referenceGradient(asked, dOutput)
     for (const parameter of encoding.parameters) {
       const gradient = captured.get(parameter)!.values
-      differences(loss, parameter, 2 ** -11).forEach((slope, i) => expect(Math.abs(slope - gradient[i]!), `${i}`).toBeLessThanOrEqual(1e-6))
+      differences(loss, parameter, 2 ** -11).forEach((slope, i) =>
+        expect(Math.abs(slope - gradient[i]!), `${i}`).toBeLessThanOrEqual(1e-6),
+      )
     }
     const largest = Math.max(...encoding.parameters.flatMap((parameter) => [...captured.get(parameter)!.values].map(Math.abs)))
     expect(largest).toBeGreaterThan(0.02)
@@ -44,7 +56,9 @@ describe.each(trained)('$name', ({ name, encoding, heads, causal }) => {
 test('what is trained is read at each call', () => {
   const { encoding } = trained[2]!
   const [r1] = encoding.parameters
-  const asked = problem(floats('q', [1, 3, 4, 4]), floats('k', [1, 3, 4, 4]), floats('v', [1, 3, 4, 4]), { score: encoding.scoreMod })
+  const asked = problem(floats('q', [1, 3, 4, 4]), floats('k', [1, 3, 4, 4]), floats('v', [1, 3, 4, 4]), {
+    score: encoding.scoreMod,
+  })
   const before = reference(asked).output
   const old = r1!.storage.slice()
   r1!.storage.fill(0)

@@ -1,4 +1,4 @@
-import { compileExpression, QkvError, reference } from '@qkv/core'
+import { compileExpression, reference } from '@qkv/core'
 import { createCpuBackend } from '@qkv/cpu'
 import { expectWithinBound } from '@qkv/testing'
 import { describe, expect, test } from 'vitest'
@@ -14,7 +14,9 @@ describe.each(scoreClaims)('$name', (claim) => {
       for (let i = 0; i < keys; i++) {
         for (let j = 0; j < keys; j++) {
           const exact = expected(head, i, j, 0.75)
-          expect(Math.abs(change(0, head, i, j, i, 0.75) - exact), `${head}, ${i}, ${j}`).toBeLessThanOrEqual(2e-6 * (1 + Math.abs(exact)))
+          expect(Math.abs(change(0, head, i, j, i, 0.75) - exact), `${head}, ${i}, ${j}`).toBeLessThanOrEqual(
+            2e-6 * (1 + Math.abs(exact)),
+          )
         }
       }
     }
@@ -24,7 +26,11 @@ describe.each(scoreClaims)('$name', (claim) => {
     const { byExpression, byTensor } = claimProblems(claim, queries)
     const [actual, exact] = [reference(byExpression), reference(byTensor)]
     const bound = actual.bound.map((allowed, i) => allowed + exact.bound[i]!)
-    expectWithinBound(actual.output, { values: exact.output, bound }, { name: 'output', shape: [1, heads, queries, 5], token: claim.name })
+    expectWithinBound(
+      actual.output,
+      { values: exact.output, bound },
+      { name: 'output', shape: [1, heads, queries, 5], token: claim.name },
+    )
   })
 
   test.each(chunks)('the CPU backend does too, for %d queries', async (queries) => {

@@ -9,7 +9,9 @@ const [heads, headDim, inputs] = [3, 10, 4]
 /** x times the transpose of a weight, as heads: [1, heads, 1, headDim]. */
 function project(weight: HostTensor, x: readonly number[]): HostTensor {
   const rows = toFloat64(weight)
-  const values = Float32Array.from({ length: heads * headDim }, (_, row) => x.reduce((sum, value, c) => sum + value * rows[row * inputs + c]!, 0))
+  const values = Float32Array.from({ length: heads * headDim }, (_, row) =>
+    x.reduce((sum, value, c) => sum + value * rows[row * inputs + c]!, 0),
+  )
   return tensor(values, [1, heads, 1, headDim])
 }
 
@@ -17,12 +19,17 @@ describe.each([undefined, 4])('with %s elements turning', (dim) => {
   const options = { heads, dim }
   const [wq, wk] = [floats('wq', [heads * headDim, inputs]), floats('wk', [heads * headDim, inputs])]
 
-  test.each([['interleaved', 'half'], ['half', 'interleaved']] as const)('weights of %s layout, converted to %s, give the same scores', (from, to) => {
+  test.each([
+    ['interleaved', 'half'],
+    ['half', 'interleaved'],
+  ] as const)('weights of %s layout, converted to %s, give the same scores', (from, to) => {
     const scores = (layout: 'half' | 'interleaved', q: HostTensor, k: HostTensor): number[] => {
       const encoding = rotary({ dim: dim ?? headDim, layout })
       const a = rotate(project(q, [1, -2, 3, 0.5]), encoding.table([19]))
       const b = rotate(project(k, [0.3, 2, -1, 1]), encoding.table([4]))
-      return [0, 1, 2].map((head) => a.subarray(head * headDim, (head + 1) * headDim).reduce((sum, value, c) => sum + value * b[head * headDim + c]!, 0))
+      return [0, 1, 2].map((head) =>
+        a.subarray(head * headDim, (head + 1) * headDim).reduce((sum, value, c) => sum + value * b[head * headDim + c]!, 0),
+      )
     }
     const expected = scores(from, wq, wk)
     const converted = [wq, wk].map((weight) => convertRotaryWeight(weight, { ...options, to })) as [HostTensor, HostTensor]
@@ -43,7 +50,11 @@ test('rows go where Meta’s and Hugging Face’s Llama have them', () => {
 })
 
 test('halves and weights of any strides are converted as they are', () => {
-  const transposed = tensor(Uint16Array.from({ length: 8 }, (_, i) => i), [4, 2], { dtype: 'bfloat16', strides: [1, 4] })
+  const transposed = tensor(
+    Uint16Array.from({ length: 8 }, (_, i) => i),
+    [4, 2],
+    { dtype: 'bfloat16', strides: [1, 4] },
+  )
   const converted = convertRotaryWeight(transposed, { heads: 1, to: 'half' })
   expect(converted).toMatchObject({ dtype: 'bfloat16', shape: [4, 2] })
   expect([...converted.storage]).toEqual([0, 4, 2, 6, 1, 5, 3, 7])

@@ -4,12 +4,21 @@ import { expect, test } from 'vitest'
 import { rotate } from './support/rotate.ts'
 
 const dim = 8
-const [q, k] = [1, 2].map((seed) => tensor(Float32Array.from({ length: dim }, (_, i) => Math.sin(i * 5 + seed)), [1, 1, 1, dim])) as [HostTensor, HostTensor]
+const [q, k] = [1, 2].map((seed) =>
+  tensor(
+    Float32Array.from({ length: dim }, (_, i) => Math.sin(i * 5 + seed)),
+    [1, 1, 1, dim],
+  ),
+) as [HostTensor, HostTensor]
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, value, c) => sum + value * b[c]!, 0)
 
 test('each pair’s part of a score fades by ζ for every γ positions of distance', () => {
   const [encoding, plain] = [xpos({ dim, scaleBase: 64 }), rotary({ dim, layout: 'interleaved' })]
-  for (const [i, j] of [[100, 100], [100, 36], [500, 3]] as const) {
+  for (const [i, j] of [
+    [100, 100],
+    [100, 36],
+    [500, 3],
+  ] as const) {
     let expected = 0
     const [a, b] = [rotate(q, plain.table([i])), rotate(k, plain.table([j]))]
     for (let pair = 0; pair < dim / 2; pair++) {
@@ -22,7 +31,8 @@ test('each pair’s part of a score fades by ζ for every γ positions of distan
 
 test('scores follow differences of positions alone', () => {
   const encoding = xpos({ dim })
-  const score = (i: number, j: number): number => dot(rotate(q, encoding.table([i], 'query')), rotate(k, encoding.table([j], 'key')))
+  const score = (i: number, j: number): number =>
+    dot(rotate(q, encoding.table([i], 'query')), rotate(k, encoding.table([j], 'key')))
   expect(score(9000, 8900)).toBeCloseTo(score(100, 0), 5)
   expect(score(-9000, -9100)).toBeCloseTo(score(100, 0), 5)
 })
@@ -36,5 +46,7 @@ test('a cached key that is shifted fades as one at its new place', () => {
 
 test('positions whose factors float32 cannot hold are refused', () => {
   expect(() => xpos({ dim }).table([27195])).not.toThrow()
-  expect(() => xpos({ dim }).table([0, 27196])).toThrow(/xpos: positions\[1\] must be a number from −27195 to 27195; received 27196/)
+  expect(() => xpos({ dim }).table([0, 27196])).toThrow(
+    /xpos: positions\[1\] must be a number from −27195 to 27195; received 27196/,
+  )
 })

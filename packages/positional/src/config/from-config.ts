@@ -48,26 +48,30 @@ function layerKinds(config: ModelConfig, facts: ModelFacts): readonly string[] {
   const listed = config['layer_types']
   if (Array.isArray(listed)) return listed.map(String)
   const layers = required(config, 'num_hidden_layers', 'n_layer', 'n_layers')
-  const every = number(config, 'global_attn_every_n_layers')
   const given = config['sliding_window_pattern']
-  const pattern = every ?? (typeof given === 'string' ? given.length : (number(config, 'sliding_window_pattern') ?? facts.pattern))
+  const pattern =
+    typeof given === 'string'
+      ? given.length
+      : (number(config, 'sliding_window_pattern', 'global_attn_every_n_layers') ?? facts.pattern)
   // ModernBERT counts from its first layer, all others to the last of a pattern.
-  const first = every !== undefined || config['model_type'] === 'modernbert' ? 0 : 1
-  return Array.from({ length: layers }, (_, layer) => (pattern > 0 && (layer + first) % pattern !== 0 ? 'sliding_attention' : 'full_attention'))
+  const first = facts.model === 'modernbert' ? 0 : 1
+  return Array.from({ length: layers }, (_, layer) =>
+    pattern > 0 && (layer + first) % pattern !== 0 ? 'sliding_attention' : 'full_attention',
+  )
 }
 
 function isRotated(config: ModelConfig, facts: ModelFacts, kinds: readonly string[], layer: number): boolean {
   const listed = config['no_rope_layers']
   // Despite its name, 1 stands for a layer with rotary.
   if (Array.isArray(listed) && listed.length > 0) return Boolean(listed[layer])
-  const interval = number(config, 'no_rope_layer_interval') ?? (/^(llama4|smollm3)/.test(String(config['model_type'])) ? 4 : undefined)
-  if (interval !== undefined) return (layer + 1) % interval !== 0
+  const interval = number(config, 'no_rope_layer_interval') ?? facts.without
+  if (interval > 0) return (layer + 1) % interval !== 0
   return !facts.slidingOnly || kinds[layer] === 'sliding_attention' || config['sliding_window'] === null
 }
 
 function encodingsOf(config: ModelConfig, facts: ModelFacts, kind: string, turns: boolean): (RotaryEncoding | ScoreEncoding)[] {
   const parameters = ropeParameters(config, facts, kind)
-  if (!turns || parameters === undefined) return /^llama4/.test(String(config['model_type'])) ? llama4Temperature(config) : []
+  if (!turns || parameters === undefined) return facts.model === 'llama4' ? llama4Temperature(config) : []
   const encodings: (RotaryEncoding | ScoreEncoding)[] = [rotaryOf(config, facts, kind, parameters)]
   const beta = number(parameters, 'llama_4_scaling_beta')
   if (beta !== undefined) {
@@ -87,7 +91,7 @@ function ropeParameters(config: ModelConfig, facts: ModelFacts, kind: string): M
   const nested = Object.values(given).some((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
   if (nested && given[kind] === null) return undefined
   const own = nested ? record(given, kind) : given
-  if (own === undefined) throw refused('fromConfig', `rope_parameters.${kind}`, 'an object, or null for layers without rotary', given[kind])
+  if (own === undefined) throw refused('fromConfig', `rope_parameters.${kind}`, 'an object, or null for none', given[kind])
 
   const scaled = nested || kind !== 'sliding_attention' || !facts.scalesFullOnly
   const base = number(own, 'rope_theta') ?? number(config, 'rope_theta', 'global_rope_theta', 'rotary_emb_base') ?? facts.base
@@ -96,7 +100,7 @@ function ropeParameters(config: ModelConfig, facts: ModelFacts, kind: string): M
 }
 
 function rotaryOf(config: ModelConfig, facts: ModelFacts, kind: string, parameters: ModelConfig): RotaryEncoding {
-  const type = ropeType(config, parameters)
+  const type = ropeType(facts, parameters)
   const share = number(parameters, 'partial_rotary_factor') ?? number(config, 'partial_rotary_factor', 'rotary_pct') ?? facts.share
   const interleave = config['rope_interleave']
   const options = {
@@ -113,16 +117,20 @@ function rotaryOf(config: ModelConfig, facts: ModelFacts, kind: string, paramete
 
   const sections = parameters['mrope_section'] ?? parameters['xdrope_section']
   if (!Array.isArray(sections)) return rotary(options)
-  const [h, w, t] = sections.map(Number)
+  const [h = 0, w = 0, t = 0] = sections.map(Number)
   // Ernie's sections are in the order of its pairs, ours in that of the axes.
-  if (/^ernie/.test(String(config['model_type']))) return multimodalRotary({ ...options, sections: [t!, h!, w!], order: 'spatial-first' })
-  return multimodalRotary({ ...options, sections: sections.map(Number), order: parameters['mrope_interleaved'] === true ? 'interleaved' : 'chunked' })
+  if (facts.model.startsWith('ernie')) return multimodalRotary({ ...options, sections: [t, h, w], order: 'spatial-first' })
+  return multimodalRotary({
+    ...options,
+    sections: sections.map(Number),
+    order: parameters['mrope_interleaved'] === true ? 'interleaved' : 'chunked',
+  })
 }
 
 /** The type, by the name that `rotary` knows. */
-function ropeType(config: ModelConfig, parameters: ModelConfig): unknown {
+function ropeType({ model }: ModelFacts, parameters: ModelConfig): unknown {
   const type = parameters['rope_type'] ?? parameters['type'] ?? 'default'
-  if (type === 'su' || (type === 'yarn' && config['model_type'] === 'phi3')) return 'longrope'
+  if (type === 'su' || (type === 'yarn' && model === 'phi3')) return 'longrope'
   if (type === 'xdrope') return 'dynamic'
   return type === 'mrope' ? 'default' : type
 }
@@ -130,7 +138,8 @@ function ropeType(config: ModelConfig, parameters: ModelConfig): unknown {
 /** What scalings call the trained length, and how much longer sequences may be. */
 function trainedLength(config: ModelConfig, parameters: ModelConfig): ModelConfig {
   const reach = number(config, 'max_position_embeddings')
-  const original = number(config, 'original_max_position_embeddings') ?? number(parameters, 'original_max_position_embeddings') ?? reach
+  const original =
+    number(config, 'original_max_position_embeddings') ?? number(parameters, 'original_max_position_embeddings') ?? reach
   const factor = number(parameters, 'factor') ?? (reach && original ? reach / original : undefined)
   return { original_max_position_embeddings: original, ...(factor === undefined ? {} : { factor }) }
 }
@@ -139,7 +148,10 @@ function rotaryDim(config: ModelConfig, kind: string, share: number): number {
   const given = number(config, 'qk_rope_head_dim', 'rotary_dim')
   if (given !== undefined) return given
   const own = kind === 'full_attention' ? number(config, 'global_head_dim') : undefined
-  const headDim = own ?? number(config, 'head_dim') ?? required(config, 'hidden_size', 'n_embd') / required(config, 'num_attention_heads', 'n_head')
+  const headDim =
+    own ??
+    number(config, 'head_dim') ??
+    required(config, 'hidden_size', 'n_embd') / required(config, 'num_attention_heads', 'n_head')
   return Math.floor(headDim * share)
 }
 

@@ -54,13 +54,19 @@ function terms({ query, key, scale }: ContentInputs, weights: Weights): ContentT
     query,
     key,
     scoreMod: scoreMod((score, pair) => score.add(added.at(pair.batch, pair.head, pair.row, pair.key))),
-    backward: (gradient) => backward(q, k, scale, vectors(bias.shape, toFloat64(gradient.captured.get(captured)!)), gradient, weights),
+    backward: (gradient) =>
+      backward(q, k, scale, vectors(bias.shape, toFloat64(gradient.captured.get(captured)!)), gradient, weights),
   }
 }
 
 /** Visits the keys of a query from the nearest to the first, with the sum of gates on the way and the key's own gate. */
 function countKeys(
-  q: Vectors, k: Vectors, b: number, h: number, i: number, scale: number,
+  q: Vectors,
+  k: Vectors,
+  b: number,
+  h: number,
+  i: number,
+  scale: number,
   visit: (j: number, count: number, gate: number) => void,
 ): void {
   const keyHead = Math.floor((h * k.heads) / q.heads)
@@ -80,7 +86,14 @@ function neighbours(count: number, { e, positions, headDim }: Weights) {
   return { lower, upper, below: rowOf(e, lower, headDim), above: rowOf(e, upper, headDim), share: position - lower }
 }
 
-function backward(q: Vectors, k: Vectors, scale: number, dBias: Vectors, gradient: TermsGradient, weights: Weights): ContentGradient {
+function backward(
+  q: Vectors,
+  k: Vectors,
+  scale: number,
+  dBias: Vectors,
+  gradient: TermsGradient,
+  weights: Weights,
+): ContentGradient {
   const { e, positions, headDim } = weights
   const [dQuery, dKey] = [readVectors(gradient.dQuery), readVectors(gradient.dKey)]
   const de = new Float64Array(e.length)

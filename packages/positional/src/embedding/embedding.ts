@@ -18,7 +18,10 @@ export function embeddingEncoding({ operation, dim, axes, parameters, write }: E
     const count = tokens.axes[0]?.length ?? 0
     const vectors = new Float32Array(count * dim)
     for (let token = 0; token < count; token++) {
-      write(tokens.axes.map((row) => row[token]!), vectors.subarray(token * dim, (token + 1) * dim))
+      write(
+        tokens.axes.map((row) => row[token]!),
+        vectors.subarray(token * dim, (token + 1) * dim),
+      )
     }
     return tensor(vectors, [...tokens.shape, dim])
   }

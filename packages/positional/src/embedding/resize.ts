@@ -65,7 +65,12 @@ function outer(x: number): number {
 }
 
 function resizeAxis(
-  grid: Float64Array, sizes: readonly number[], axis: number, size: number, dim: number, kernel: Kernel,
+  grid: Float64Array,
+  sizes: readonly number[],
+  axis: number,
+  size: number,
+  dim: number,
+  kernel: Kernel,
 ): Float64Array {
   const old = sizes[axis]!
   const width = product(sizes.slice(axis + 1)) * dim

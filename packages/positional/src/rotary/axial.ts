@@ -9,7 +9,7 @@ export interface AxialRotaryOptions extends Omit<RotaryShape, 'dim'> {
   readonly dims: readonly number[]
   /**
    * Where an axis takes its frequencies from: `own` (the default; EVA-02, SAM 2, Flux, Llama 4 and Qwen vision) the whole
-   * range over its own dim, `dealt` (Pixtral) every so-manieth of the range over all elements, for equal dims.
+   * range over its own dim; `dealt` (Pixtral) its turn of the range over all elements, as cards are dealt, for equal dims.
    */
   readonly frequencies?: 'own' | 'dealt' | undefined
 }
@@ -24,7 +24,11 @@ export function axialRotary({ dims, base, layout = 'half', frequencies = 'own', 
   dims.forEach((dim, axis) => checkEven(operation, `dims[${axis}]`, dim))
   checkOneOf(operation, 'frequencies', frequencies, dims.every((dim) => dim === dims[0]) ? ['own', 'dealt'] : ['own'])
   const axes = dims.length
-  const dim = checkEven(operation, 'dims', dims.reduce((sum, size) => sum + size, 0))
+  const dim = checkEven(
+    operation,
+    'dims',
+    dims.reduce((sum, size) => sum + size, 0),
+  )
   const whole = rotaryFrequencies(dim, base)
   const theta = dims.flatMap((size, axis) => [
     ...(frequencies === 'own' ? rotaryFrequencies(size, base) : whole.filter((_, pair) => pair % axes === axis)),

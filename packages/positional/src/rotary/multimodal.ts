@@ -35,7 +35,9 @@ export function multimodalRotary(options: MultimodalRotaryOptions): RotaryEncodi
 }
 
 /** The axis that a pair turns with. */
-const orders: Readonly<Record<NonNullable<MultimodalRotaryOptions['order']>, (pair: number, sections: readonly number[]) => number>> = {
+const orders: Readonly<
+  Record<NonNullable<MultimodalRotaryOptions['order']>, (pair: number, sections: readonly number[]) => number>
+> = {
   chunked: (pair, sections) => {
     let end = 0
     return sections.findIndex((section) => pair < (end += section))

@@ -73,7 +73,12 @@ export function scalingOf(options: RotaryOptions, operation: string): Scaling {
     case 'proportional':
       return proportionalScaling(options, options)
     default:
-      throw refused(operation, 'type', 'one of default, linear, dynamic, yarn, longrope, llama3, proportional', unknownType(options))
+      throw refused(
+        operation,
+        'type',
+        'one of default, linear, dynamic, yarn, longrope, llama3, proportional',
+        unknownType(options),
+      )
   }
 }
 

@@ -21,8 +21,15 @@ export function gridBias({ height, width, table }: GridBiasOptions): PositionSco
   checkTable('gridBias', 'table', table, [(2 * height - 1) * columns, 'heads'])
   const bias = capture(table)
   return positionScore([table], (score, { head, query, key }) => {
-    const down = query.floorDiv(width).sub(key.floorDiv(width)).clamp(1 - height, height - 1).add(height - 1)
-    const right = query.mod(width).sub(key.mod(width)).add(width - 1)
+    const down = query
+      .floorDiv(width)
+      .sub(key.floorDiv(width))
+      .clamp(1 - height, height - 1)
+      .add(height - 1)
+    const right = query
+      .mod(width)
+      .sub(key.mod(width))
+      .add(width - 1)
     return score.add(bias.at(down.mul(columns).add(right), head))
   })
 }

@@ -30,6 +30,11 @@ export function sandwich({ heads, length, dim = 128 }: SandwichOptions): Positio
   })
   const product = capture(tensor(products, [length]))
   return positionScore([], (score, { head, query, key }) =>
-    score.add(product.at(query.sub(key).abs()).mul(heads / 8).div(head.add(1))),
+    score.add(
+      product
+        .at(query.sub(key).abs())
+        .mul(heads / 8)
+        .div(head.add(1)),
+    ),
   )
 }

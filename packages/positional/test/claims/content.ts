@@ -24,7 +24,12 @@ function shawClaim(): ContentClaim {
   return {
     name: 'Shaw',
     encoding: shaw({ table }),
-    expected: (_, i, j, q, k) => scale * dot(q, k[j]!.map((element, c) => element + row(r, Math.max(-reach, Math.min(reach, j - i)) + reach, headDim)[c]!)),
+    expected: (_, i, j, q, k) =>
+      scale *
+      dot(
+        q,
+        k[j]!.map((element, c) => element + row(r, Math.max(-reach, Math.min(reach, j - i)) + reach, headDim)[c]!),
+      ),
   }
 }
 
@@ -33,7 +38,8 @@ function transformerXlClaim(): ContentClaim {
   const [contentBias, positionBias] = [floats('u', [heads, headDim]), floats('v bias', [heads, headDim])]
   const projection = floats('W', [heads, headDim, modelDim])
   const [u, v, w] = [contentBias, positionBias, projection].map(toFloat64) as [Float64Array, Float64Array, Float64Array]
-  const sinusoid = (n: number): number[] => [0, 1, 2, 3, 4, 5].map((m) => (m < 3 ? Math.sin : Math.cos)(n / 10000 ** ((2 * (m % 3)) / modelDim)))
+  const sinusoid = (n: number): number[] =>
+    [0, 1, 2, 3, 4, 5].map((m) => (m < 3 ? Math.sin : Math.cos)(n / 10000 ** ((2 * (m % 3)) / modelDim)))
   return {
     name: 'Transformer-XL',
     encoding: transformerXl({ contentBias, positionBias, projection }),

@@ -16,7 +16,20 @@ export interface ScoreClaim {
 export const scoreClaims: readonly ScoreClaim[] = [
   alibiClaim('ALiBi, 8 heads', 8, [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]),
   // 2^-1, 2^-2, … of 8 heads are every second of 16 heads' 2^-0.5, 2^-1, …
-  alibiClaim('ALiBi, 12 heads', 12, [0.5, 0.25, 0.125, 2 ** -4, 2 ** -5, 2 ** -6, 2 ** -7, 2 ** -8, 2 ** -0.5, 2 ** -1.5, 2 ** -2.5, 2 ** -3.5]),
+  alibiClaim('ALiBi, 12 heads', 12, [
+    0.5,
+    0.25,
+    0.125,
+    2 ** -4,
+    2 ** -5,
+    2 ** -6,
+    2 ** -7,
+    2 ** -8,
+    2 ** -0.5,
+    2 ** -1.5,
+    2 ** -2.5,
+    2 ** -3.5,
+  ]),
   alibiClaim('ALiBi, 1 head', 1, [2 ** -8]),
   t5Claim('T5, bidirectional', true),
   t5Claim('T5, causal', false),
@@ -89,7 +102,12 @@ function fireClaim(): ScoreClaim {
   const [weight1, bias1] = [floats('weight1', [hidden]), floats('bias1', [hidden])]
   weight1.storage[3] = 0
   const [weight2, bias2] = [floats('weight2', [heads, hidden], 0.3), floats('bias2', [heads])]
-  const [w1, b1, w2, b2] = [weight1, bias1, weight2, bias2].map(toFloat64) as [Float64Array, Float64Array, Float64Array, Float64Array]
+  const [w1, b1, w2, b2] = [weight1, bias1, weight2, bias2].map(toFloat64) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ]
   const psi = (x: number): number => Math.log(Math.abs(Math.fround(c) * x) + 1)
   return {
     name: 'FIRE',
@@ -122,5 +140,8 @@ function gridClaim(): ScoreClaim {
 export function floats(name: string, shape: readonly number[], deviation = 1): HostTensor {
   const stream = random(3, name)
   const count = shape.reduce((product, size) => product * size, 1)
-  return tensor(Float32Array.from({ length: count }, () => deviation * stream.normal()), shape)
+  return tensor(
+    Float32Array.from({ length: count }, () => deviation * stream.normal()),
+    shape,
+  )
 }

@@ -29,12 +29,20 @@ export function claimProblems(claim: ScoreClaim, queries: number): { byExpressio
 
 /** A backend's attention against the reference's, within its bound. */
 export async function expectAttention(
-  backend: Backend, actual: AttentionProblem, expected: AttentionProblem, name: string, platform: Platform,
+  backend: Backend,
+  actual: AttentionProblem,
+  expected: AttentionProblem,
+  name: string,
+  platform: Platform,
 ): Promise<void> {
   const [own, exact] = [reference(actual, { backend: platform }), reference(expected, { backend: platform })]
   const { output } = backend.attention(actual)
   const values = await backend.read(output)
   output.dispose()
   const bound = own.bound.map((allowed, i) => allowed + exact.bound[i]!)
-  expectWithinBound(values, { values: exact.output, bound }, { name: 'output', shape: output.shape, token: name, backend: platform })
+  expectWithinBound(
+    values,
+    { values: exact.output, bound },
+    { name: 'output', shape: output.shape, token: name, backend: platform },
+  )
 }

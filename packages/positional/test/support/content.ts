@@ -33,8 +33,14 @@ export function byScores({ expected }: ContentClaim, { query, key, value }: Cont
   const scores = new Float32Array(batch * heads * queries * keys)
   for (let at = 0; at < scores.length; at++) {
     const [rowOfAll, j] = [Math.floor(at / keys), at % keys]
-    const [b, h, i] = [Math.floor(rowOfAll / (queries * heads)), Math.floor(rowOfAll / queries) % heads, (rowOfAll % queries) + keys - queries]
-    const keysOfHead = Array.from({ length: keys }, (_, n) => row(k, (b * keyHeads + Math.floor((h * keyHeads) / heads)) * keys + n))
+    const [b, h, i] = [
+      Math.floor(rowOfAll / (queries * heads)),
+      Math.floor(rowOfAll / queries) % heads,
+      (rowOfAll % queries) + keys - queries,
+    ]
+    const keysOfHead = Array.from({ length: keys }, (_, n) =>
+      row(k, (b * keyHeads + Math.floor((h * keyHeads) / heads)) * keys + n),
+    )
     scores[at] = j <= i ? expected(h, i, j, row(q, rowOfAll), keysOfHead) : 0
   }
   return problem(zeros(query.shape), zeros(key.shape), value, { bias: tensor(scores, [batch, heads, queries, keys]), causal: true })

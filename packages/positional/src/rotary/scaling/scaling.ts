@@ -16,6 +16,10 @@ export interface Frequencies {
 }
 
 /** A parameter by its name. @throws QkvError unless it, or its default, is a positive number. */
-export function positive<Name extends string>(options: { readonly [N in Name]?: number | undefined }, name: Name, otherwise?: number): number {
+export function positive<Name extends string>(
+  options: { readonly [N in Name]?: number | undefined },
+  name: Name,
+  otherwise?: number,
+): number {
   return checkPositive('rotary', name, options[name] ?? otherwise)
 }
