@@ -11,8 +11,8 @@ export interface Job {
   /** Scratch memory, `scratchBytes` for each thread. */
   readonly scratch: number
   readonly scratchBytes: number
-  /** Too little work to be worth handing out. */
-  readonly alone?: boolean
+  /** Multiplications and additions of all units; where that is little, the caller does them alone. Missing: much. */
+  readonly work?: number
 }
 
 /** What runs jobs. */
@@ -44,6 +44,8 @@ export interface PoolOptions {
   readonly kernels: Kernels
   /** The calling thread counts as one. */
   readonly threads: number
+  /** Handing out less work than this costs more than it saves; see {@link Job.work}. */
+  readonly worthSharing?: number | undefined
   /** Milliseconds for the threads to start. */
   readonly startDeadline?: number
   /** Milliseconds without any unit finishing, after which the pool counts as failed. */
@@ -59,7 +61,7 @@ export interface PoolOptions {
  * @throws QkvError `WORKER_FAILED` where the threads do not start in time.
  */
 export async function openPool(options: PoolOptions): Promise<Crew> {
-  const { memory, kernels, threads, startDeadline = 10_000, patience = 30_000 } = options
+  const { memory, kernels, threads, worthSharing = 200_000, startDeadline = 10_000, patience = 30_000 } = options
   const control = new Int32Array(memory.buffer, 0, words.length)
   const names = Object.keys(kernels)
   const { workers, lost } = await startWorkers(options, names, startDeadline)
@@ -123,7 +125,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
     },
     run(job) {
       if (lost.length > 0 && alive) fail('a worker that ended', lost[0])
-      if (!alive || job.alone || job.end - job.first <= 1) return runAlone(kernels, job)
+      if (!alive || job.end - job.first <= 1 || (job.work ?? Infinity) < worthSharing) return runAlone(kernels, job)
       publish(job)
       takeUnits(job)
       awaitOthers()

@@ -27,7 +27,7 @@ function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, re
   const scratch = space.scratch(scratchBytes * crew.threads)
   return {
     units: batch * keyHeads * tiles,
-    run: (first, end) => crew.run({ kernel: 'prefill', record: record.address, first, end, scratch, scratchBytes }),
+    run: (first, end) => crew.run({ kernel: 'prefill', record: record.address, first, end, scratch, scratchBytes, work: attentionWork(problem) }),
   }
 }
 
@@ -53,7 +53,7 @@ function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, rec
   if (splits > 1) record.setInt(part.partials, space.scratch(units * partialBytes(valueDim)))
   const scratchBytes = crew.scratchBytes('decode', record.address)
   const scratch = space.scratch(scratchBytes * crew.threads)
-  const job = { record: record.address, scratch, scratchBytes }
+  const job = { record: record.address, scratch, scratchBytes, work: attentionWork(problem) }
   return {
     units,
     run(first, end) {
@@ -61,6 +61,11 @@ function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, rec
       if (splits > 1 && end === units) crew.run({ ...job, kernel: 'mergeSplits', first: 0, end: batch * keyHeads })
     },
   }
+}
+
+/** Multiplications and additions, were no key hidden. */
+export function attentionWork({ batch, queryHeads, queryLength, keyLength, headDim, valueDim }: AttentionProblem): number {
+  return batch * queryHeads * queryLength * keyLength * (headDim + valueDim)
 }
 
 /** Maxima, sums and outputs of 8 rows. */

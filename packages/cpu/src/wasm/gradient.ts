@@ -1,7 +1,7 @@
 import { differentiate, isContiguous, toFloat32, type AttentionGradient, type AttentionProblem, type Partial, type Tensor } from '@qkv/core'
 import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
-import { chooseTileRows } from './attention.ts'
+import { attentionWork, chooseTileRows } from './attention.ts'
 import { placeProgram } from './expression.ts'
 import type { Wasm } from './instance.ts'
 import { problemRecord, readable } from './problem.ts'
@@ -40,7 +40,7 @@ export function attentionGradient(
   record.setInt(part.tiles, tiles)
 
   const scratchBytes = Math.max(...['gradientQueries', 'gradientKeys'].map((kernel) => crew.scratchBytes(kernel, record.address)))
-  const job = { record: record.address, first: 0, scratch: space.scratch(scratchBytes * crew.threads), scratchBytes }
+  const job = { record: record.address, first: 0, scratch: space.scratch(scratchBytes * crew.threads), scratchBytes, work: attentionWork(problem) }
   crew.run({ ...job, kernel: 'gradientRows', end: batch * queryHeads })
   crew.run({ ...job, kernel: 'gradientQueries', end: batch * keyHeads * tiles })
   crew.run({ ...job, kernel: 'gradientKeys', end: batch * keyHeads * Math.ceil(keyLength / tileKeys) })

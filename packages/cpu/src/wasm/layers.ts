@@ -127,13 +127,10 @@ export function rotate(wasm: Wasm, space: Workspace, input: Tensor, { cos, sin, 
 const unitRows = 16
 const unitElements = 4096
 
-/** Handing out less work than this costs more than it saves. */
-const worthSharing = 50_000
-
 function run({ crew }: Wasm, space: Workspace, kernel: string, record: number, units: number, work: number): void {
   const scratchBytes = crew.scratchBytes(kernel, record)
   const scratch = scratchBytes === 0 ? 0 : space.scratch(scratchBytes * crew.threads)
-  crew.run({ kernel, record, first: 0, end: units, scratch, scratchBytes, alone: work < worthSharing })
+  crew.run({ kernel, record, first: 0, end: units, scratch, scratchBytes, work })
 }
 
 interface LayerRecord {

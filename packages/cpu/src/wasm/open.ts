@@ -13,6 +13,8 @@ export interface WasmOptions {
   readonly threads: number | 'auto'
   /** For tests: the binary to use. */
   readonly instructions?: Instructions
+  /** For tests: see `PoolOptions`. */
+  readonly worthSharing?: number
 }
 
 /**
@@ -21,13 +23,13 @@ export interface WasmOptions {
  * @throws QkvError `WASM_UNAVAILABLE`; `WORKER_FAILED` where a given number of threads cannot start. `'auto'` makes do
  * with one thread then, and says so.
  */
-export async function openWasmEngine({ threads, instructions = bestInstructions() }: WasmOptions): Promise<OpenedEngine> {
+export async function openWasmEngine({ threads, instructions = bestInstructions(), worthSharing }: WasmOptions): Promise<OpenedEngine> {
   const wanted = threads === 'auto' ? Math.min(mostThreads, processors()) : threads
   const hindrance = wanted > 1 ? whatHindersThreads() : undefined
   if (hindrance !== undefined && threads !== 'auto') throw threadsUnavailable(hindrance)
   if (wanted === 1 || hindrance !== undefined) return openAlone(instructions, hindrance)
   try {
-    return await openTogether(instructions, wanted)
+    return await openTogether(instructions, wanted, worthSharing)
   } catch (error) {
     if (threads !== 'auto' || !QkvError.is(error) || error.code !== 'WORKER_FAILED') throw error
     return openAlone(instructions, 'workers do not start')
@@ -44,11 +46,11 @@ async function openAlone(instructions: Instructions, hindrance: string | undefin
   return { engine: engineOf(wasm, `${instructions}, one thread${hindrance ? ` (${hindrance})` : ''}`), memory, start }
 }
 
-async function openTogether(instructions: Instructions, threads: number): Promise<OpenedEngine> {
+async function openTogether(instructions: Instructions, threads: number, worthSharing: number | undefined): Promise<OpenedEngine> {
   const { module } = await compileKernels(true, instructions)
   const memory = wasmMemory(true)
   const { kernels, start } = instantiate(module, memory.memory)
-  const crew: Crew = await openPool({ memory: memory.memory, module, kernels, threads })
+  const crew: Crew = await openPool({ memory: memory.memory, module, kernels, threads, worthSharing })
   return { engine: engineOf({ memory, crew }, `${instructions}, ${threads} threads`), memory, start }
 }
 
