@@ -2,7 +2,7 @@ import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
-import { quotient, remainder } from '../snippets/tiles.wgsl.ts'
+import { addDot, quotient, remainder } from '../snippets/tiles.wgsl.ts'
 
 export interface DecodeSpec {
   readonly problem: ProblemSpec
@@ -77,7 +77,7 @@ var<workgroup> maxima: array<array<f32, ${keys}>, ${rows}>;
 var<workgroup> sums: array<array<f32, ${keys}>, ${rows}>;
 var<workgroup> outputs: array<array<vec4f, ${decodeGroupSize}>, ${together}>;
 ${sumOverLanes(lanes, rows, subgroups)}
-fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }
+${addDot}
 
 @compute @workgroup_size(${decodeGroupSize})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {

@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         let keyEnd = min(end.w, endKey(position, validKeys));
         for (var key = keyStart; key < keyEnd; key++) {
           let at = Pair(batch, head, position, key, row);
-          if (!isVisible(at)) { continue; }
+          if (!isSeen(at)) { continue; }
           let keyHead = head / parameters.group;
           var dots = vec4f();
           for (var c = 0; c < ${queryChunks}; c++) {

@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       let head = keyHead * parameters.group + member;
       for (var row = firstRow; row < endRow; row++) {
         let at = Pair(batch, head, row + shift, key, row);
-        if (!isVisible(at)) { continue; }
+        if (!isSeen(at)) { continue; }
         let queryRow = queryBase(batch, head, row);
         var dots = vec4f();
         for (var c = 0; c < ${queryChunks}; c++) { dots = fma(queryVector(queryRow, c), k[c], dots); }

@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let end = endKey(position, validKeys);
   for (var key = firstKey(position, validKeys); key < end; key++) {
     let at = Pair(batch, head, position, key, row);
-    if (!isVisible(at)) { continue; }
+    if (!isSeen(at)) { continue; }
     let keyRow = keyBase(batch, keyHead, key);
     var dots = vec4f();
     for (var c = 0; c < ${queryChunks}; c++) { dots = fma(q[c], keyVector(keyRow, c), dots); }

@@ -3,7 +3,10 @@ import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
-import { declareTile, planColumns, quotient, remainder, stageColumns, stageRows, swizzled, tileBytes, type TileShape } from '../snippets/tiles.wgsl.ts'
+import {
+  addDot, chunkOrZeros, declareTile, finite, multiplyColumns, multiplyRows, phasesOf, planColumns, quotient, remainder,
+  stageColumns, stageRows, storeWeights, tileBytes, type Phase, type TileShape,
+} from '../snippets/tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 
 /** Tiles are 4 · rowGroups rows by 4 · columns keys; an invocation owns a patch of four by four scores. */
@@ -91,18 +94,17 @@ ${tileOf(rows)}
 
 fn queryAt(tile: Tile, row: i32, chunk: i32) -> vec4f {
   let own = rowOf(tile, min(row, tile.rowCount - 1));
-  return ${guarded('query', 'queryBase(tile.batch, own.head, own.token)', problem.headDim)} * (parameters.scale${plain ? ' * log2e' : ''});
+  return ${chunkOrZeros('query', 'queryBase(tile.batch, own.head, own.token)', problem.headDim)} * (parameters.scale${plain ? ' * log2e' : ''});
 }
 fn keyAt(tile: Tile, key: i32, chunk: i32) -> vec4f {
-  return ${guarded('key', 'keyBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1))', problem.headDim)};
+  return ${chunkOrZeros('key', 'keyBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1))', problem.headDim)};
 }
-/* What a tile that hides something holds may be anything, also where nobody looks, and 0 · NaN is not 0. */
 fn valueAt(tile: Tile, key: i32, chunk: i32, hides: bool) -> vec4f {
-  let x = ${guarded('value', 'valueBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1))', problem.valueDim)};
+  let x = ${chunkOrZeros('value', 'valueBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1))', problem.valueDim)};
   if (!hides) { return x; }
-  return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
+  return ${finite('x')};
 }
-fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }
+${addDot}
 
 @compute @workgroup_size(${invocations})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
@@ -123,16 +125,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     ${phases.length === 1 ? '' : stageQuery(phase)}
     ${stageRows(keyTile, phase.octets, invocations, (group, part, chunk) => `keyAt(tile, tileKey + 4 * ${group} + ${part}, ${phase.first} + ${chunk})`)}
     workgroupBarrier();
-    for (var c = 0; c < 8; c++) {
-      let qAt = ${swizzled('rowGroup', 'c')};
-      let kAt = ${swizzled('column', 'c')};
-      for (var slot = 0; slot < ${phase.octets}; slot++) {
-        var q: array<vec4f, 4>;
-        var k: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { q[i] = queryTile[slot][i][qAt]; k[i] = keyTile[slot][i][kAt]; }
-        ${eachRow('s[r] = vec4f(addDot(q[r], k[0], s[r].x), addDot(q[r], k[1], s[r].y), addDot(q[r], k[2], s[r].z), addDot(q[r], k[3], s[r].w));')}
-      }
-    }`).join('\n    ')}
+    ${multiplyRows('queryTile', 'keyTile', phase.octets, 's')}`).join('\n    ')}
     ${plain ? 'if (masked) {' : '{'}
       ${eachRow(`
         let own = rowOf(tile, min(rowGroup + r * ${rowGroups}, tile.rowCount - 1));
@@ -158,31 +151,12 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     ${eachRow(`
       let p = exp2(s[r] - select(m[r], 0.0, m[r] == lowest));
       l[r] += (p.x + p.y) + (p.z + p.w);
-      weightTile[column >> 3u][r][${swizzled('rowGroup', '(column & 7)')}] = ${problem.dropout ? 'keptWeights(tile, rowGroup, r, firstOwnKey, p)' : 'p'};
+      ${storeWeights('weightTile', problem.dropout ? 'keptWeights(tile, rowGroup, r, firstOwnKey, p)' : 'p')}
     `)}
 
-    for (var phase = 0; phase < ${values.phases}; phase++) {
-      workgroupBarrier();
-      ${stageColumns(keyTile, values, invocations, (group, part, chunk) =>
-        `valueAt(tile, tileKey + 4 * (phase * ${values.groups} + ${group}) + ${part}, ${chunk}, hides)`)}
-      workgroupBarrier();
-      for (var b = 0; b < ${values.groups}; b++) {
-        let keyGroup = phase * ${values.groups} + b;
-        let pAt = ${swizzled('rowGroup', '(keyGroup & 7)')};
-        var p: array<vec4f, 4>;
-        ${eachRow('p[r] = weightTile[keyGroup >> 3u][r][pAt];')}
-        for (var part = 0; part < ${values.perSlot}; part++) {
-          let vAt = (part * ${values.groups} + b) * ${columns} + column;
-          for (var slot = 0; slot < ${values.slots}; slot++) {
-            let band = ${values.perSlot === 1 ? 'slot' : `part * ${values.slots} + slot`};
-            for (var k = 0; k < 4; k++) {
-              let v = keyTile[slot][k][vAt];
-              ${eachRow('o[band][r] = fma(vec4f(p[r][k]), v, o[band][r]);')}
-            }
-          }
-        }
-      }
-    }`)}
+    ${multiplyColumns('weightTile', keyTile, values, stageColumns(keyTile, values, invocations, (group, part, chunk) =>
+      `valueAt(tile, tileKey + 4 * (phase * ${values.groups} + ${group}) + ${part}, ${chunk}, hides)`), 'o')}
+  `)}
 
   let sums = rowSum(l, lane);
   for (var r = 0; r < 4; r++) {
@@ -211,29 +185,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
 ${problem.dropout ? keptWeights(rowGroups) : ''}
 `
   },
-}
-
-/** As many octets (32 elements each) of a vector as are staged at a time. */
-interface Phase {
-  /** Chunks before it. */
-  readonly first: number
-  readonly octets: number
-}
-
-function phasesOf(dim: number, depth: number): Phase[] {
-  const octets = Math.max(1, Math.ceil(dim / 32))
-  const perPhase = depth / 32
-  return Array.from({ length: Math.ceil(octets / perPhase) }, (_, phase) => ({
-    first: 8 * phase * perPhase,
-    octets: Math.min(perPhase, octets - phase * perPhase),
-  }))
-}
-
-/** A chunk of a vector, zeros past its end; the test is left out where whole octets make up the vector. */
-function guarded(name: string, start: string, dim: number): string {
-  const chunks = Math.max(1, Math.ceil(dim / 4))
-  if (dim % 32 === 0 && dim > 0) return `${name}Vector(${start}, chunk)`
-  return `select(vec4f(), ${name}Vector(${start}, min(chunk, ${chunks - 1})), chunk < ${chunks})`
 }
 
 function keptWeights(rowGroups: number): string {

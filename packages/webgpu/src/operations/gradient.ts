@@ -1,22 +1,39 @@
-import { QkvError, type AttentionGradient, type AttentionProblem, type HostTensor, type OwnedTensor, type Partial, type Tensor } from '@qkv/core'
+import {
+  differentiate, elementCount, QkvError,
+  type AttentionGradient, type AttentionProblem, type HostTensor, type OwnedTensor, type Partial, type ScoreDerivative, type Tensor,
+} from '@qkv/core'
+import type { Job } from '../commands.ts'
 import { gradientBias, gradientBiasGroupSize } from '../kernels/gradient-bias.wgsl.ts'
+import { capturedGroupSize, gradientCapturedRows } from '../kernels/gradient-captured-rows.wgsl.ts'
 import { deltaGroupSize, gradientDelta } from '../kernels/gradient-delta.wgsl.ts'
 import { gradientKeyValueRows } from '../kernels/gradient-key-value-rows.wgsl.ts'
+import { gradientKeyValue } from '../kernels/gradient-key-value.wgsl.ts'
 import { gradientQueryRows, gradientRowsPerGroup } from '../kernels/gradient-query-rows.wgsl.ts'
+import { gradientQuery } from '../kernels/gradient-query.wgsl.ts'
 import { gradientSinks } from '../kernels/gradient-sinks.wgsl.ts'
-import type { Job } from '../commands.ts'
+import type { PrefillTile } from '../kernels/prefill.wgsl.ts'
+import { sumCopies, sumGroupSize } from '../kernels/sum-copies.wgsl.ts'
 import { strideParameters } from '../operands.ts'
+import { expressionFunction, readElementFunction } from '../snippets/expression.wgsl.ts'
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { operand, type Workspace } from '../workspace.ts'
-import { accessOf, attentionShape, attentionWork, bindProblem, type BoundProblem } from './attention.ts'
+import { accessOf, attentionShape, attentionWork, bindProblem, type BoundProblem } from './bind-problem.ts'
 import { contiguous } from './elementwise.ts'
+import { choosePrefillTile, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
 
 /** Everything a gradient kernel is run with, but its groups and its output. */
 interface GradientRun {
   readonly spec: GradientSpec
+  /** Where the score expression reads each captured float tensor. */
+  readonly captured: readonly CapturedReads[]
   readonly bound: BoundProblem
   readonly job: Pick<Job, 'parameters' | 'buffers'>
   readonly work: number
+}
+
+interface CapturedReads {
+  readonly tensor: HostTensor
+  readonly reads: ScoreDerivative['captures']
 }
 
 export function attentionGradient(
@@ -25,43 +42,62 @@ export function attentionGradient(
   forward: Partial,
   dOutput: Tensor,
 ): AttentionGradient {
-  checkShapes(problem, forward, dOutput)
-  const run = prepare(workspace, problem, forward, dOutput)
-  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim } = problem
-  const { recorder } = workspace
-
-  const dQuery = workspace.allocate([batch, queryHeads, queryLength, headDim], 'float32')
-  recorder.dispatch(gradientQueryRows, run.spec, {
-    parameters: run.job.parameters,
-    buffers: { ...run.job.buffers, dQuery: operand(workspace, 'dQuery', dQuery).binding },
-    groups: Math.ceil((batch * queryHeads * queryLength) / gradientRowsPerGroup),
-    work: run.work,
-  })
-
-  const [dKey, dValue] = workspace.allocatePair(
-    [batch, keyHeads, keyLength, headDim],
-    [batch, keyHeads, keyLength, valueDim],
-  )
-  const dKeyOperand = operand(workspace, 'dKey', dKey)
-  recorder.dispatch(gradientKeyValueRows, run.spec, {
-    parameters: { ...run.job.parameters, dKeyOffset: dKeyOperand.offset, dValueOffset: dValue.offset },
-    buffers: { ...run.job.buffers, gradients: dKeyOperand.binding },
-    groups: Math.ceil((batch * keyHeads * keyLength) / gradientRowsPerGroup),
-    work: 1.5 * run.work,
-  })
-
+  check(problem, forward, dOutput)
+  const tile = choosePrefillTile(workspace.profile, problem)
+  const walk = tile && walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
+  const run = prepare(workspace, problem, forward, dOutput, walk)
+  const [dKey, dValue] = keyValueGradient(workspace, problem, run, tile)
   return {
-    dQuery,
+    dQuery: queryGradient(workspace, problem, run, tile, walk),
     dKey,
     dValue,
     dBias: problem.bias && biasGradient(workspace, problem, problem.bias, run),
     dSinks: problem.sinks && sinksGradient(workspace, problem, run),
-    captured: new Map<HostTensor, OwnedTensor>(),
+    captured: new Map(run.captured.map(({ tensor, reads }) => [tensor, capturedGradient(workspace, problem, run, tensor, reads)])),
   }
 }
 
-function prepare(workspace: Workspace, problem: AttentionProblem, forward: Partial, dOutput: Tensor): GradientRun {
-  const bound = bindProblem(workspace, problem)
+function queryGradient(
+  workspace: Workspace, { batch, queryHeads, queryLength, headDim }: AttentionProblem, run: GradientRun,
+  tile: PrefillTile | undefined, walk: TileWalk | undefined,
+): OwnedTensor {
+  const dQuery = workspace.allocate([batch, queryHeads, queryLength, headDim], 'float32')
+  const buffers = { ...run.job.buffers, dQuery: operand(workspace, 'dQuery', dQuery).binding }
+  if (tile && walk) {
+    workspace.recorder.dispatch(gradientQuery, { ...run.spec, tile, blockMap: walk.map !== undefined }, {
+      parameters: { ...noBlockMap, ...run.job.parameters, ...walk.parameters }, buffers, groups: walk.groups, work: run.work,
+    })
+  } else {
+    const groups = Math.ceil((batch * queryHeads * queryLength) / gradientRowsPerGroup)
+    workspace.recorder.dispatch(gradientQueryRows, run.spec, { parameters: run.job.parameters, buffers, groups, work: run.work })
+  }
+  return dQuery
+}
+
+function keyValueGradient(
+  workspace: Workspace, { batch, keyHeads, keyLength, headDim, valueDim }: AttentionProblem, run: GradientRun,
+  tile: PrefillTile | undefined,
+): [OwnedTensor, OwnedTensor] {
+  const pair = workspace.allocatePair([batch, keyHeads, keyLength, headDim], [batch, keyHeads, keyLength, valueDim])
+  const [dKey, dValue] = pair
+  const { binding, offset } = operand(workspace, 'dKey', dKey)
+  const parameters = { ...run.job.parameters, dKeyOffset: offset, dValueOffset: dValue.offset }
+  const buffers = { ...run.job.buffers, gradients: binding }
+  if (tile) {
+    const tiles = Math.ceil(keyLength / (4 * tile.rowGroups))
+    workspace.recorder.dispatch(gradientKeyValue, { ...run.spec, tile }, {
+      parameters: { ...parameters, tiles }, buffers, groups: tiles * batch * keyHeads, work: 1.5 * run.work,
+    })
+  } else {
+    const groups = Math.ceil((batch * keyHeads * keyLength) / gradientRowsPerGroup)
+    workspace.recorder.dispatch(gradientKeyValueRows, run.spec, { parameters, buffers, groups, work: 1.5 * run.work })
+  }
+  return pair
+}
+
+function prepare(workspace: Workspace, problem: AttentionProblem, forward: Partial, dOutput: Tensor, walk: TileWalk | undefined): GradientRun {
+  const bound = bindProblem(workspace, problem, walk?.map)
+  const derivative = problem.scoreMod && differentiate(problem.scoreMod)
   const output = operand(workspace, 'forward.output', forward.output)
   const lse = contiguous(workspace, operand(workspace, 'forward.lse', forward.lse))
   const dOut = operand(workspace, 'dOutput', dOutput)
@@ -81,7 +117,12 @@ function prepare(workspace: Workspace, problem: AttentionProblem, forward: Parti
     },
   )
   return {
-    spec: { problem: bound.spec, dOutput: accessOf(dOut), slopeCode: undefined },
+    spec: {
+      problem: bound.spec,
+      dOutput: accessOf(dOut),
+      slopeCode: derivative && expressionFunction('scoreSlope', derivative.score, bound.captures),
+    },
+    captured: derivative ? byTensor(derivative) : [],
     bound,
     job: {
       parameters: { ...bound.parameters, ...strideParameters('dOutput', dOut) },
@@ -89,6 +130,38 @@ function prepare(workspace: Workspace, problem: AttentionProblem, forward: Parti
     },
     work: 1.5 * attentionWork(problem),
   }
+}
+
+function byTensor({ captures }: ScoreDerivative): CapturedReads[] {
+  const tensors = [...new Set(captures.map(({ read }) => read.tensor))]
+  return tensors.map((tensor) => ({ tensor, reads: captures.filter(({ read }) => read.tensor === tensor) }))
+}
+
+/** Copies of the gradient that together take a few megabytes at most. */
+function capturedGradient(
+  workspace: Workspace, problem: AttentionProblem, run: GradientRun, tensor: HostTensor, reads: CapturedReads['reads'],
+): OwnedTensor {
+  const { captures } = run.bound
+  const elements = elementCount(tensor.shape)
+  const rows = problem.batch * problem.queryHeads * problem.queryLength
+  const copies = Math.max(1, Math.min(rows, 1024, Math.floor(2 ** 20 / Math.max(1, elements))))
+  const partial = { buffer: workspace.recorder.scratch(Math.max(16, 4 * copies * elements)) }
+  const readsCode = reads.map(({ read, derivative }, index) =>
+    `${readElementFunction(`readElement${index}`, read, captures)}\n${expressionFunction(`readDerivative${index}`, derivative, captures)}`).join('\n')
+  workspace.recorder.dispatch(gradientCapturedRows, { ...run.spec, readsCode, reads: reads.length }, {
+    parameters: { ...run.job.parameters, copies, elements },
+    buffers: { ...run.job.buffers, partial },
+    groups: Math.ceil(copies / capturedGroupSize),
+    work: run.work,
+  })
+  const gradient = workspace.allocate(tensor.shape, 'float32')
+  workspace.recorder.dispatch(sumCopies, {}, {
+    parameters: { copies, elements },
+    buffers: { partial, output: operand(workspace, 'captured', gradient).binding },
+    groups: Math.ceil(elements / sumGroupSize),
+    work: copies * elements,
+  })
+  return gradient
 }
 
 function biasGradient(workspace: Workspace, problem: AttentionProblem, bias: Tensor, run: GradientRun): OwnedTensor {
@@ -118,7 +191,14 @@ function sinksGradient(workspace: Workspace, problem: AttentionProblem, { bound,
   return dSinks
 }
 
-function checkShapes(problem: AttentionProblem, { output, lse }: Partial, dOutput: Tensor): void {
+function check(problem: AttentionProblem, { output, lse }: Partial, dOutput: Tensor): void {
+  const operation = 'attentionGradient'
+  if (problem.keyScales) {
+    throw new QkvError({
+      code: 'DTYPE_UNSUPPORTED', operation, argument: 'key',
+      expected: 'of a float dtype, as quantised keys have no gradient', received: problem.key.dtype,
+    })
+  }
   const shape = attentionShape(problem)
   for (const [argument, view, expected] of [
     ['forward.output', output, shape],
@@ -127,8 +207,7 @@ function checkShapes(problem: AttentionProblem, { output, lse }: Partial, dOutpu
   ] as const) {
     if (String(view.shape) === String(expected)) continue
     throw new QkvError({
-      code: 'SHAPE_MISMATCH', operation: 'attentionGradient', argument,
-      expected: `[${String(expected)}]`, received: `[${String(view.shape)}]`,
+      code: 'SHAPE_MISMATCH', operation, argument, expected: `[${String(expected)}]`, received: `[${String(view.shape)}]`,
     })
   }
 }

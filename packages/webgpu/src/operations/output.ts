@@ -5,6 +5,12 @@ import { stridesLike } from '../storage.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { copyElements } from './elementwise.ts'
 
+/** Where and how a kernel writes. */
+export interface OutputTarget {
+  readonly access: Access<FloatDtype>
+  readonly output: Operand
+}
+
 /** Writes an operation's result, given how and where. */
 export type Write = (access: Access<FloatDtype>, output: Operand) => void
 

@@ -31,9 +31,24 @@ export const pair = 'struct Pair { batch: i32, head: i32, query: i32, key: i32, 
  * one object in core, are computed once.
  */
 export function expressionFunction(name: string, node: ExpressionNode, captures: Captures): string {
+  return functionOf(name, wgslTypes[node.type], captures, (visit) => visit(node))
+}
+
+/** `fn {name}(at: Pair, score: f32) -> i32`: which element of its tensor a read reads, counted row-major. */
+export function readElementFunction(name: string, { tensor, indices }: CaptureNode, captures: Captures): string {
+  const index = captureIndex(tensor, captures)
+  return functionOf(name, 'i32', captures, (visit) =>
+    `captureIndex${index}(${indices.map(visit).join(', ')}) - parameters.capture${index}`)
+}
+
+export type CaptureNode = Extract<ExpressionNode, { kind: 'capture' }>
+
+type Visit = (node: ExpressionNode) => string
+
+function functionOf(name: string, type: string, captures: Captures, result: (visit: Visit) => string): string {
   const lines: string[] = []
   const names = new Map<ExpressionNode, string>()
-  const visit = (term: ExpressionNode): string => {
+  const visit: Visit = (term) => {
     const known = names.get(term)
     if (known !== undefined) return known
     const text = termOf(term, visit, captures)
@@ -43,9 +58,9 @@ export function expressionFunction(name: string, node: ExpressionNode, captures:
     names.set(term, local)
     return local
   }
-  const result = visit(node)
-  return `fn ${name}(at: Pair, score: f32) -> ${wgslTypes[node.type]} {
-  ${[...lines, `return ${result};`].join('\n  ')}
+  const returned = result(visit)
+  return `fn ${name}(at: Pair, score: f32) -> ${type} {
+  ${[...lines, `return ${returned};`].join('\n  ')}
 }`
 }
 
@@ -75,7 +90,7 @@ function isLeaf({ kind }: ExpressionNode): boolean {
   return kind === 'constant' || kind === 'index' || kind === 'score' || kind === 'scalar'
 }
 
-function termOf(node: ExpressionNode, visit: (node: ExpressionNode) => string, captures: Captures): string {
+function termOf(node: ExpressionNode, visit: Visit, captures: Captures): string {
   switch (node.kind) {
     case 'constant':
       return literal(node.type, node.value)

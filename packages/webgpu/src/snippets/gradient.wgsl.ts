@@ -12,8 +12,8 @@ export interface GradientSpec {
 }
 
 /** What every gradient kernel reads; with one output of its own it needs the eight buffers that every device has. */
-export function gradientInterface({ problem, dOutput }: GradientSpec): KernelInterface {
-  const { parameters, buffers } = problemInterface(problem)
+export function gradientInterface({ problem, dOutput }: GradientSpec, blockMap = false): KernelInterface {
+  const { parameters, buffers } = problemInterface(problem, blockMap)
   return {
     parameters: {
       ...parameters,

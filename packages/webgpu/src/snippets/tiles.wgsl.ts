@@ -94,3 +94,87 @@ export function stageColumns(
       }
     }`
 }
+
+/**
+ * `sum[r][j] += row r · column j` for the patch of four rows of group `rowGroup` and four of group `column`, over what
+ * is staged of both: 8 loads for 64 multiply-adds.
+ */
+export function multiplyRows(rowTile: string, columnTile: string, octets: number, sum: string): string {
+  return `for (var c = 0; c < 8; c++) {
+      let aAt = ${swizzled('rowGroup', 'c')};
+      let bAt = ${swizzled('column', 'c')};
+      for (var slot = 0; slot < ${octets}; slot++) {
+        var a: array<vec4f, 4>;
+        var b: array<vec4f, 4>;
+        for (var i = 0; i < 4; i++) { a[i] = ${rowTile}[slot][i][aAt]; b[i] = ${columnTile}[slot][i][bAt]; }
+        for (var r = 0; r < 4; r++) {
+          ${sum}[r] = vec4f(addDot(a[r], b[0], ${sum}[r].x), addDot(a[r], b[1], ${sum}[r].y), addDot(a[r], b[2], ${sum}[r].z), addDot(a[r], b[3], ${sum}[r].w));
+        }
+      }
+    }`
+}
+
+export const addDot = `
+fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }`
+
+/** Puts an invocation's patch of weights, vector `value` of row `r`, where {@link multiplyColumns} reads it. */
+export function storeWeights(weightTile: string, value: string): string {
+  return `${weightTile}[column >> 3u][r][${swizzled('rowGroup', '(column & 7)')}] = ${value};`
+}
+
+/**
+ * `sum[band][r] += weights of row r · values`, for the chunks of the values that are this invocation's; all fillings of
+ * the tile after `stage`: 12 loads for 128 multiply-adds.
+ */
+export function multiplyColumns(weightTile: string, { name, groups: columns }: TileShape, plan: ColumnPlan, stage: string, sum: string): string {
+  const { slots, perSlot, groups, phases } = plan
+  return `for (var phase = 0; phase < ${phases}; phase++) {
+      workgroupBarrier();
+      ${stage}
+      workgroupBarrier();
+      for (var b = 0; b < ${groups}; b++) {
+        let keyGroup = phase * ${groups} + b;
+        let pAt = ${swizzled('rowGroup', '(keyGroup & 7)')};
+        var p: array<vec4f, 4>;
+        for (var r = 0; r < 4; r++) { p[r] = ${weightTile}[keyGroup >> 3u][r][pAt]; }
+        for (var part = 0; part < ${perSlot}; part++) {
+          let vAt = (part * ${groups} + b) * ${columns} + column;
+          for (var slot = 0; slot < ${slots}; slot++) {
+            let band = part * ${slots} + slot;
+            for (var k = 0; k < 4; k++) {
+              let v = ${name}[slot][k][vAt];
+              for (var r = 0; r < 4; r++) { ${sum}[band][r] = fma(vec4f(p[r][k]), v, ${sum}[band][r]); }
+            }
+          }
+        }
+      }
+    }`
+}
+
+/** As many octets (32 elements each) of a vector as are staged at a time. */
+export interface Phase {
+  /** Chunks before it. */
+  readonly first: number
+  readonly octets: number
+}
+
+export function phasesOf(dim: number, depth: number): Phase[] {
+  const octets = Math.max(1, Math.ceil(dim / 32))
+  const perPhase = depth / 32
+  return Array.from({ length: Math.ceil(octets / perPhase) }, (_, phase) => ({
+    first: 8 * phase * perPhase,
+    octets: Math.min(perPhase, octets - phase * perPhase),
+  }))
+}
+
+/** A chunk of a vector, zeros past its end; the test is left out where whole octets make up the vector. */
+export function chunkOrZeros(name: string, start: string, dim: number): string {
+  const chunks = Math.max(1, Math.ceil(dim / 4))
+  if (dim % 32 === 0 && dim > 0) return `${name}Vector(${start}, chunk)`
+  return `select(vec4f(), ${name}Vector(${start}, min(chunk, ${chunks - 1})), chunk < ${chunks})`
+}
+
+/** The vector, zero wherever it is not finite: what nobody sees may be anything, and 0 · NaN is not 0. */
+export function finite(vector: string): string {
+  return `select(vec4f(), ${vector}, (bitcast<vec4u>(${vector}) & vec4u(0x7f800000u)) != vec4u(0x7f800000u))`
+}

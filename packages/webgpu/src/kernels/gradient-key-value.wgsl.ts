@@ -1,0 +1,122 @@
+import { declarations, type Kernel } from '../kernel.ts'
+import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
+import { gradientTileFunctions, gradientTiles, storeGradient, type GradientTile } from '../snippets/gradient-tiles.wgsl.ts'
+import {
+  multiplyColumns, multiplyRows, phasesOf, planColumns, quotient, remainder, stageColumns, stageRows, storeWeights,
+} from '../snippets/tiles.wgsl.ts'
+
+export interface GradientKeyValueSpec extends GradientSpec {
+  readonly tile: GradientTile
+}
+
+/**
+ * dK and dV over tiles whose rows are keys and whose columns are queries, of every head that shares the key head in
+ * turn. So the sum over a group is made in registers, in a fixed order, without atomics:
+ *
+ *     for each tile of queries that see some key:
+ *       stage K and Q;   s = scale · q·k
+ *       stage V and dO;  dP = dO · v
+ *       p and ds of each pair, from s, dP, and the query's lse and δ;  p to workgroup memory
+ *       stage dO;        dv += p · dO
+ *       ds to workgroup memory
+ *       stage Q;         dk += ds · scale · q
+ */
+export const gradientKeyValue: Kernel<GradientKeyValueSpec> = {
+  name: 'gradient-key-value',
+
+  interface(spec) {
+    const { parameters, buffers } = gradientInterface(spec)
+    return {
+      parameters: { ...parameters, tiles: 'i32', dKeyOffset: 'i32', dValueOffset: 'i32' },
+      buffers: { ...buffers, gradients: { type: hasVectors(spec) ? 'array<vec4f>' : 'array<f32>', access: 'read_write' } },
+    }
+  },
+
+  code(spec) {
+    const { problem, tile } = spec
+    const { headDim, valueDim } = problem
+    const { rowGroups, columns, depth } = tile
+    const invocations = rowGroups * columns
+    const [keys, queries] = [4 * rowGroups, 4 * columns]
+    const { row, column, weight } = gradientTiles(tile)
+    const [keyPlan, valuePlan] = [planColumns(column, Math.ceil(headDim / 4)), planColumns(column, Math.ceil(valueDim / 4))]
+    const token = (group: string, part: string): string => `min(tileRow + 4 * ${group} + ${part}, parameters.queryLength - 1)`
+    const product = (dim: number, left: string, right: string, sum: string): string =>
+      phasesOf(dim, depth).map(({ first, octets }) => `workgroupBarrier();
+    ${stageRows(row, octets, invocations, (group, part, chunk) => `${left}(batch, keyHead, min(firstOwn + ${part} * ${rowGroups} + ${group}, validKeys - 1), ${first} + ${chunk})`)}
+    ${stageRows(column, octets, invocations, (group, part, chunk) => `${right}(batch, head, ${token(group, part)}, ${first} + ${chunk})`)}
+    workgroupBarrier();
+    ${multiplyRows(row.name, column.name, octets, sum)}`).join('\n    ')
+    const accumulate = (plan: typeof keyPlan, vector: string, sum: string): string =>
+      multiplyColumns(weight.name, column, plan, stageColumns(column, plan, invocations, (group, part, chunk) =>
+        `${vector}(batch, head, ${token(`(phase * ${plan.groups} + ${group})`, part)}, ${chunk})`), sum)
+    return `${declarations(this.interface(spec))}
+${gradientFunctions(spec)}
+${gradientTileFunctions(tile, problem)}
+${storeGradient('gradients', hasVectors(spec))}
+
+@compute @workgroup_size(${invocations})
+fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
+  let lane = i32(localIndex);
+  let column = ${remainder('lane', columns)};
+  let rowGroup = ${quotient('lane', columns)};
+  let plane = (i32(groupId.x) + parameters.firstGroup) / parameters.tiles;
+  let firstOwn = (i32(groupId.x) + parameters.firstGroup) % parameters.tiles * ${keys};
+  let batch = plane / parameters.keyHeads;
+  let keyHead = plane % parameters.keyHeads;
+  let validKeys = validKeysOf(batch);
+  let shift = positionOf(0, validKeys);
+
+  /* The rows whose positions see some of these keys. */
+  let firstRow = clamp(firstOwn - parameters.right - shift, 0, parameters.queryLength);
+  let endRow = select(0, clamp(firstOwn + ${keys} + parameters.left - shift, 0, parameters.queryLength), firstOwn < validKeys);
+  var dk = array<array<vec4f, 4>, ${keyPlan.bands}>();
+  var dv = array<array<vec4f, 4>, ${valuePlan.bands}>();
+  for (var member = 0; member < parameters.group; member++) {
+  let head = keyHead * parameters.group + member;
+  for (var tileRow = firstRow; tileRow < endRow; tileRow += ${queries}) {
+    let full = tileRow + ${queries} <= parameters.queryLength && firstOwn + ${keys} <= validKeys
+      && firstKey(shift + tileRow + ${queries - 1}, validKeys) <= firstOwn && endKey(shift + tileRow, validKeys) >= firstOwn + ${keys};
+    let masked = ${problem.mask || problem.maskCode !== undefined || problem.bias !== undefined ? 'true' : '!full'};
+    var s = array<vec4f, 4>();
+    var d = array<vec4f, 4>();
+    ${product(headDim, 'keyAt', 'queryAt', 's')}
+    ${product(valueDim, 'valueAt', 'dOutputAt', 'd')}
+    var statistics: array<vec2f, 4>;
+    for (var j = 0; j < 4; j++) {
+      statistics[j] = rowStatistics[(batch * parameters.queryHeads + head) * parameters.queryLength + ${token('column', 'j')}];
+    }
+    for (var r = 0; r < 4; r++) {
+      let key = firstOwn + rowGroup + r * ${rowGroups};
+      for (var j = 0; j < 4; j++) {
+        let row = tileRow + 4 * column + j;
+        let at = Pair(batch, head, shift + row, key, row);
+        let seen = !masked || (row < parameters.queryLength && key >= firstKey(at.query, validKeys) && key < endKey(at.query, validKeys) && isSeen(at));
+        let g = pairGradient(s[r][j], d[r][j], statistics[j], at);
+        s[r][j] = select(0.0, g.weight, seen);
+        d[r][j] = select(0.0, g.scaled, seen);
+      }
+      ${storeWeights(weight.name, 's[r]')}
+    }
+    ${accumulate(valuePlan, 'dOutputAt', 'dv')}
+    workgroupBarrier();
+    for (var r = 0; r < 4; r++) { ${storeWeights(weight.name, 'd[r]')} }
+    ${accumulate(keyPlan, 'queryAt', 'dk')}
+  }
+  }
+
+  for (var r = 0; r < 4; r++) {
+    let key = firstOwn + rowGroup + r * ${rowGroups};
+    if (key >= parameters.keyLength) { continue; }
+    let index = plane * parameters.keyLength + key;
+    for (var band = 0; band < ${keyPlan.bands}; band++) { store(parameters.dKeyOffset + index * ${headDim}, band * ${columns} + column, ${headDim}, dk[band][r]); }
+    for (var band = 0; band < ${valuePlan.bands}; band++) { store(parameters.dValueOffset + index * ${valueDim}, band * ${columns} + column, ${valueDim}, dv[band][r]); }
+  }
+}
+`
+  },
+}
+
+function hasVectors({ problem: { headDim, valueDim } }: GradientKeyValueSpec): boolean {
+  return headDim % 4 === 0 && valueDim % 4 === 0
+}

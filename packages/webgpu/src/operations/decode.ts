@@ -1,0 +1,70 @@
+import type { AttentionProblem } from '@qkv/core'
+import type { DeviceProfile } from '../device-profile.ts'
+import { attentionRows, rowsPerGroup } from '../kernels/attention-rows.wgsl.ts'
+import { decode, decodeGroupSize, type DecodeSpec } from '../kernels/decode.wgsl.ts'
+import { strideParameters } from '../operands.ts'
+import type { Workspace } from '../workspace.ts'
+import { attentionWork, type BoundProblem } from './bind-problem.ts'
+import type { SplitTarget } from './splits.ts'
+
+/** As many splits as keep the device busy, each of 128 keys or more. */
+export function splitsFor(profile: DeviceProfile, problem: AttentionProblem): number {
+  const { batch, keyHeads, queryHeads, queryLength, keyLength, group } = problem
+  const { rows } = decodeShape(profile, problem)
+  const invocations = profile.software
+    ? batch * queryHeads * queryLength
+    : batch * keyHeads * Math.ceil((queryLength * group) / rows) * decodeGroupSize
+  return Math.max(1, Math.min(Math.floor(profile.invocations / invocations), Math.ceil(keyLength / 128)))
+}
+
+/** How a workgroup shares keys and rows, so that each invocation's vectors fit its registers. */
+export function decodeShape(profile: DeviceProfile, { headDim, valueDim, queryLength, group }: AttentionProblem): Pick<DecodeSpec, 'rows' | 'lanes' | 'subgroups'> {
+  const chunks = Math.ceil(Math.max(headDim, valueDim) / 4)
+  const wanted = chunks <= 8 ? 4 : chunks <= 16 ? 8 : 16
+  const subgroups = profile.subgroupSize >= 4
+  const lanes = subgroups && profile.subgroupSize < wanted ? (profile.subgroupSize >= 8 ? 8 : 4) : wanted
+  const fitting = ([8, 4, 2, 1] as const).find((rows) => rows * Math.ceil(chunks / lanes) <= 16) ?? 1
+  const needed = ([1, 2, 4, 8] as const).find((rows) => rows >= queryLength * group) ?? 8
+  return { rows: needed < fitting ? needed : fitting, lanes, subgroups }
+}
+
+export function runDecode(
+  { recorder, profile }: Workspace,
+  problem: AttentionProblem,
+  bound: BoundProblem,
+  splits: number,
+  { access, output, splitStride, lse }: SplitTarget,
+): void {
+  const shape = decodeShape(profile, problem)
+  const { batch, keyHeads, queryLength, group } = problem
+  recorder.dispatch(decode, { problem: bound.spec, output: access, ...shape }, {
+    parameters: { ...bound.parameters, splits, ...strideParameters('output', output), outputSplitStride: splitStride },
+    buffers: { ...bound.buffers, output: output.binding, lse },
+    groups: batch * keyHeads * Math.ceil((queryLength * group) / shape.rows) * splits,
+    work: attentionWork(problem),
+  })
+}
+
+
+/** One invocation per row: what software adapters run best. */
+export function runRows(
+  { recorder }: Workspace,
+  problem: AttentionProblem,
+  bound: BoundProblem,
+  splits: number,
+  { access, output, splitStride, lse }: SplitTarget,
+): void {
+  const rows = problem.batch * problem.queryHeads * problem.queryLength
+  recorder.dispatch(attentionRows, { problem: bound.spec, output: access }, {
+    parameters: {
+      ...bound.parameters,
+      splits,
+      keysPerSplit: Math.ceil(problem.keyLength / splits),
+      ...strideParameters('output', output),
+      outputSplitStride: splitStride,
+    },
+    buffers: { ...bound.buffers, output: output.binding, lse },
+    groups: Math.ceil((rows * splits) / rowsPerGroup),
+    work: attentionWork(problem),
+  })
+}

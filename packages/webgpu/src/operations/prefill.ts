@@ -1,0 +1,61 @@
+import { isHostTensor, problemBlockMap, type AttentionProblem, type BlockMap } from '@qkv/core'
+import type { DeviceProfile } from '../device-profile.ts'
+import { prefill, prefillWorkgroupBytes, type PrefillTile } from '../kernels/prefill.wgsl.ts'
+import { strideParameters } from '../operands.ts'
+import type { Workspace } from '../workspace.ts'
+import { attentionWork, bindProblem } from './bind-problem.ts'
+import type { OutputTarget } from './output.ts'
+
+/** The tile for a problem, or none where one invocation per row is better: on software, and for few rows. */
+export function choosePrefillTile(profile: DeviceProfile, { queryLength, group, headDim, valueDim }: AttentionProblem): PrefillTile | undefined {
+  if (profile.software || queryLength * group < 16) return undefined
+  const wide: PrefillTile = Math.max(headDim, valueDim) <= 64
+    ? { rowGroups: 16, columns: 8, depth: 64 }
+    : { rowGroups: 8, columns: 16, depth: 64 }
+  const small: PrefillTile = { rowGroups: 8, columns: 8, depth: 32 }
+  return [wide, small].find((tile) => prefillWorkgroupBytes(tile) <= profile.workgroupBytes)
+}
+
+export function runPrefill(workspace: Workspace, problem: AttentionProblem, tile: PrefillTile, { access, output }: OutputTarget, lse: GPUBufferBinding): void {
+  const { recorder, profile } = workspace
+  const walk = walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
+  const bound = bindProblem(workspace, problem, walk.map)
+  const spec = {
+    problem: bound.spec, output: access, tile, subgroups: profile.subgroupSize >= tile.columns, blockMap: walk.map !== undefined,
+  }
+  recorder.dispatch(prefill, spec, {
+    parameters: { ...noBlockMap, ...bound.parameters, ...strideParameters('output', output), ...walk.parameters },
+    buffers: { ...bound.buffers, output: output.binding, lse },
+    groups: walk.groups,
+    work: attentionWork(problem),
+  })
+}
+
+/** How a problem's rows are dealt to workgroups; see `tile-walk.wgsl`. */
+export interface TileWalk {
+  readonly map: BlockMap | undefined
+  readonly groups: number
+  readonly parameters: { readonly tiles: number; readonly packed: number }
+}
+
+/** Tiles of rows of one head each; of all heads that share a key head where one head has too few to fill a tile. */
+export function walkTiles(problem: AttentionProblem, rows: number, keys: number): TileWalk {
+  const { batch, queryHeads, queryLength, group } = problem
+  const packed = queryLength < rows ? group : 1
+  const tiles = Math.ceil((queryLength * packed) / rows)
+  return {
+    map: packed === 1 ? tileMap(problem, rows, keys) : undefined,
+    groups: tiles * batch * (queryHeads / packed),
+    parameters: { tiles, packed },
+  }
+}
+
+export const noBlockMap = { planesAt: 0, runOffsetsAt: 0, runsAt: 0 } as const
+
+/** Which tiles a mask leaves, where the mask is known here; without a mask the kernel knows as much itself. */
+function tileMap(problem: AttentionProblem, queries: number, keys: number): BlockMap | undefined {
+  const { mask, maskMod, lengths, keyLength } = problem
+  if ((mask === undefined && maskMod === undefined) || keyLength <= keys) return undefined
+  if ((mask && !isHostTensor(mask)) || (lengths && !isHostTensor(lengths))) return undefined
+  return problemBlockMap(problem, { queries, keys })
+}

@@ -1,0 +1,45 @@
+import type { ProblemSpec } from './problem.wgsl.ts'
+import { addDot, chunkOrZeros, declareTile, finite, type TileShape } from './tiles.wgsl.ts'
+
+/** Tiles are 4 · rowGroups rows by 4 · columns columns; an invocation owns a patch of four by four pairs. */
+export interface GradientTile {
+  readonly rowGroups: 8 | 16
+  readonly columns: 8 | 16
+  /** How many elements of a vector are staged at a time. */
+  readonly depth: 32 | 64
+}
+
+/** The three tiles of a gradient kernel: vectors of its rows, of its columns, and a patch of weights for each pair. */
+export function gradientTiles({ rowGroups, columns, depth }: GradientTile): { row: TileShape; column: TileShape; weight: TileShape } {
+  return {
+    row: { name: 'rowTile', groups: rowGroups, slots: depth / 32 },
+    column: { name: 'columnTile', groups: columns, slots: depth / 32 },
+    weight: { name: 'weightTile', groups: rowGroups, slots: columns / 8 },
+  }
+}
+
+/** `queryAt`, `dOutputAt(batch, head, token, chunk)`, `keyAt`, `valueAt(batch, keyHead, key, chunk)` and the tiles. */
+export function gradientTileFunctions(tile: GradientTile, { headDim, valueDim }: ProblemSpec): string {
+  const at = (name: string, dim: number, factor = ''): string => `fn ${name}At(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
+  return ${chunkOrZeros(name, `${name}Base(batch, head, row)`, dim)}${factor};
+}`
+  return `${Object.values(gradientTiles(tile)).map(declareTile).join('\n')}
+${at('query', headDim, ' * parameters.scale')}
+${at('dOutput', valueDim)}
+${at('key', headDim)}
+${at('value', valueDim)}
+${addDot}
+fn finiteOnly(x: vec4f, needed: bool) -> vec4f {
+  if (!needed) { return x; }
+  return ${finite('x')};
+}`
+}
+
+/** `fn store(base, chunk, dim, x)` into float32 rows without gaps. */
+export function storeGradient(buffer: string, vectors: boolean): string {
+  return vectors
+    ? `fn store(base: i32, chunk: i32, dim: i32, x: vec4f) { if (4 * chunk < dim) { ${buffer}[(base >> 2) + chunk] = x; } }`
+    : `fn store(base: i32, chunk: i32, dim: i32, x: vec4f) {
+  for (var k = 0; k < min(4, dim - 4 * chunk); k++) { ${buffer}[base + 4 * chunk + k] = x[k]; }
+}`
+}
