@@ -46,13 +46,25 @@ export async function prepare(
       return rotate(operation, plain, position, options)
     case 'score': {
       if (options.positions !== undefined) {
-        throw refused('OPTION_INVALID', operation, 'positions', 'absent with a score encoding, which follows key indices', 'positions')
+        throw refused(
+          'OPTION_INVALID',
+          operation,
+          'positions',
+          'absent with a score encoding, which follows key indices',
+          'positions',
+        )
       }
       if (position.follows === 'content') return withTerms(plain, position, options)
       return unchanged(problem(query, key, value, { ...options, score: compose(position.scoreMod, options.score) }))
     }
     case 'embedding':
-      throw refused('OPTION_INVALID', operation, 'position', 'rotary or a score encoding', 'an embedding, which the first inputs take')
+      throw refused(
+        'OPTION_INVALID',
+        operation,
+        'position',
+        'rotary or a score encoding',
+        'an embedding, which the first inputs take',
+      )
   }
 }
 

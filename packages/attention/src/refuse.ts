@@ -1,13 +1,7 @@
 import { QkvError, describe, type Backend, type QkvErrorCode } from '@qkv/core'
 
 /** What a function of this package throws: a {@link QkvError} that names the argument, what was expected and what came. */
-export function refused(
-  code: QkvErrorCode,
-  operation: string,
-  argument: string,
-  expected: string,
-  received: string,
-): QkvError {
+export function refused(code: QkvErrorCode, operation: string, argument: string, expected: string, received: string): QkvError {
   return new QkvError({ code, operation, argument, expected, received })
 }
 

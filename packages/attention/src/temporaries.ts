@@ -1,19 +1,17 @@
-import type { OwnedTensor } from '@qkv/core'
-
 /** What one computation makes on its way, given back together at its end. */
 export interface Temporaries {
-  /** The tensor itself, to be disposed with the others. */
-  keep(made: OwnedTensor): OwnedTensor
+  /** The thing itself, to be disposed with the others. */
+  keep<T extends { dispose(): void }>(made: T): T
   dispose(): void
 }
 
 export function temporaries(): Temporaries {
-  const made: OwnedTensor[] = []
+  const kept: { dispose(): void }[] = []
   return {
-    keep(tensor) {
-      made.push(tensor)
-      return tensor
+    keep(made) {
+      kept.push(made)
+      return made
     },
-    dispose: () => made.splice(0).forEach((tensor) => tensor.dispose()),
+    dispose: () => kept.splice(0).forEach((made) => made.dispose()),
   }
 }

@@ -1,4 +1,3 @@
-import type { QkvError } from '@qkv/core'
 import { checkShape, refused } from '../refuse.ts'
 import type { CacheState } from './cache.ts'
 import { storedVector, type CacheLayout } from './layout.ts'
@@ -39,34 +38,30 @@ export class Turn {
   }
 }
 
-export function checkTruncation(cache: string, length: number, shortest: number, longest: number): void {
+export function checkTruncation(length: number, shortest: number, longest: number): void {
   if (Number.isSafeInteger(length) && length >= shortest && length <= longest) return
-  throw refused('OPTION_INVALID', `${cache}.truncate`, 'length', `a whole number from ${shortest} to ${longest}`, String(length))
+  throw refused('OPTION_INVALID', 'truncate', 'length', `a whole number from ${shortest} to ${longest}`, String(length))
 }
 
-/** @throws QkvError unless `state` is one of this kind and layout that fits, its tensors as it says. */
-export function checkRestored(
-  operation: string,
-  state: CacheState,
-  kind: CacheState['kind'],
-  layout: CacheLayout,
-  capacity: number = Infinity,
-): void {
-  const mismatch = (argument: string, expected: string, received: unknown): QkvError =>
-    refused('OPTION_INVALID', operation, argument, expected, String(received))
-  if (state?.kind !== kind) throw mismatch('state.kind', kind, state?.kind)
-  for (const name of ['batch', 'heads', 'headDim', 'valueDim', 'dtype', 'groupSize'] as const) {
-    if (state.layout[name] !== layout[name]) throw mismatch(`state.layout.${name}`, String(layout[name]), state.layout[name])
+/** @throws QkvError unless `state` is one of this kind and layout, its tensors as it says. */
+export function checkRestored(state: CacheState, kind: CacheState['kind'], layout: CacheLayout): void {
+  const expect = (argument: string, expected: unknown, received: unknown): void => {
+    if (received !== expected) throw refused('OPTION_INVALID', 'restore', argument, String(expected), String(received))
   }
-  if (state.length > capacity)
-    throw refused('LIMIT_EXCEEDED', operation, 'state.length', `at most ${capacity}`, String(state.length))
-  const { batch, heads, headDim, valueDim } = layout
+  expect('state.kind', kind, state?.kind)
+  for (const name of ['batch', 'heads', 'headDim', 'valueDim', 'dtype', 'groupSize'] as const) {
+    expect(`state.layout.${name}`, layout[name], state.layout[name])
+  }
+  const { batch, heads } = layout
   const held = kind === 'sliding' ? (state.stored.key.shape[2] ?? 0) : state.length
-  const keys = storedVector(layout, headDim)
-  const values = storedVector(layout, valueDim)
-  checkShape(operation, 'state.stored.key', state.stored.key.shape, [batch, heads, held, keys.elements])
-  checkShape(operation, 'state.stored.value', state.stored.value.shape, [batch, heads, held, values.elements])
-  if (layout.groupSize === 0) return
-  checkShape(operation, 'state.stored.keyScales', state.stored.keyScales?.shape ?? [], [batch, heads, held, keys.scales])
-  checkShape(operation, 'state.stored.valueScales', state.stored.valueScales?.shape ?? [], [batch, heads, held, values.scales])
+  for (const [part, dim] of [
+    ['key', layout.headDim],
+    ['value', layout.valueDim],
+  ] as const) {
+    const { elements, scales } = storedVector(layout, dim)
+    const scaleTensor = state.stored[`${part}Scales`]
+    checkShape('restore', `state.stored.${part}`, state.stored[part].shape, [batch, heads, held, elements])
+    if (layout.groupSize > 0)
+      checkShape('restore', `state.stored.${part}Scales`, scaleTensor?.shape ?? [], [batch, heads, held, scales])
+  }
 }

@@ -5,22 +5,17 @@ export interface HeadNorm {
   readonly kind: 'rms' | 'layer'
   readonly over: 'head' | 'heads'
   readonly epsilon: number
+  readonly weight: Tensor
+  readonly bias: Tensor | undefined
 }
 
 /** [batch, length, heads·dim] normalised, over each head or all of them, and seen as [batch, heads, length, dim]. */
-export function normalisedHeads(
-  backend: Backend,
-  projected: Tensor,
-  heads: number,
-  { kind, over, epsilon }: HeadNorm,
-  weight: Tensor,
-  bias: Tensor | undefined,
-  scope: Temporaries,
-): Tensor {
+export function normalisedHeads(backend: Backend, projected: Tensor, heads: number, norm: HeadNorm, scope: Temporaries): Tensor {
+  const { kind, over, epsilon, weight, bias } = norm
   const byLength = (view: Tensor): Tensor => permute(view, [0, 2, 1, 3])
   const vectors = over === 'heads' ? projected : byLength(splitHeads(projected, heads))
-  const normalised = kind === 'rms' ? backend.rmsNorm(vectors, weight, epsilon) : backend.layerNorm(vectors, weight, bias, epsilon)
-  scope.keep(normalised)
+  const rms = kind === 'rms'
+  const normalised = scope.keep(rms ? backend.rmsNorm(vectors, weight, epsilon) : backend.layerNorm(vectors, weight, bias, epsilon))
   return over === 'heads' ? splitHeads(normalised, heads) : byLength(normalised)
 }
 

@@ -1,31 +1,18 @@
-import {
-  slice,
-  splitHeads,
-  type Backend,
-  type HostTensor,
-  type OwnedTensor,
-  type ProblemOptions,
-  type Tensor,
-  type Watch,
-} from '@qkv/core'
+import type { Backend, HostTensor, OwnedTensor, ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
-import { cachedAttention, optionsOfKeys, type CachedAttentionOptions } from '../cache/attention.ts'
-import type { OnBackend, WeightOptions } from '../inspect/index.ts'
 import { checkShape, refused } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { gated } from './gate.ts'
-import { joinHeads, normalisedHeads } from './heads.ts'
+import { joinHeads } from './heads.ts'
 import { multiHeadConfig, weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
+import { Projections, type KeyValueHeads } from './projections.ts'
+import { attendCached, attendSelf, type Inspect } from './self-attention.ts'
 import { ModuleWeights } from './weights.ts'
 
 /** Keys and values that a memory was projected to, to be attended to again and again. */
-export interface ProjectedMemory extends Disposable {
-  /** [batch, kvHeads, memoryLength, headDim] */
-  readonly key: Tensor
-  /** [batch, kvHeads, memoryLength, valueDim] */
-  readonly value: Tensor
+export interface ProjectedMemory extends KeyValueHeads, Disposable {
   dispose(): void
 }
 
@@ -41,7 +28,7 @@ export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bi
    *
    *     inspect: async (query, key, options) => { map = await inspect.weights(query, key, options) }
    */
-  readonly inspect?: ((query: Tensor, key: Tensor, options: WeightOptions & OnBackend) => Promise<void>) | undefined
+  readonly inspect?: Inspect | undefined
 }
 
 /**
@@ -59,30 +46,31 @@ export class MultiHeadAttention implements Disposable {
   readonly backend: Backend
   readonly config: MultiHeadConfig
   readonly #weights: ModuleWeights
+  readonly #projections: Projections
 
   /** Weights are copied to the backend. @throws QkvError naming the option or weight at fault. */
   constructor(options: MultiHeadAttentionOptions) {
     this.backend = options.backend
     this.config = multiHeadConfig(options)
     this.#weights = new ModuleWeights('MultiHeadAttention', this.backend, weightShapes(this.config), options.weights, options.seed)
+    this.#projections = new Projections(this.backend, this.config, this.#weights)
   }
 
   /**
    * @param input [batch, length, modelDim]
    * @returns [batch, length, modelDim], owned by the caller.
-   * @throws QkvError naming what does not fit; a cache keeps what was appended before a later step failed.
+   * @throws QkvError naming what does not fit; a cache stays as it was.
    */
   async forward(input: Tensor, options: ForwardOptions = {}): Promise<OwnedTensor> {
-    this.#checkInput(input, options)
+    this.#check(input, options)
+    const { backend, config } = this
     const scope = temporaries()
     try {
-      const attended =
-        options.memory === undefined
-          ? await this.#attendSelf(input, options, scope)
-          : await this.#attendMemory(input, options.memory, options, scope)
-      const joined = joinHeads(this.backend, attended, scope)
-      const open = this.config.gate ? gated(this.backend, joined, this.#project('gate', input, scope), this.config, scope) : joined
-      return this.backend.linear(open, this.#weights.get('output.weight'), this.#bias('output'))
+      const { memory } = options
+      const attended = await (memory === undefined ? this.#self(input, options, scope) : this.#cross(input, memory, options, scope))
+      const joined = joinHeads(backend, attended, scope)
+      const opened = config.gate ? gated(backend, joined, this.#projections.project('gate', input, scope), config, scope) : joined
+      return backend.linear(opened, this.#weights.get('output.weight'), this.#weights.find('output.bias'))
     } finally {
       scope.dispose()
     }
@@ -93,7 +81,7 @@ export class MultiHeadAttention implements Disposable {
     this.#weights.check()
     checkShape('MultiHeadAttention.project', 'memory', memory.shape, [-1, -1, this.config.memoryDim])
     const scope = temporaries()
-    const { key, value } = this.#keyValue(memory, scope)
+    const { key, value } = this.#projections.keyValue(memory, scope)
     return { key, value, dispose: scope.dispose, [Symbol.dispose]: scope.dispose }
   }
 
@@ -110,147 +98,40 @@ export class MultiHeadAttention implements Disposable {
     this.dispose()
   }
 
-  async #attendSelf(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<OwnedTensor> {
-    const { cache, positions, signal, onProgress, mask, bias, score, lengths, dropout, inspect } = options
+  #self(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
+    const { cache, positions, inspect } = options
     const { position, causal, window } = this.config
-    const { query, key, value } = this.#selfProjections(input, scope)
-    const shared = { ...this.#scoring(), window, mask, bias, score, dropout, signal, onProgress }
-    if (cache === undefined) {
-      const places = positions === undefined ? undefined : { query: positions, key: positions }
-      const asked = { ...shared, causal, position, positions: places, lengths, backend: this.backend }
-      const { output } = await attention(query, key, value, asked)
-      scope.keep(output)
-      await inspect?.(query, key, asked)
-      return output
-    }
-    const rotary = position?.kind === 'rotary' ? position : undefined
-    const start = cache.length
-    const length = input.shape[1] ?? 0
-    const table = (role: 'query' | 'key') =>
-      rotary!.table(positions ?? { start, length }, role, positions ? undefined : start + length)
-    await cache.append(rotary ? scope.keep(this.backend.rotate(key, table('key'))) : key, value)
-    const turned = rotary ? scope.keep(this.backend.rotate(query, table('query'))) : query
-    const asked = { ...shared, position: rotary ? undefined : position }
-    const { output } = await cachedAttention(turned, cache, asked)
-    scope.keep(output)
-    if (inspect) await inspectCached(turned, cache, asked, inspect)
-    return output
+    const scores = { ...this.#scores(options), window, causal: cache === undefined ? causal : true }
+    const asked = { ...this.#projections.queryKeyValue(input, scope), position, positions, inspect, options: scores }
+    return cache === undefined ? attendSelf(this.backend, asked, scope) : attendCached(cache, asked, scope)
   }
 
-  async #attendMemory(
-    input: Tensor,
-    memory: Tensor | ProjectedMemory,
-    options: ForwardOptions,
-    scope: Temporaries,
-  ): Promise<OwnedTensor> {
-    const { signal, onProgress, mask, bias, score, lengths, dropout } = options
-    const { key, value } = 'key' in memory ? memory : this.#keyValue(memory, scope)
-    const query = this.#query(this.#project('query', input, scope), scope)
-    const { output } = await attention(query, key, value, {
-      ...this.#scoring(),
-      mask,
-      bias,
-      score,
-      lengths,
-      dropout,
-      signal,
-      onProgress,
-      backend: this.backend,
-    })
+  async #cross(input: Tensor, memory: Tensor | ProjectedMemory, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
+    const { key, value } = 'key' in memory ? memory : this.#projections.keyValue(memory, scope)
+    const query = this.#projections.query(input, scope)
+    const { output } = await attention(query, key, value, { ...this.#scores(options), backend: this.backend })
     return scope.keep(output)
   }
 
-  /** What belongs to the scores wherever they come from. */
-  #scoring(): Pick<ProblemOptions, 'scale' | 'softcap' | 'sinks'> {
+  /** What shapes the scores of self- and cross-attention alike. */
+  #scores({ mask, bias, score, lengths, dropout, signal, onProgress }: ForwardOptions): ProblemOptions & Watch {
     const { scale, softcap } = this.config
-    return { scale, softcap, sinks: this.#weights.find('sinks') }
+    return { scale, softcap, sinks: this.#weights.find('sinks'), mask, bias, score, lengths, dropout, signal, onProgress }
   }
 
-  #selfProjections(input: Tensor, scope: Temporaries): { query: Tensor; key: Tensor; value: Tensor } {
-    if (!this.config.fused)
-      return { query: this.#query(this.#project('query', input, scope), scope), ...this.#keyValue(input, scope) }
-    const all = this.#project('queryKeyValue', input, scope)
-    const [query, key, value] = this.#fusedParts(all, 2)
-    return { query: this.#query(query, scope), ...this.#heads(key, value, scope) }
-  }
-
-  #query(projected: Tensor, scope: Temporaries): Tensor {
-    return this.#normalised('queryNorm', projected, this.config.heads, scope)
-  }
-
-  #keyValue(memory: Tensor, scope: Temporaries): { key: Tensor; value: Tensor } {
-    return this.#heads(this.#project('key', memory, scope), this.#project('value', memory, scope), scope)
-  }
-
-  #heads(key: Tensor, value: Tensor, scope: Temporaries): { key: Tensor; value: Tensor } {
-    const { kvHeads } = this.config
-    return { key: this.#normalised('keyNorm', key, kvHeads, scope), value: splitHeads(value, kvHeads) }
-  }
-
-  #normalised(name: 'queryNorm' | 'keyNorm', projected: Tensor, heads: number, scope: Temporaries): Tensor {
-    const { queryKeyNorm } = this.config
-    if (queryKeyNorm === undefined) return splitHeads(projected, heads)
-    return normalisedHeads(
-      this.backend,
-      projected,
-      heads,
-      queryKeyNorm,
-      this.#weights.get(`${name}.weight`),
-      this.#bias(name),
-      scope,
-    )
-  }
-
-  /** `input` through a named projection; a part of the fused one where there is one. */
-  #project(name: string, input: Tensor, scope: Temporaries): Tensor {
-    const whole = !this.config.fused || name === 'queryKeyValue' || name === 'gate'
-    if (whole) return scope.keep(this.backend.linear(input, this.#weights.get(`${name}.weight`), this.#bias(name)))
-    const which = ['query', 'key', 'value'].indexOf(name)
-    const bias = this.#bias('queryKeyValue')
-    const weight = this.#fusedParts(this.#weights.get('queryKeyValue.weight'), 0)[which]!
-    return scope.keep(this.backend.linear(input, weight, bias && this.#fusedParts(bias, 0)[which]))
-  }
-
-  /** The three parts along the axis on which a fused projection has them one after another. */
-  #fusedParts(view: Tensor, axis: number): [query: Tensor, key: Tensor, value: Tensor] {
-    const { heads, kvHeads, headDim } = this.config
-    const keys = heads * headDim
-    const values = keys + kvHeads * headDim
-    return [slice(view, axis, 0, keys), slice(view, axis, keys, values), slice(view, axis, values, view.shape[axis] ?? 0)]
-  }
-
-  #bias(name: string): Tensor | undefined {
-    return this.#weights.find(`${name}.bias`)
-  }
-
-  #checkInput(input: Tensor, { cache, memory }: ForwardOptions): void {
+  #check(input: Tensor, { cache, memory, lengths }: ForwardOptions): void {
+    const operation = 'MultiHeadAttention.forward'
+    const { modelDim, memoryDim } = this.config
     this.#weights.check()
-    checkShape('MultiHeadAttention.forward', 'input', input.shape, [-1, -1, this.config.modelDim])
-    if (cache !== undefined && memory !== undefined) {
-      throw refused(
-        'OPTION_INVALID',
-        'MultiHeadAttention.forward',
-        'cache',
-        'absent with a memory (project() it once instead)',
-        'a cache',
-      )
+    checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
+    if (memory !== undefined && !('key' in memory))
+      checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
+    if (cache === undefined) return
+    if (memory !== undefined) {
+      throw refused('OPTION_INVALID', operation, 'cache', 'absent with a memory (project() it once instead)', 'a cache')
     }
-    if (memory !== undefined && !('key' in memory)) {
-      checkShape('MultiHeadAttention.forward', 'memory', memory.shape, [input.shape[0] ?? 0, -1, this.config.memoryDim])
+    if (lengths !== undefined) {
+      throw refused('OPTION_INVALID', operation, 'lengths', 'absent with a cache, whose sequences are of one length', 'lengths')
     }
-  }
-}
-
-async function inspectCached(
-  query: Tensor,
-  cache: AttentionCache,
-  options: CachedAttentionOptions,
-  inspect: NonNullable<ForwardOptions['inspect']>,
-): Promise<void> {
-  const keys = cache.keys()
-  try {
-    await inspect(query, keys.key, optionsOfKeys(keys, cache.backend, options))
-  } finally {
-    keys.dispose()
   }
 }

@@ -132,7 +132,9 @@ export function cacheClaims(subject: () => Subject): void {
   it('a static cache refuses what is too much, a growing one grows', async () => {
     const { backend } = subject()
     using full = new KeyValueCache({ ...shape, backend, capacity: 4 })
-    await expect(full.append(part(k, 0, 5), part(v, 0, 5))).rejects.toThrow('key must be at most 4 more tokens; received 5')
+    await expect(full.append(part(k, 0, 5), part(v, 0, 5))).rejects.toThrow(
+      'KeyValueCache: tokens must be at most 4 more, within its capacity; received 5',
+    )
     expect(full.length).toBe(0)
     expect(full.byteLength).toBe(cacheBytes(shape, 4))
     using growing = new KeyValueCache({ ...shape, backend, dtype: 'int8' })
@@ -149,7 +151,7 @@ export function cacheClaims(subject: () => Subject): void {
     for (let token = 0; token < 100; token++)
       await cache.append(part(k, token % length, (token % length) + 1), part(v, token % length, (token % length) + 1))
     expect([cache.length, cache.byteLength]).toEqual([100, bytes])
-    expect(() => cache.truncate(10)).toThrow('SlidingCache.truncate: length must be a whole number from ')
+    expect(() => cache.truncate(10)).toThrow('truncate: length must be a whole number from ')
   })
 
   it('latent keys can hold their values: a cache without any of its own', async () => {

@@ -1,5 +1,5 @@
-import { slice, tensor, type HostTensor } from '@qkv/core'
-import { KeyValueCache, MultiHeadAttention, type MultiHeadAttentionOptions } from '@qkv/attention'
+import { slice, tensor, toFloat64, type HostTensor } from '@qkv/core'
+import { KeyValueCache, MultiHeadAttention, SlidingCache, type CacheState, type MultiHeadAttentionOptions } from '@qkv/attention'
 import { alibi, rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { naiveLayer } from './naive-layer.ts'
@@ -65,6 +65,31 @@ export function multiHeadClaims(subject: () => Subject): void {
       expect(cache.length).toBe(9)
     },
   )
+
+  it('leaves a cache as it was when something fails', async () => {
+    const { backend } = subject()
+    using layer = new MultiHeadAttention({ backend, modelDim: 12, heads: 3, causal: true, position: rotary({ dim: 4 }) })
+    for (const cache of [
+      new KeyValueCache({ backend, heads: 3, headDim: 4 }),
+      new SlidingCache({ backend, heads: 3, headDim: 4, window: 2 }),
+    ]) {
+      for (const token of [0, 1, 2, 3]) (await layer.forward(normal(`token ${token}`, [1, 1, 12]), { cache })).dispose()
+      const before = await cache.save()
+      await expect(layer.forward(normal('more', [1, 3, 12]), { cache, bias: tensor([1, 2, 3], [3, 1, 1, 1, 1]) })).rejects.toThrow(
+        'bias',
+      )
+      await expect(
+        layer.forward(normal('more', [1, 3, 12]), { cache, inspect: () => Promise.reject(new Error('seen enough')) }),
+      ).rejects.toThrow('seen')
+      await expect(layer.forward(normal('more', [1, 3, 12]), { cache, lengths: [1] })).rejects.toThrow(
+        'lengths must be absent with a cache',
+      )
+      expect(cache.length).toBe(4)
+      const state = await cache.save()
+      expect(latest(state)).toEqual(latest(before))
+      cache.dispose()
+    }
+  })
 
   it('attends across to a memory, projected once or each time', async () => {
     const { backend } = subject()
@@ -200,6 +225,11 @@ function lively(options: LayerOptions): Record<string, HostTensor> | undefined {
   }
   if (sinks) weights['sinks'] = normal('sinks', [heads])
   return weights
+}
+
+/** The last token's key, which a window of two must still hold. */
+function latest({ stored: { key } }: CacheState): Float64Array {
+  return toFloat64(slice(key, 2, key.shape[2]! - 1, key.shape[2]!))
 }
 
 function rowsOf(values: Float64Array, length: number, dim: number, start: number, end: number): Float64Array {

@@ -52,7 +52,7 @@ export class PagedCache implements AttentionCache {
 
   append(key: Tensor, value: Tensor): Promise<void> {
     return this.#turn.take(async () => {
-      const count = checkAppended('PagedCache.append', this.layout, key, value)
+      const count = checkAppended('append', this.layout, key, value)
       const encoded = await encode(this.backend, this.layout, key, value)
       this.#write(encoded, count)
     })
@@ -60,7 +60,7 @@ export class PagedCache implements AttentionCache {
 
   truncate(length: number): void {
     this.#turn.check()
-    checkTruncation('PagedCache', length, 0, this.#length)
+    checkTruncation(length, 0, this.#length)
     this.#length = length
     for (const page of this.#pages.splice(Math.ceil(length / this.pool.pageSize))) this.pool.give(page)
   }
@@ -102,7 +102,7 @@ export class PagedCache implements AttentionCache {
 
   restore(state: CacheState): void {
     this.#turn.check()
-    checkRestored('PagedCache.restore', state, 'paged', this.layout)
+    checkRestored(state, 'paged', this.layout)
     this.truncate(0)
     this.#write(state.stored, state.length)
   }

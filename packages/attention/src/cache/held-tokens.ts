@@ -1,0 +1,139 @@
+import type { Backend, OwnedTensor, Tensor } from '@qkv/core'
+import type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
+import { checkRestored, checkTruncation, Turn } from './checks.ts'
+import type { CacheLayout } from './layout.ts'
+import { allocate, byteLength, checkAppended, copyStored, encode, part, readStored, release, type StoredKeys } from './memory.ts'
+
+/** Which rows to keep when memory is laid out anew: `first` from the start, `last` up to the end. */
+export interface Kept {
+  readonly first: number
+  readonly last: number
+}
+
+/**
+ * What caches have in common whose tokens lie one after another in memory of their own, [batch, heads, rows, dim]. They
+ * differ in how they make room, and in what a query may see of what is held.
+ */
+export abstract class HeldTokens implements AttentionCache {
+  readonly backend: Backend
+  readonly layout: CacheLayout
+  readonly #kind: 'contiguous' | 'sliding'
+  readonly #turn: Turn
+  #stored: StoredKeys<OwnedTensor>
+  #rows: number
+  #length = 0
+  #missing = 0
+
+  constructor(kind: 'contiguous' | 'sliding', backend: Backend, layout: CacheLayout, rows: number) {
+    this.backend = backend
+    this.layout = layout
+    this.#kind = kind
+    this.#turn = new Turn(new.target.name)
+    this.#rows = rows
+    this.#stored = allocate(backend, layout, layout.batch, rows)
+  }
+
+  /** An empty one like it. */
+  protected abstract sibling(): HeldTokens
+  /** Makes room for `count` more tokens, by `layOut`. */
+  protected abstract makeRoom(count: number): void
+  /** The shortest length to go back to. */
+  protected abstract readonly shortest: number
+  protected abstract readonly visibility: Pick<CachedKeys, 'mask' | 'reindex'>
+
+  get length(): number {
+    return this.#length
+  }
+
+  get byteLength(): number {
+    return this.#turn.disposed ? 0 : byteLength(this.#stored)
+  }
+
+  /** Tokens held, and for how many there is room. */
+  protected get held(): number {
+    return this.#length - this.#missing
+  }
+
+  protected get rows(): number {
+    return this.#rows
+  }
+
+  /** Tokens of the text that are not held any more. */
+  protected get missing(): number {
+    return this.#missing
+  }
+
+  append(key: Tensor, value: Tensor): Promise<void> {
+    return this.#turn.take(async () => {
+      const count = checkAppended('append', this.layout, key, value)
+      const encoded = await encode(this.backend, this.layout, key, value)
+      if (this.held + count > this.#rows) this.makeRoom(count)
+      copyStored(this.backend, encoded, this.#part(this.held, this.held + count))
+      this.#length += count
+    })
+  }
+
+  truncate(length: number): void {
+    this.#turn.check()
+    checkTruncation(length, this.shortest, this.#length)
+    this.#length = length
+  }
+
+  fork(): this {
+    this.#turn.check()
+    const fork = this.sibling()
+    fork.#take(this.#part(0, this.held), this.#length)
+    return fork as this
+  }
+
+  keys(): CachedKeys {
+    this.#turn.check()
+    return { ...this.#part(0, this.held), ...this.visibility, dispose: () => {} }
+  }
+
+  async save(): Promise<CacheState> {
+    this.#turn.check()
+    const stored = await readStored(this.backend, this.#part(0, this.held))
+    return { kind: this.#kind, layout: this.layout, length: this.#length, stored }
+  }
+
+  restore(state: CacheState): void {
+    this.#turn.check()
+    checkRestored(state, this.#kind, this.layout)
+    this.#take(state.stored, state.length)
+  }
+
+  dispose(): void {
+    if (this.#turn.end()) release(this.#stored)
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** Moves what is kept, in order, to new memory of `rows` rows. */
+  protected layOut(rows: number, { first, last }: Kept): void {
+    const { held } = this
+    const old = this.#stored
+    this.#stored = allocate(this.backend, this.layout, this.layout.batch, rows)
+    copyStored(this.backend, part(old, [0, first]), this.#part(0, first))
+    copyStored(this.backend, part(old, [held - last, held]), this.#part(first, first + last))
+    release(old)
+    this.#rows = rows
+    this.#missing += held - first - last
+  }
+
+  /** Holds these tokens and no others, the last of a text of `length`. */
+  #take(stored: StoredKeys, length: number): void {
+    const held = stored.key.shape[2] ?? 0
+    this.#length = this.#missing = 0
+    if (held > this.#rows) this.makeRoom(held)
+    copyStored(this.backend, stored, this.#part(0, held))
+    this.#length = length
+    this.#missing = length - held
+  }
+
+  #part(start: number, end: number): StoredKeys {
+    return part(this.#stored, [start, end])
+  }
+}

@@ -1,0 +1,81 @@
+import { slice, splitHeads, type Backend, type Tensor } from '@qkv/core'
+import type { Temporaries } from '../temporaries.ts'
+import { normalisedHeads } from './heads.ts'
+import type { MultiHeadConfig } from './options.ts'
+import type { ModuleWeights } from './weights.ts'
+
+/** Keys and values by heads: [batch, kvHeads, length, headDim] and [batch, kvHeads, length, valueDim]. */
+export interface KeyValueHeads {
+  readonly key: Tensor
+  readonly value: Tensor
+}
+
+/** What a layer projects vectors to, fused or not; temporaries of the computation that asks. */
+export class Projections {
+  readonly #backend: Backend
+  readonly #config: MultiHeadConfig
+  readonly #weights: ModuleWeights
+
+  constructor(backend: Backend, config: MultiHeadConfig, weights: ModuleWeights) {
+    this.#backend = backend
+    this.#config = config
+    this.#weights = weights
+  }
+
+  /** Of one input, for self-attention: a fused projection is one product. */
+  queryKeyValue(input: Tensor, scope: Temporaries): KeyValueHeads & { readonly query: Tensor } {
+    if (!this.#config.fused) return { query: this.query(input, scope), ...this.keyValue(input, scope) }
+    const [query, key, value] = this.#parts(this.project('queryKeyValue', input, scope), 2)
+    return { query: this.#queryHeads(query, scope), ...this.#keyValueHeads(key, value, scope) }
+  }
+
+  /** [batch, heads, length, headDim] */
+  query(input: Tensor, scope: Temporaries): Tensor {
+    return this.#queryHeads(this.#part('query', input, scope), scope)
+  }
+
+  keyValue(memory: Tensor, scope: Temporaries): KeyValueHeads {
+    return this.#keyValueHeads(this.#part('key', memory, scope), this.#part('value', memory, scope), scope)
+  }
+
+  /** Through a projection that the weights name: [batch, length, outputs]. */
+  project(name: string, input: Tensor, scope: Temporaries): Tensor {
+    const { weight, bias } = this.#named(name)
+    return scope.keep(this.#backend.linear(input, weight, bias))
+  }
+
+  /** Through one of the three, which may be rows of the fused one. */
+  #part(name: 'query' | 'key' | 'value', input: Tensor, scope: Temporaries): Tensor {
+    if (!this.#config.fused) return this.project(name, input, scope)
+    const { weight, bias } = this.#named('queryKeyValue')
+    const part = { query: 0, key: 1, value: 2 }[name]
+    return scope.keep(this.#backend.linear(input, this.#parts(weight, 0)[part]!, bias && this.#parts(bias, 0)[part]))
+  }
+
+  #queryHeads(projected: Tensor, scope: Temporaries): Tensor {
+    return this.#normalised('queryNorm', projected, this.#config.heads, scope)
+  }
+
+  #keyValueHeads(key: Tensor, value: Tensor, scope: Temporaries): KeyValueHeads {
+    const { kvHeads } = this.#config
+    return { key: this.#normalised('keyNorm', key, kvHeads, scope), value: splitHeads(value, kvHeads) }
+  }
+
+  #normalised(name: 'queryNorm' | 'keyNorm', projected: Tensor, heads: number, scope: Temporaries): Tensor {
+    const { queryKeyNorm } = this.#config
+    if (queryKeyNorm === undefined) return splitHeads(projected, heads)
+    return normalisedHeads(this.#backend, projected, heads, { ...queryKeyNorm, ...this.#named(name) }, scope)
+  }
+
+  /** Query, key and value along the axis on which a fused projection has them one after another. */
+  #parts(view: Tensor, axis: number): readonly [query: Tensor, key: Tensor, value: Tensor] {
+    const { heads, kvHeads, headDim } = this.#config
+    const keys = heads * headDim
+    const values = keys + kvHeads * headDim
+    return [slice(view, axis, 0, keys), slice(view, axis, keys, values), slice(view, axis, values, view.shape[axis] ?? 0)]
+  }
+
+  #named(name: string): { weight: Tensor; bias: Tensor | undefined } {
+    return { weight: this.#weights.get(`${name}.weight`), bias: this.#weights.find(`${name}.bias`) }
+  }
+}
