@@ -13,15 +13,16 @@ const fewRows = 8
 export function linear(
   wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, output: Tensor,
 ): boolean {
-  const rowStride = collapsedRowStride(input)
-  if (rowStride === undefined) return false
+  if (collapsedRowStride(input) === undefined) return false
   const [outputs = 0, inputs = 0] = weight.shape
   const rows = input.shape.slice(0, -1).reduce((product, size) => product * size, 1)
   if (rows === 0 || outputs === 0) return true
   const record = layerRecord(space)
-  record.setMatrix(part.input, space.place(input), rowStride, input.strides.at(-1) ?? 1)
-  record.setMatrix(part.weight, space.place(weight), weight.strides[0]!, weight.strides[1]!)
-  if (bias !== undefined) record.setMatrix(part.bias, space.place(bias), 0, bias.strides[0]!)
+  // Placed where there were gaps, they may lie closer.
+  const [from, by] = [space.place(input), space.place(weight)]
+  record.setMatrix(part.input, from, collapsedRowStride(from) ?? 0, from.strides.at(-1) ?? 1)
+  record.setMatrix(part.weight, by, by.strides[0]!, by.strides[1]!)
+  if (bias !== undefined) record.setMatrix(part.bias, space.place(bias), 0, space.place(bias).strides[0]!)
   record.setMatrix(part.output, space.place(output), outputs, 1)
   record.setInt(part.rows, rows)
   record.setInt(part.inputs, inputs)
@@ -169,7 +170,7 @@ function count({ shape }: Tensor): number {
 }
 
 /** The stride from one row (all axes but the last) to the next, where there is one. */
-function collapsedRowStride({ shape, strides }: Tensor): number | undefined {
+function collapsedRowStride({ shape, strides }: Pick<Tensor, 'shape' | 'strides'>): number | undefined {
   let stride: number | undefined
   let extent = 0
   for (let axis = shape.length - 2; axis >= 0; axis--) {
