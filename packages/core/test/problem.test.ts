@@ -60,6 +60,8 @@ describe('what is wrong is refused, naming the argument, what was expected and w
   const table = capture(zeros([4]))
   const cases: readonly (readonly [string, () => unknown, string, RegExp])[] = [
     ['a query that is no tensor', () => problem([1, 2] as never, zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])), 'OPTION_INVALID', /query must be a tensor .*; received \[1,2\]/],
+    ['no query', () => problem(undefined as never, zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])), 'OPTION_INVALID', /query must be a tensor .*; received undefined/],
+    ['no value', () => problem(zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1]), null as never), 'OPTION_INVALID', /value must be a tensor .*; received null/],
     ['three axes', () => make({}, { query: zeros([4, 5, 8]) }), 'SHAPE_MISMATCH', /query must be four axes, \[batch, heads, length, dim\]; received \[4,5,8\]/],
     ['a key of three axes', () => make({}, { key: zeros([4, 5, 8]) }), 'SHAPE_MISMATCH', /key must be four axes/],
     ['integer queries', () => make({}, { query: zeros([2, 4, 5, 8], 'int8') }), 'DTYPE_UNSUPPORTED', /query must be float32, float16 or bfloat16; received int8/],

@@ -1,0 +1,42 @@
+import { checkIndices } from '../expression/range/check-indices.ts'
+import type { AttentionProblem, ProblemOptions } from '../problem.ts'
+import type { Tensor } from '../tensor.ts'
+import {
+  checkCausal, checkDropout, checkLengths, checkMasks, checkScale, checkScore, checkSinks, checkSoftcap, checkWindow,
+} from './options.ts'
+import { operation } from './refuse.ts'
+import { checkScales, checkShapes } from './vectors.ts'
+
+/**
+ * Validates once and makes the canonical, frozen problem that every backend takes.
+ *
+ * @param query [batch, queryHeads, queryLength, headDim], any strides
+ * @param key [batch, keyHeads, keyLength, headDim]; queryHeads is a multiple of keyHeads
+ * @param value [batch, keyHeads, keyLength, valueDim]
+ * @throws QkvError naming the argument, what was expected and what came.
+ */
+export function problem(query: Tensor, key: Tensor, value: Tensor, options: ProblemOptions = {}): AttentionProblem {
+  const sizes = checkShapes(query, key, value)
+  const { batch, queryHeads, queryLength, keyLength, headDim } = sizes
+  const checked: AttentionProblem = {
+    query,
+    key,
+    value,
+    ...sizes,
+    scale: checkScale(options.scale, headDim),
+    softcap: checkSoftcap(options.softcap),
+    ...checkCausal(options.causal),
+    window: checkWindow(options.window),
+    ...checkMasks(options, [batch, queryHeads, queryLength, keyLength]),
+    scoreMod: checkScore(options.score),
+    sinks: checkSinks(options.sinks, queryHeads),
+    lengths: checkLengths(options.lengths, batch, keyLength),
+    keyScales: checkScales('key', key, options.keyScales),
+    valueScales: checkScales('value', value, options.valueScales),
+    dropout: checkDropout(options.dropout),
+  }
+  const { maskMod, scoreMod } = checked
+  if (maskMod !== undefined) checkIndices(operation, 'mask', maskMod.node, checked)
+  if (scoreMod !== undefined) checkIndices(operation, 'score', scoreMod.node, checked)
+  return Object.freeze(checked)
+}
