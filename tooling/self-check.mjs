@@ -21,7 +21,9 @@ for (const name of names) {
   if (backend === undefined) continue
   const { milliseconds, fraction } = await check(backend, name === 'webgpu' ? 'wgsl' : 'cpu')
   const verdict = fraction <= 1 ? 'right' : 'WRONG'
-  console.log(`  ${name.padEnd(8)} ${verdict}, ${milliseconds.toFixed(1)} ms, error ${fraction.toFixed(3)} of its bound: ${backend.description}`)
+  console.log(
+    `  ${name.padEnd(8)} ${verdict}, ${milliseconds.toFixed(1)} ms, error ${fraction.toFixed(3)} of its bound: ${backend.description}`,
+  )
   if (fraction > 1) process.exitCode = 1
   backend.dispose()
 }
@@ -48,7 +50,9 @@ async function check(backend, platform) {
 
 /** Numbers between −1 and 1 that are the same everywhere. */
 function noise(seed) {
-  return Float32Array.from({ length: shape.reduce((product, size) => product * size) }, (_, index) => Math.sin(seed * 1e4 + index * 12.9898) )
+  return Float32Array.from({ length: shape.reduce((product, size) => product * size) }, (_, index) =>
+    Math.sin(seed * 1e4 + index * 12.9898),
+  )
 }
 
 async function nodeGpu() {

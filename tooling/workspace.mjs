@@ -76,7 +76,11 @@ function manifestsHash() {
   const folders = ['packages', 'apps'].flatMap((parent) => {
     return readdirSync(join(root, parent)).map((name) => join(parent, name))
   })
-  const files = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...['.', 'docs', ...folders].map((folder) => join(folder, 'package.json'))]
+  const files = [
+    'pnpm-lock.yaml',
+    'pnpm-workspace.yaml',
+    ...['.', 'docs', ...folders].map((folder) => join(folder, 'package.json')),
+  ]
   const hash = createHash('sha256').update(process.version)
   for (const file of files) if (existsSync(join(root, file))) hash.update(file).update(readFileSync(join(root, file)))
   return hash.digest('hex')

@@ -53,14 +53,23 @@ export function boundaryViolations(packages: readonly Package[]): string[] {
 
 /** What its imports name. Of a Svelte component, those of its scripts. */
 function importsOf({ path, text }: SourceFile): string[] {
-  const scripts = path.endsWith('.svelte') ? [...text.matchAll(/<script[^>]*>(?<code>[^]*?)<\/script>/g)].map((script) => script[1] ?? '') : [text]
+  const scripts = path.endsWith('.svelte')
+    ? [...text.matchAll(/<script[^>]*>(?<code>[^]*?)<\/script>/g)].map((script) => script[1] ?? '')
+    : [text]
   return scripts.flatMap((code) => ts.preProcessFile(code, true, true).importedFiles.map(({ fileName }) => fileName))
 }
 
-function complaintAbout(specifier: string, file: SourceFile, from: Manifest, manifests: ReadonlyMap<string, Manifest>): string | undefined {
-  if (specifier.startsWith('.')) return leaves(file.path, specifier) ? 'a package uses what another exports, never a file of it' : undefined
+function complaintAbout(
+  specifier: string,
+  file: SourceFile,
+  from: Manifest,
+  manifests: ReadonlyMap<string, Manifest>,
+): string | undefined {
+  if (specifier.startsWith('.'))
+    return leaves(file.path, specifier) ? 'a package uses what another exports, never a file of it' : undefined
   const name = packageOf(specifier)
-  if (builtinModules.includes(name)) return isSource(file, from) && !declares(from, '@types/node') ? 'it must run everywhere, not only in Node' : undefined
+  if (builtinModules.includes(name))
+    return isSource(file, from) && !declares(from, '@types/node') ? 'it must run everywhere, not only in Node' : undefined
   const to = manifests.get(name)
   return misplaced(name, file, from) ?? undeclared(name, file, from) ?? (to && unexported(specifier, to))
 }
@@ -83,12 +92,16 @@ function undeclared(name: string, file: SourceFile, from: Manifest): string | un
   if (name === from.name) return undefined
   const { dependencies, peerDependencies, devDependencies } = from
   const declared = { ...dependencies, ...peerDependencies, ...(isSource(file, from) ? {} : devDependencies) }
-  return name in declared ? undefined : `${isSource(file, from) ? 'its dependencies do' : 'its package.json does'} not declare ${name}`
+  return name in declared
+    ? undefined
+    : `${isSource(file, from) ? 'its dependencies do' : 'its package.json does'} not declare ${name}`
 }
 
 function unexported(specifier: string, to: Manifest): string | undefined {
   const subpath = `.${specifier.slice(to.name.length)}`
-  const exported = Object.keys(to.exports ?? {}).some((key) => key === subpath || (key.endsWith('*') && subpath.startsWith(key.slice(0, -1))))
+  const exported = Object.keys(to.exports ?? {}).some(
+    (key) => key === subpath || (key.endsWith('*') && subpath.startsWith(key.slice(0, -1))),
+  )
   return exported ? undefined : `${to.name} does not export ${subpath}`
 }
 

@@ -26,7 +26,11 @@ export async function publishedPackages(): Promise<Published[]> {
   await rm(installation, { recursive: true, force: true })
   await mkdir(installation, { recursive: true })
   const filters = ['--filter=./packages/*', '--filter=!@qkv/testing']
-  await promisify(execFile)('npx', ['--yes', `pnpm@${await pnpmVersion()}`, ...filters, '--recursive', 'pack', `--pack-destination=${installation}`], { cwd: repository })
+  await promisify(execFile)(
+    'npx',
+    ['--yes', `pnpm@${await pnpmVersion()}`, ...filters, '--recursive', 'pack', `--pack-destination=${installation}`],
+    { cwd: repository },
+  )
   const tarballs = await glob(['*.tgz'], { cwd: installation, absolute: true })
   return Promise.all(tarballs.toSorted().map(installed))
 }
@@ -53,6 +57,8 @@ async function placeOf(name: string): Promise<string> {
 }
 
 async function pnpmVersion(): Promise<string> {
-  const { devEngines } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8')) as { devEngines: { packageManager: { version: string } } }
+  const { devEngines } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8')) as {
+    devEngines: { packageManager: { version: string } }
+  }
   return devEngines.packageManager.version
 }

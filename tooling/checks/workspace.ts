@@ -12,7 +12,10 @@ export async function workspacePackages(): Promise<(Package & { readonly folder:
   return Promise.all(
     manifests.map(async (path) => {
       const folder = join(repository, dirname(path))
-      const files = await glob(['**/*.{ts,js,mjs,svelte}'], { cwd: folder, ignore: ['**/{node_modules,dist,build,assembly,.svelte-kit}/**'] })
+      const files = await glob(['**/*.{ts,js,mjs,svelte}'], {
+        cwd: folder,
+        ignore: ['**/{node_modules,dist,build,assembly,.svelte-kit}/**'],
+      })
       return {
         folder,
         manifest: JSON.parse(readFileSync(join(repository, path), 'utf8')) as Manifest,

@@ -21,7 +21,11 @@ beforeAll(async () => {
 }, 120_000)
 
 test('every package that is not private is published, and its size has a budget', () => {
-  expect([...published.keys()].toSorted()).toEqual(Object.keys(budgets).map((name) => `@qkv/${name}`).toSorted())
+  expect([...published.keys()].toSorted()).toEqual(
+    Object.keys(budgets)
+      .map((name) => `@qkv/${name}`)
+      .toSorted(),
+  )
 })
 
 describe.each(Object.entries(budgets))('@qkv/%s, as npm would publish it,', (name, budget) => {
@@ -35,20 +39,35 @@ describe.each(Object.entries(budgets))('@qkv/%s, as npm would publish it,', (nam
   test('has types that are right for every importer of modules', async () => {
     const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(the().tarball)))
     const problems = analysis.types === false ? [{ kind: 'Untyped' }] : analysis.problems
-    expect(problems.filter((problem) => !('resolutionKind' in problem) || !['node10', 'node16-cjs'].includes(String(problem.resolutionKind)))).toEqual([])
+    expect(
+      problems.filter(
+        (problem) => !('resolutionKind' in problem) || !['node10', 'node16-cjs'].includes(String(problem.resolutionKind)),
+      ),
+    ).toEqual([])
   })
 
   test(`weighs at most ${budget} kB, minified and gzipped`, async () => {
     const entries = Object.keys(the().manifest.exports ?? {}).filter((entry) => entry !== './package.json')
-    const code = name === 'core' ? await coreWithoutOracle() : entries.map((entry) => `export * from '@qkv/${name}${entry.slice(1)}'`).join('\n')
+    const code =
+      name === 'core'
+        ? await coreWithoutOracle()
+        : entries.map((entry) => `export * from '@qkv/${name}${entry.slice(1)}'`).join('\n')
     const others = Object.keys(budgets).filter((other) => other !== name)
-    expect(gzippedKilobytes(await bundle(code, others.map((other) => `@qkv/${other}`)))).toBeLessThanOrEqual(budget)
+    expect(
+      gzippedKilobytes(
+        await bundle(
+          code,
+          others.map((other) => `@qkv/${other}`),
+        ),
+      ),
+    ).toBeLessThanOrEqual(budget)
   })
 
   test('runs nothing when it is installed, and brings nothing that is not ours', () => {
     const { scripts = {}, dependencies = {} } = the().manifest
     expect(Object.keys(scripts).filter((script) => /^(pre|post)?(install|prepare|pack|publish)/.test(script))).toEqual([])
-    if (!mayDependOnOthers.has(`@qkv/${name}`)) expect(Object.keys(dependencies).filter((other) => !other.startsWith('@qkv/'))).toEqual([])
+    if (!mayDependOnOthers.has(`@qkv/${name}`))
+      expect(Object.keys(dependencies).filter((other) => !other.startsWith('@qkv/'))).toEqual([])
   })
 
   test('ships its licence, its README, its sources and no tests', () => {
@@ -61,7 +80,9 @@ describe.each(Object.entries(budgets))('@qkv/%s, as npm would publish it,', (nam
 /** The reference is for tests and self-checks; a program that does not import it does not load it. */
 async function coreWithoutOracle(): Promise<string> {
   const [all, oracle] = await Promise.all([import('@qkv/core'), import('@qkv/core/reference')])
-  return `export { ${Object.keys(all).filter((name) => !(name in oracle)).join(', ')} } from '@qkv/core'`
+  return `export { ${Object.keys(all)
+    .filter((name) => !(name in oracle))
+    .join(', ')} } from '@qkv/core'`
 }
 
 describe('together, the published packages', () => {
@@ -73,7 +94,9 @@ describe('together, the published packages', () => {
   })
 
   test('ship no WebAssembly to who uses the GPU', async () => {
-    const code = await bundle(`${attention}\nimport { createWebGpuBackend } from '@qkv/webgpu'\nconsole.log(attention, createWebGpuBackend)`)
+    const code = await bundle(
+      `${attention}\nimport { createWebGpuBackend } from '@qkv/webgpu'\nconsole.log(attention, createWebGpuBackend)`,
+    )
     expect(code).toMatch(/@compute/) // so that its absence above says something
     expect(code).not.toMatch(/AGFzbQ|WebAssembly/) // base64 of a module's magic number
   })
@@ -93,7 +116,11 @@ describe('together, the published packages', () => {
   })
 
   test('contain no code made from strings', async () => {
-    const code = await bundle(Object.keys(budgets).map((name) => `export * as ${name} from '@qkv/${name}'`).join('\n'))
+    const code = await bundle(
+      Object.keys(budgets)
+        .map((name) => `export * as ${name} from '@qkv/${name}'`)
+        .join('\n'),
+    )
     expect(code).not.toMatch(/\beval\(|new Function\(/)
   })
 })
