@@ -19,8 +19,9 @@ import { wholeBlocks, wholePanels } from './pack'
 import { int, pointer } from './problem'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
-import { changesScores, changeScores, hideOutside } from './scores'
+import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
 import { keyScoresBytes, softmaxTile, zeroWhereEmpty } from './softmax'
+import { partial, tileClass } from './tile-map'
 import { weighRows, weighSpecialValues, weighValues } from './values'
 import { multiplyAdd, negativeInfinity, splat } from './vector'
 
@@ -96,13 +97,14 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32
     scoreKeys(located(), stride, n, usize(wholeBlocks(int(problem, record.headDim))) << 2, s + j * keyScoresBytes, rowCount)
     touchValues(problem, batch, keyHead, at + j, n)
   }
-  const changed = changesScores(problem)
+  const changed = changesScores(problem), masked = tileClass(problem, panel, at) == partial
   if (changed) changeScores(problem, panel, s, at, keys, registers)
-  const partial = !rows.seesAll(panel, at, at + keys)
-  if (partial) hideOutside(panel, s, at, keys)
+  if (masked) hideByMasks(problem, panel, s, at, keys, registers)
+  const outside = !rows.seesAll(panel, at, at + keys)
+  if (outside) hideOutside(panel, s, at, keys)
   softmaxTile(s, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
   if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
-  if (partial || changed) weighCarefully(problem, batch, keyHead, at, keys, rowCount)
+  if (outside || changed || masked) weighCarefully(problem, batch, keyHead, at, keys, rowCount)
   else weighInPlace(problem, batch, keyHead, at, keys, rowCount)
 }
 

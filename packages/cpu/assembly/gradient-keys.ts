@@ -12,6 +12,7 @@ import { panelRow, product } from './product'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { keyScoresBytes } from './softmax'
+import { empty, tileClass } from './tile-map'
 import { addSpecial } from './values'
 import { splat } from './vector'
 
@@ -87,7 +88,7 @@ function addRows(problem: usize, batch: i32, keyHead: i32, first: i32, end: i32,
   let special = splat(0), seen = 0
   for (let row = first; row < end; row += rows.panelRows) {
     describeGradientPanel(problem, batch, keyHead, row, rowCount, panel)
-    if (rows.seesNone(panel, at, at + keys)) continue
+    if (rows.seesNone(panel, at, at + keys) || tileClass(problem, panel, at) == empty) continue
     packQueries(problem, batch, panel, q, vectors)
     packOutputGradients(problem, batch, panel, dO, vectors)
     pairGradients(problem, panel, at, keys, k, v, q, dO, tiles, registers)

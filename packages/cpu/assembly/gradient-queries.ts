@@ -6,6 +6,7 @@ import { wholePanels } from './pack'
 import { int, vectorOf } from './problem'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
+import { anySees, empty, tileClass } from './tile-map'
 import { weighSpecialValues, weighValues } from './values'
 import { splat } from './vector'
 
@@ -61,12 +62,13 @@ export function gradientQueries(problem: usize, unit: i32, scratch: usize): void
   memory.fill(dq, 0, panels * sumBytes)
   for (let at = firstKey & -tileKeys; at < endKey; at += tileKeys) {
     const keys = min(tileKeys, endKey - at)
+    if (!anySees(problem, panelsAt, panels, at, at + keys)) continue
     packKeys(problem, batch, keyHead, at, keys, k, vectors)
     packValueBlocks(problem, batch, keyHead, at, keys, v, vectors)
     const special = packKeyPanels(problem, batch, keyHead, at, keys, kPanels, vectors)
     for (let i = 0; i < panels; i++) {
       const panel = panelsAt + i * rows.panelBytes
-      if (rows.seesNone(panel, at, at + keys)) continue
+      if (rows.seesNone(panel, at, at + keys) || tileClass(problem, panel, at) == empty) continue
       pairGradients(problem, panel, at, keys, k, v, q + i * queryBytes, dO + i * outputBytes, tiles, registers)
       const ds = tiles + usize(tileKeys * rows.panelRows) * 4
       if (special) weighSpecialValues(ds, kPanels, keys, headDim, dq + i * sumBytes, ones)

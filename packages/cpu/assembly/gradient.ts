@@ -21,6 +21,7 @@ import { panelRow, product } from './product'
 import * as rows from './rows'
 import { capAndBias, changeByExpression, changesScores, hideByMasks, hideOutside } from './scores'
 import { keyScoresBytes, zeroWhereEmpty } from './softmax'
+import { partial, tileClass } from './tile-map'
 import { negativeInfinity, negativeMultiplyAdd, splat } from './vector'
 
 /** What the online softmax keeps of a row is known here from the start: log-sum-exp and D. */
@@ -96,8 +97,8 @@ export function pairGradients(
     capAndBias(problem, panel, s, at, keys)
     memory.copy(before, s, tileBytes)
     changeByExpression(problem, panel, s, at, keys, registers)
-    hideByMasks(problem, panel, s, at, keys, registers)
   }
+  if (tileClass(problem, panel, at) == partial) hideByMasks(problem, panel, s, at, keys, registers)
   if (!rows.seesAll(panel, at, at + packedKeys)) hideOutside(panel, s, at, packedKeys)
   const dropped = int(problem, record.dropoutThreshold) != 0
   if (dropped) dropWeights(problem, panel, ds, at, keys)

@@ -23,8 +23,9 @@ import { int } from './problem'
 import { panelRow, product } from './product'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
-import { changesScores, changeScores, hideOutside } from './scores'
+import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
 import { keyScoresBytes, softmaxTile } from './softmax'
+import { anySees, empty, partial, tileClass } from './tile-map'
 import { weighSpecialValues, weighValues } from './values'
 
 /** Panel descriptions, room for four vectors, and the tiles of queries, scores, outputs, keys, values, expression registers. */
@@ -82,20 +83,23 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, tile: i32): void {
   const changed = changesScores(problem), dropped = int(problem, record.dropoutThreshold) != 0
   for (let at = firstKey & -tileKeys; at < endKey; at += tileKeys) {
     const keys = min(tileKeys, endKey - at), packedKeys = wholeBlocks(keys)
+    if (!anySees(problem, panelsAt, panels, at, at + keys)) continue
     packKeys(problem, batch, keyHead, at, keys, k, vectors)
     const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
     for (let panel = 0; panel < panels; panel++) {
       const description = panelsAt + panel * rows.panelBytes
-      if (rows.seesNone(description, at, at + keys)) continue
+      const tile = tileClass(problem, description, at)
+      if (tile == empty || rows.seesNone(description, at, at + keys)) continue
       const panelQueries = q + panel * queryPanelBytes
       for (let j = 0; j < packedKeys; j += 4) product(k + (usize(j * headDim) << 2), 16, panelQueries, panelRow, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
       if (changed) changeScores(problem, description, s, at, keys, registers)
-      const partial = !rows.seesAll(description, at, at + packedKeys)
-      if (partial) hideOutside(description, s, at, packedKeys)
+      if (tile == partial) hideByMasks(problem, description, s, at, keys, registers)
+      const outside = !rows.seesAll(description, at, at + packedKeys)
+      if (outside) hideOutside(description, s, at, packedKeys)
       softmaxTile(s, packedKeys, description + rows.maxima, description + rows.sums, description + rows.rescales, rows.panelRows)
       if (dropped) dropWeights(problem, description, s, at, keys)
       const panelOutputs = o + panel * outputPanelBytes
-      if (special && (partial || changed)) weighSpecialValues(s, v, keys, valueDim, panelOutputs, description + rows.rescales)
+      if (special && (outside || changed || tile == partial)) weighSpecialValues(s, v, keys, valueDim, panelOutputs, description + rows.rescales)
       else weighValues(s, v, keys, valueDim, panelOutputs, description + rows.rescales, rows.panelRows)
     }
   }

@@ -17,15 +17,13 @@ import { negativeInfinity, splat } from './vector'
 
 /** Whether scores of visible keys go through anything at all. */
 export function changesScores(problem: usize): bool {
-  return float(problem, record.softcap) != 0 || int(problem, record.bias) != 0 || int(problem, record.mask) != 0 ||
-    int(problem, record.scoreProgram) != 0 || int(problem, record.maskProgram) != 0
+  return float(problem, record.softcap) != 0 || int(problem, record.bias) != 0 || int(problem, record.scoreProgram) != 0
 }
 
 /** Keys `firstKey ≤ key < firstKey + keys` of the panel whose rows are described at `panel`. */
 export function changeScores(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
   capAndBias(problem, panel, s, firstKey, keys)
   changeByExpression(problem, panel, s, firstKey, keys, registers)
-  hideByMasks(problem, panel, s, firstKey, keys, registers)
 }
 
 /** What the score expression is given. */

@@ -4,7 +4,7 @@ import type { Workspace } from '../memory/workspace.ts'
 import { attentionWork, chooseTileRows } from './attention.ts'
 import { placeProgram } from './expression.ts'
 import type { Wasm } from './instance.ts'
-import { problemRecord, readable } from './problem.ts'
+import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
 
 /** As `tileKeys` of the kernels. */
@@ -54,7 +54,7 @@ function sinkGradients(
 ): void {
   if (sinks === undefined) return
   const count = batch * queryHeads * queryLength
-  const logits = toFloat32(readable(sinks))
+  const logits = toFloat32(hostView(sinks))
   const lse = new Float32Array(space.arena.memory.buffer, lseAt, count)
   const products = new Float32Array(space.arena.memory.buffer, outputProducts, count)
   const { storage, offset } = hostView(dSinks)

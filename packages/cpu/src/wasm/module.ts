@@ -1,3 +1,4 @@
+/// <reference path="./wasm-bytes.d.ts" />
 import { QkvError } from '@qkv/core'
 import relaxedBytes from '../../build/relaxed.wasm'
 import simdBytes from '../../build/simd.wasm'

@@ -1,9 +1,10 @@
-import { bytesPerElement, dropoutThreshold, isHostTensor, toFloat32, toFloat64, type AttentionProblem, type Dtype, type Tensor } from '@qkv/core'
+import { bytesPerElement, dropoutThreshold, toFloat32, toFloat64, type AttentionProblem, type Dtype } from '@qkv/core'
 import { hostView } from '../memory/storage.ts'
 import type { Placed, Workspace } from '../memory/workspace.ts'
 import { placeProgram } from './expression.ts'
 import { placeVector } from './place.ts'
 import * as part from './record.ts'
+import { placeTileMap } from './tile-map.ts'
 
 /** Larger than any length, and small enough to be added to one. */
 const unbounded = 2 ** 29
@@ -33,8 +34,9 @@ export function problemRecord(space: Workspace, problem: AttentionProblem, regis
   ]
   const scoreProgram = scoreMod && placeProgram(space, scoreMod.node)
   const maskProgram = maskMod && placeProgram(space, maskMod.node)
-  const sinksAt = sinks && placeVector(space, toFloat32(readable(sinks)))
-  const lengthsAt = lengths && placeVector(space, Int32Array.from(toFloat64(readable(lengths))))
+  const tileMap = placeTileMap(space, problem)
+  const sinksAt = sinks && placeVector(space, toFloat32(hostView(sinks)))
+  const lengthsAt = lengths && placeVector(space, Int32Array.from(toFloat64(hostView(lengths))))
 
   const record = emptyRecord(space)
   for (const [at, placed] of tensors) if (placed !== undefined) record.setTensor(at, placed, quantized)
@@ -59,6 +61,8 @@ export function problemRecord(space: Workspace, problem: AttentionProblem, regis
 
   setInt(part.scoreProgram, scoreProgram?.address ?? 0)
   setInt(part.maskProgram, maskProgram?.address ?? 0)
+  setInt(part.tileMap, tileMap?.map ?? 0)
+  setInt(part.planes, tileMap?.planes ?? 0)
   setInt(part.registerBytes, Math.max(registerBytes, scoreProgram?.registerBytes ?? 0, maskProgram?.registerBytes ?? 0))
 
   const view = new DataView(space.arena.memory.buffer, record.address)
@@ -104,8 +108,4 @@ export function dtypeNumber(dtype: Dtype, quantized: boolean): number {
     case 'bool':
       return part.bool
   }
-}
-
-export function readable(tensor: Tensor): ReturnType<typeof hostView> {
-  return isHostTensor(tensor) ? tensor : hostView(tensor)
 }

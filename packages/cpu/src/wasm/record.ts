@@ -78,7 +78,16 @@ export const partials = 352
 /** Bytes of each thread's expression registers. */
 export const registerBytes = 356
 
-export const recordBytes = 376
+/** Of the block map, tiles of 64 rows and 64 keys: a byte each, and the plane of each head of each batch entry, int32. */
+export const tileMap = 372
+export const planes = 376
+
+export const recordBytes = 384
+
+/** What a tile of the block map is. */
+export const emptyTile = 0
+export const fullTile = 1
+export const partialTile = 2
 
 /** Numbers of dtypes. */
 export const float32 = 0
