@@ -1,6 +1,13 @@
 import {
-  checkTensor, dtypes, elementCount, isHostTensor, QkvError,
-  type Backend, type HostTensor, type OwnedTensor, type TypedArray,
+  checkTensor,
+  dtypes,
+  elementCount,
+  isHostTensor,
+  QkvError,
+  type Backend,
+  type HostTensor,
+  type OwnedTensor,
+  type TypedArray,
 } from '@qkv/core'
 import type { Engine, OpenedEngine } from './engine.ts'
 import { Arena } from './memory/arena.ts'
@@ -55,7 +62,13 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
 
   function checkAlive(operation: string): void {
     if (!disposed) return
-    throw new QkvError({ code: 'DISPOSED', operation, argument: 'backend', expected: 'a living backend', received: 'a disposed one' })
+    throw new QkvError({
+      code: 'DISPOSED',
+      operation,
+      argument: 'backend',
+      expected: 'a living backend',
+      received: 'a disposed one',
+    })
   }
 
   function run<T>(operation: string, work: (space: Workspace, engine: Engine) => T): T {
@@ -126,10 +139,22 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
 function empty(arena: Arena, shape: readonly number[], dtype: HostTensor['dtype']): OwnedTensor {
   const count = Array.isArray(shape) ? elementCount(shape) : NaN
   if (!dtypes.includes(dtype)) {
-    throw new QkvError({ code: 'DTYPE_UNSUPPORTED', operation: 'empty', argument: 'dtype', expected: `one of ${dtypes.join(', ')}`, received: String(dtype) })
+    throw new QkvError({
+      code: 'DTYPE_UNSUPPORTED',
+      operation: 'empty',
+      argument: 'dtype',
+      expected: `one of ${dtypes.join(', ')}`,
+      received: String(dtype),
+    })
   }
   if (!Number.isSafeInteger(count) || shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
-    throw new QkvError({ code: 'SHAPE_MISMATCH', operation: 'empty', argument: 'shape', expected: 'an array of whole numbers ≥ 0', received: String(shape) })
+    throw new QkvError({
+      code: 'SHAPE_MISMATCH',
+      operation: 'empty',
+      argument: 'shape',
+      expected: 'an array of whole numbers ≥ 0',
+      received: String(shape),
+    })
   }
   const tensor = allocateTensor(arena, 'empty', shape, dtype)
   const { storage, offset } = hostView(tensor)
@@ -141,7 +166,11 @@ function upload(space: Workspace, tensor: HostTensor): OwnedTensor {
   checkTensor('upload', 'tensor', tensor)
   if (!isHostTensor(tensor)) {
     throw new QkvError({
-      code: 'OPTION_INVALID', operation: 'upload', argument: 'tensor', expected: 'over a typed array', received: 'a tensor that a backend owns',
+      code: 'OPTION_INVALID',
+      operation: 'upload',
+      argument: 'tensor',
+      expected: 'over a typed array',
+      received: 'a tensor that a backend owns',
     })
   }
   const copy = allocateTensor(space.arena, 'upload', tensor.shape, tensor.dtype)

@@ -35,7 +35,14 @@ export interface Engine {
   merge?(workspace: Workspace, partials: readonly Partial[], target: AttentionTarget): boolean
   linear?(workspace: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, output: Tensor): boolean
   rmsNorm?(workspace: Workspace, input: Tensor, weight: Tensor, epsilon: number, output: Tensor): boolean
-  layerNorm?(workspace: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number, output: Tensor): boolean
+  layerNorm?(
+    workspace: Workspace,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | undefined,
+    epsilon: number,
+    output: Tensor,
+  ): boolean
   activate?(workspace: Workspace, input: Tensor, activation: Activation, output: Tensor): boolean
   add?(workspace: Workspace, left: Tensor, right: Tensor, output: Tensor): boolean
   multiply?(workspace: Workspace, left: Tensor, right: Tensor, output: Tensor): boolean

@@ -27,8 +27,10 @@ function checkOptions(engine: CpuOptions['engine'], threads: CpuOptions['threads
     throw invalid('engine', "'auto', 'wasm' or 'javascript'", describe(engine))
   }
   const counts = typeof threads === 'number' && Number.isSafeInteger(threads) && threads >= 1 && threads <= mostThreads
-  if (threads !== 'auto' && !counts) throw invalid('threads', `'auto' or a whole number from 1 to ${mostThreads}`, describe(threads))
-  if (engine === 'javascript' && threads !== 'auto' && threads !== 1) throw invalid('threads', '1 for portable JavaScript', describe(threads))
+  if (threads !== 'auto' && !counts)
+    throw invalid('threads', `'auto' or a whole number from 1 to ${mostThreads}`, describe(threads))
+  if (engine === 'javascript' && threads !== 'auto' && threads !== 1)
+    throw invalid('threads', '1 for portable JavaScript', describe(threads))
 }
 
 const mostThreads = 256

@@ -79,7 +79,9 @@ describe('when memory does not grow', () => {
     const arena = new Arena(limited(1 << 20))
     const first = arena.allocate('test', 500_000)
     const before = arena.report
-    expect(() => arena.allocate('attention', 600_000)).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY', operation: 'attention' }))
+    expect(() => arena.allocate('attention', 600_000)).toThrow(
+      expect.objectContaining({ code: 'OUT_OF_MEMORY', operation: 'attention' }),
+    )
     expect(arena.report).toEqual(before)
     arena.free(first)
     expect(() => arena.allocate('attention', 600_000)).not.toThrow()
@@ -103,7 +105,13 @@ describe('a workspace', () => {
     for (const layout of layouts) {
       for (const dtype of ['float32', 'float16', 'int8'] as const) {
         const stream = random(2, `${layout} ${dtype}`)
-        const { tensor } = guarded(Float64Array.from({ length: 120 }, () => 9 * stream.normal()), [2, 3, 4, 5], dtype, layout, stream)
+        const { tensor } = guarded(
+          Float64Array.from({ length: 120 }, () => 9 * stream.normal()),
+          [2, 3, 4, 5],
+          dtype,
+          layout,
+          stream,
+        )
         const space = workspace(arena, 'test')
         const placed = space.place(tensor)
         expect(elementsAt(arena, placed)).toEqual(toFloat64(tensor))
@@ -117,8 +125,14 @@ describe('a workspace', () => {
   test('repeats what is repeated, and does not copy what lies far between', () => {
     const arena = new Arena(plainMemory())
     const space = workspace(arena, 'test')
-    const wide = tensor(Float32Array.from({ length: 100_000 }, (_, index) => index), [100, 1000])
-    for (const view of [broadcastTo(slice(wide, 0, 3, 4), [50, 1000]), permute(slice(wide, 1, 7, 8), [1, 0])] satisfies HostTensor[]) {
+    const wide = tensor(
+      Float32Array.from({ length: 100_000 }, (_, index) => index),
+      [100, 1000],
+    )
+    for (const view of [
+      broadcastTo(slice(wide, 0, 3, 4), [50, 1000]),
+      permute(slice(wide, 1, 7, 8), [1, 0]),
+    ] satisfies HostTensor[]) {
       const before = arena.report.used
       expect(elementsAt(arena, space.place(view))).toEqual(toFloat64(view))
       expect(arena.report.used - before).toBeLessThanOrEqual(4096)

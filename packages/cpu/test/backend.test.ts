@@ -50,20 +50,30 @@ describe('createCpuBackend', () => {
     backend.dispose()
   })
 
-  test.each<CpuOptions>([{ engine: 'javascript' }, { engine: 'wasm', threads: 1 }])('memory grows with length, not with its square: %o', async (options) => {
-    const backend = await createCpuBackend(options)
-    const length = 32_768
-    const sequence = tensor(Float32Array.from({ length: length * 8 }, (_, index) => Math.sin(index)), [1, 1, length, 8])
-    const outside = process.memoryUsage().arrayBuffers
-    let most = 0
-    const measure = (): number => (most = Math.max(most, backend.memory().reserved + process.memoryUsage().arrayBuffers - outside))
-    const { output } = await backend.attentionInSteps(problem(sequence, sequence, sequence, { causal: true, window: { left: 64 } }), { onProgress: measure })
-    // Three operands copied in, and the output, each of 1 MiB; the scores would be 4 GiB.
-    expect(most).toBeLessThan(12 * 2 ** 20)
-    expect(most).toBeGreaterThan(2 ** 20)
-    output.dispose()
-    backend.dispose()
-  })
+  test.each<CpuOptions>([{ engine: 'javascript' }, { engine: 'wasm', threads: 1 }])(
+    'memory grows with length, not with its square: %o',
+    async (options) => {
+      const backend = await createCpuBackend(options)
+      const length = 32_768
+      const sequence = tensor(
+        Float32Array.from({ length: length * 8 }, (_, index) => Math.sin(index)),
+        [1, 1, length, 8],
+      )
+      const outside = process.memoryUsage().arrayBuffers
+      let most = 0
+      const measure = (): number =>
+        (most = Math.max(most, backend.memory().reserved + process.memoryUsage().arrayBuffers - outside))
+      const { output } = await backend.attentionInSteps(
+        problem(sequence, sequence, sequence, { causal: true, window: { left: 64 } }),
+        { onProgress: measure },
+      )
+      // Three operands copied in, and the output, each of 1 MiB; the scores would be 4 GiB.
+      expect(most).toBeLessThan(12 * 2 ** 20)
+      expect(most).toBeGreaterThan(2 ** 20)
+      output.dispose()
+      backend.dispose()
+    },
+  )
 
   test('what does not fit into memory is refused, and the backend goes on', async () => {
     const backend = await createCpuBackend({ threads: 1 })

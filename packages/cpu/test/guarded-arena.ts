@@ -26,7 +26,10 @@ export class GuardedArena extends Arena {
     this.#sizes.delete(address)
     if (this.memory.buffer.byteLength > 0) {
       const end = address + Math.ceil(bytes / 2) * 2
-      for (const [side, start] of [['before', address - guardBytes], ['after', end]] as const) {
+      for (const [side, start] of [
+        ['before', address - guardBytes],
+        ['after', end],
+      ] as const) {
         const touched = this.#halves(start, guardBytes).findIndex((half) => half !== poison)
         if (touched >= 0) throw new Error(`a guard ${side} a block of ${bytes} bytes was written to, at byte ${2 * touched} of it`)
       }

@@ -7,6 +7,10 @@ const readme = fileURLToPath(new URL('../README.md', import.meta.url))
 
 describe('README.md', () => {
   snippetsOf(readFileSync(readme, 'utf8')).forEach(({ heading, line }, index) => {
-    test(`the snippet under “${heading}”, line ${line}, runs`, { timeout: 60_000 }, () => import(`${readme}?snippet=${index}&lang.ts`))
+    test(
+      `the snippet under “${heading}”, line ${line}, runs`,
+      { timeout: 60_000 },
+      () => import(`${readme}?snippet=${index}&lang.ts`),
+    )
   })
 })

@@ -1,7 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
-  maskMod, roundTo, slice, splitHeads, tensor, toFloat64, type Dtype, type HostTensor, type ProblemOptions, type RotaryTable,
+  maskMod,
+  roundTo,
+  slice,
+  splitHeads,
+  tensor,
+  toFloat64,
+  type Dtype,
+  type HostTensor,
+  type ProblemOptions,
+  type RotaryTable,
 } from '@qkv/core'
 import { sharedFolder } from './shared-folder.ts'
 
@@ -73,7 +82,9 @@ interface StoredVector {
 function readVectors(operator: string): readonly StoredVector[] {
   if (onnxFolder === undefined) return []
   const folder = onnxFolder
-  const files = readdirSync(folder).filter((file) => file.endsWith('.json')).sort()
+  const files = readdirSync(folder)
+    .filter((file) => file.endsWith('.json'))
+    .sort()
   const vectors = files.map((file): StoredVector => JSON.parse(readFileSync(join(folder, file), 'utf8')))
   return vectors.filter(({ op }) => op === operator)
 }
@@ -87,7 +98,11 @@ function attentionOf({ name, attributes, inputs, outputs }: StoredVector): OnnxA
   const value = cache ? cache.present.value : added.value
   const lengths = find(inputs, 'nonpad_kv_seqlen')?.data
   return {
-    name, query, key, value, cache,
+    name,
+    query,
+    key,
+    value,
+    cache,
     options: {
       scale: attributes['scale'],
       softcap: attributes['softcap'],
@@ -125,7 +140,11 @@ function maskOptions(stored: StoredTensor | undefined, keyLength: number): Probl
   return { mask: tensorOf({ ...stored, data, dims: [...stored.dims.slice(0, -1), keyLength] }) }
 }
 
-function cacheOf(inputs: readonly StoredTensor[], outputs: readonly StoredTensor[], added: OnnxCache['added']): OnnxCache | undefined {
+function cacheOf(
+  inputs: readonly StoredTensor[],
+  outputs: readonly StoredTensor[],
+  added: OnnxCache['added'],
+): OnnxCache | undefined {
   const [key, value] = [find(inputs, 'past_key'), find(inputs, 'past_value')]
   if (key === undefined || value === undefined) return undefined
   return {

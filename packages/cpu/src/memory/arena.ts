@@ -79,7 +79,8 @@ export class Arena {
       this.#views.clear()
       this.#buffer = buffer
     }
-    const view = this.#views.get(dtype) ?? new arrayConstructors[dtype](buffer, 0, Math.floor(buffer.byteLength / bytesPerElement[dtype]))
+    const view =
+      this.#views.get(dtype) ?? new arrayConstructors[dtype](buffer, 0, Math.floor(buffer.byteLength / bytesPerElement[dtype]))
     this.#views.set(dtype, view)
     return view
   }
@@ -121,7 +122,14 @@ export class Arena {
       } catch (cause) {
         if (wanted !== end) continue
         const received = `${byteLength} bytes, of which ${this.#used} are in use, and no more to be had`
-        throw new QkvError({ code: 'OUT_OF_MEMORY', operation, argument: 'memory', expected: `room for ${size} bytes more`, received, cause })
+        throw new QkvError({
+          code: 'OUT_OF_MEMORY',
+          operation,
+          argument: 'memory',
+          expected: `room for ${size} bytes more`,
+          received,
+          cause,
+        })
       }
     }
   }

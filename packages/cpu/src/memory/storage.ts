@@ -1,6 +1,14 @@
 import {
-  bytesPerElement, contiguousStrides, elementCount, isHostTensor, QkvError,
-  type DeviceStorage, type Dtype, type HostTensor, type OwnedTensor, type Tensor,
+  bytesPerElement,
+  contiguousStrides,
+  elementCount,
+  isHostTensor,
+  QkvError,
+  type DeviceStorage,
+  type Dtype,
+  type HostTensor,
+  type OwnedTensor,
+  type Tensor,
 } from '@qkv/core'
 import type { Arena } from './arena.ts'
 

@@ -71,6 +71,9 @@ function copyIn(tensor: HostTensor, arena: Arena, scratch: (bytes: number) => nu
   }
   const packed = contiguousStrides(own).map((stride, axis) => (strides[axis] === 0 ? 0 : stride))
   const address = scratch(count * bytes)
-  copyElements({ ...tensor, shape: own }, { dtype, shape: own, strides: packed, offset: address / bytes, storage: arena.view(dtype) })
+  copyElements(
+    { ...tensor, shape: own },
+    { dtype, shape: own, strides: packed, offset: address / bytes, storage: arena.view(dtype) },
+  )
   return { dtype, shape, strides: packed, address }
 }

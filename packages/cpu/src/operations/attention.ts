@@ -1,5 +1,12 @@
 import {
-  QkvError, stridesLike, type AttentionProblem, type AttentionRequest, type AttentionResult, type Dtype, type Partial, type Tensor,
+  QkvError,
+  stridesLike,
+  type AttentionProblem,
+  type AttentionRequest,
+  type AttentionResult,
+  type Dtype,
+  type Partial,
+  type Tensor,
 } from '@qkv/core'
 import type { AttentionTarget, Engine, Run } from '../engine.ts'
 import { allocateTensor, hostView } from '../memory/storage.ts'
@@ -20,7 +27,10 @@ export function attention(space: Workspace, engine: Engine, problem: AttentionPr
 
 /** Allocated results, and the work that fills them. */
 export function startAttention(
-  space: Workspace, engine: Engine, problem: AttentionProblem, { lse }: AttentionRequest,
+  space: Workspace,
+  engine: Engine,
+  problem: AttentionProblem,
+  { lse }: AttentionRequest,
 ): { result: AttentionResult; run: Run } {
   expectProblemOurs(space, problem)
   const result = allocateResult(space, attentionShape(problem), problem.query, lse === true)
@@ -64,7 +74,10 @@ export function expectProblemOurs(checks: Checks, problem: AttentionProblem): vo
 }
 
 function allocateResult(
-  { arena, operation }: Workspace, shape: readonly number[], like: Tensor & { readonly dtype: Dtype }, lse: boolean,
+  { arena, operation }: Workspace,
+  shape: readonly number[],
+  like: Tensor & { readonly dtype: Dtype },
+  lse: boolean,
 ): AttentionResult {
   const output = allocateTensor(arena, operation, shape, like.dtype, stridesLike(shape, like))
   try {
@@ -78,7 +91,13 @@ function allocateResult(
 function checkPartials(checks: Checks, partials: readonly Partial[]): readonly number[] {
   const first = partials[0]?.output
   if (first === undefined) {
-    throw new QkvError({ code: 'OPTION_INVALID', operation: checks.operation, argument: 'partials', expected: 'at least one part', received: 'none' })
+    throw new QkvError({
+      code: 'OPTION_INVALID',
+      operation: checks.operation,
+      argument: 'partials',
+      expected: 'at least one part',
+      received: 'none',
+    })
   }
   expectShape(checks, 'partials[0].output', first, first.shape?.length === 4, '[batch, heads, length, dim]')
   partials.forEach(({ output, lse }, index) => {
@@ -87,7 +106,13 @@ function checkPartials(checks: Checks, partials: readonly Partial[]): readonly n
     expectFloats(checks, `partials[${index}].lse`, lse)
     expectSameShape(checks, `partials[${index}].lse`, lse, first.shape.slice(0, 3))
     if (lse.dtype === 'float32') return
-    throw new QkvError({ code: 'DTYPE_UNSUPPORTED', operation: checks.operation, argument: `partials[${index}].lse`, expected: 'float32', received: lse.dtype })
+    throw new QkvError({
+      code: 'DTYPE_UNSUPPORTED',
+      operation: checks.operation,
+      argument: `partials[${index}].lse`,
+      expected: 'float32',
+      received: lse.dtype,
+    })
   })
   return first.shape
 }

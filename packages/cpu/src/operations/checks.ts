@@ -18,7 +18,13 @@ export function expectFloats(checks: Checks, argument: string, tensor: Tensor): 
   expectReadable(checks, argument, tensor)
   if (isFloat(tensor.dtype)) return
   const { operation } = checks
-  throw new QkvError({ code: 'DTYPE_UNSUPPORTED', operation, argument, expected: 'float32, float16 or bfloat16', received: tensor.dtype })
+  throw new QkvError({
+    code: 'DTYPE_UNSUPPORTED',
+    operation,
+    argument,
+    expected: 'float32, float16 or bfloat16',
+    received: tensor.dtype,
+  })
 }
 
 export function expectReadable(checks: Checks, argument: string, tensor: Tensor): void {

@@ -7,7 +7,11 @@ import { attentionShape, expectProblemOurs } from './attention.ts'
 import { expectFloats, expectSameShape } from './checks.ts'
 
 export function attentionGradient(
-  space: Workspace, engine: Engine, problem: AttentionProblem, forward: Partial, dOutput: Tensor,
+  space: Workspace,
+  engine: Engine,
+  problem: AttentionProblem,
+  forward: Partial,
+  dOutput: Tensor,
 ): AttentionGradient {
   expectProblemOurs(space, problem)
   if (problem.keyScales !== undefined) {

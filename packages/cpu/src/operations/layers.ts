@@ -8,7 +8,11 @@ import { expectFloats, expectReadable, expectSameShape, expectShape } from './ch
 /** Each operation checks its operands, allocates its result, and lets the engine, or else the portable kernel, fill it. */
 
 export function linear(space: Workspace, engine: Engine, input: Tensor, weight: Tensor, bias: Tensor | undefined): OwnedTensor {
-  for (const [argument, tensor] of [['input', input], ['weight', weight], ['bias', bias]] as const) {
+  for (const [argument, tensor] of [
+    ['input', input],
+    ['weight', weight],
+    ['bias', bias],
+  ] as const) {
     if (tensor !== undefined) expectFloats(space, argument, tensor)
   }
   const [outputs = 0, inputs = 0] = weight.shape
@@ -30,7 +34,12 @@ export function rmsNorm(space: Workspace, engine: Engine, input: Tensor, weight:
 }
 
 export function layerNorm(
-  space: Workspace, engine: Engine, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number,
+  space: Workspace,
+  engine: Engine,
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  epsilon: number,
 ): OwnedTensor {
   expectNormalisable(space, input, weight, bias, epsilon)
   return produce(space, input, input.shape, (output) => {
@@ -66,12 +75,17 @@ export function gather(space: Workspace, engine: Engine, table: Tensor, indices:
   expectShape(space, 'table', table, table.shape.length === 2, '[rows, dim]')
   if (indices.dtype !== 'int32') {
     throw new QkvError({
-      code: 'DTYPE_UNSUPPORTED', operation: space.operation, argument: 'indices', expected: 'int32', received: indices.dtype,
+      code: 'DTYPE_UNSUPPORTED',
+      operation: space.operation,
+      argument: 'indices',
+      expected: 'int32',
+      received: indices.dtype,
     })
   }
   const [rows = 0, dim = 0] = table.shape
   const outside = portable.firstOutside(hostView(indices), rows)
-  if (outside !== undefined) throw invalid(space, 'indices', `whole numbers from 0 to ${rows - 1}, the rows of table`, String(outside))
+  if (outside !== undefined)
+    throw invalid(space, 'indices', `whole numbers from 0 to ${rows - 1}, the rows of table`, String(outside))
   return produce(space, table, [...indices.shape, dim], (output) => {
     if (engine.gather?.(space, table, indices, output)) return
     portable.gather(hostView(table), hostView(indices), hostView(output))
@@ -93,17 +107,24 @@ export function rotate(space: Workspace, engine: Engine, input: Tensor, table: R
   expectFloats(space, 'input', input)
   expectFloats(space, 'table.cos', table.cos)
   expectFloats(space, 'table.sin', table.sin)
-  if (table.layout !== 'half' && table.layout !== 'interleaved') throw invalid(space, 'table.layout', 'half or interleaved', String(table.layout))
+  if (table.layout !== 'half' && table.layout !== 'interleaved')
+    throw invalid(space, 'table.layout', 'half or interleaved', String(table.layout))
   const { dim } = table
   const fits = input.shape.length === 4 && Number.isSafeInteger(dim) && dim >= 0 && dim % 2 === 0 && dim <= input.shape[3]!
   expectShape(space, 'input', input, fits, `[batch, heads, length, headDim] with headDim at least the table's even dim, ${dim}`)
   const angles = [...input.shape.slice(0, 3), dim / 2]
   const cos = broadcastOperand(space, 'table.cos', table.cos, angles)
   const sin = broadcastOperand(space, 'table.sin', table.sin, angles)
-  return produce(space, input, input.shape, (output) => {
-    if (engine.rotate?.(space, input, { ...table, cos, sin }, output)) return
-    portable.rotate(hostView(input), { ...table, cos: hostView(cos), sin: hostView(sin) }, hostView(output))
-  }, stridesLike(input.shape, input))
+  return produce(
+    space,
+    input,
+    input.shape,
+    (output) => {
+      if (engine.rotate?.(space, input, { ...table, cos, sin }, output)) return
+      portable.rotate(hostView(input), { ...table, cos: hostView(cos), sin: hostView(sin) }, hostView(output))
+    },
+    stridesLike(input.shape, input),
+  )
 }
 
 /** A new tensor of the operand's dtype that `fill` fills; given back where that fails. */
@@ -128,7 +149,10 @@ function expectNormalisable(space: Workspace, input: Tensor, weight: Tensor, bia
   expectFloats(space, 'input', input)
   expectShape(space, 'input', input, input.shape.length > 0, '[…, dim]')
   const dim = input.shape.at(-1)!
-  for (const [argument, tensor] of [['weight', weight], ['bias', bias]] as const) {
+  for (const [argument, tensor] of [
+    ['weight', weight],
+    ['bias', bias],
+  ] as const) {
     if (tensor === undefined) continue
     expectFloats(space, argument, tensor)
     expectSameShape(space, argument, tensor, [dim])

@@ -23,7 +23,7 @@ export async function attentionInSteps(
   const { result, run } = startAttention(space, engine, problem, request)
   const turn = eventLoopTurns()
   try {
-    for (let done = 0; done < run.units; ) {
+    for (let done = 0; done < run.units;) {
       done = runSlice(run, done)
       onProgress?.(done / run.units)
       await turn.next()
@@ -59,7 +59,12 @@ function runSlice(run: Run, done: number): number {
 function checkSignal({ operation }: Workspace, signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return
   throw new QkvError({
-    code: 'ABORTED', operation, argument: 'signal', expected: 'not to be aborted', received: 'an aborted signal', cause: signal.reason,
+    code: 'ABORTED',
+    operation,
+    argument: 'signal',
+    expected: 'not to be aborted',
+    received: 'an aborted signal',
+    cause: signal.reason,
   })
 }
 

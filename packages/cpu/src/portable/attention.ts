@@ -63,7 +63,9 @@ function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: Attent
   const width = padded(Math.min(tileSize.keys, keyLength))
   const valueWidth = padded(valueDim)
   return {
-    problem, map, valueWidth,
+    problem,
+    map,
+    valueWidth,
     rule: scoreRule(problem),
     ranges: makeRowRanges(rows),
     query: { tensor: query, dim: headDim, scales: undefined },
@@ -78,8 +80,16 @@ function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: Attent
     m: new Float64Array(rows),
     l: new Float64Array(rows),
     tile: {
-      scores: new Float64Array(rows * width), rowStep: width, keyStep: 1,
-      batch: 0, head: 0, firstRow: 0, rows: 0, firstKey: 0, keys: 0, full: false,
+      scores: new Float64Array(rows * width),
+      rowStep: width,
+      keyStep: 1,
+      batch: 0,
+      head: 0,
+      firstRow: 0,
+      rows: 0,
+      firstKey: 0,
+      keys: 0,
+      full: false,
     },
   }
 }
@@ -159,7 +169,12 @@ function absorbScores({ tile, rule, ranges, m, l, o, valueWidth }: Kernel): void
 }
 
 /** Dropped weights have counted in the sum, but take no value. */
-function dropWeights({ scores, rowStep, batch, head, firstRow, firstKey, keys }: ScoreTile, { drops, keptWeight }: ScoreRule, ranges: RowRanges, i: number): void {
+function dropWeights(
+  { scores, rowStep, batch, head, firstRow, firstKey, keys }: ScoreTile,
+  { drops, keptWeight }: ScoreRule,
+  ranges: RowRanges,
+  i: number,
+): void {
   for (let j = 0; j < keys; j++) {
     const at = i * rowStep + j
     const dropped = drops?.(batch, head, firstRow + i, ranges.position + i, firstKey + j)
@@ -174,6 +189,6 @@ function finishRows({ problem: { valueDim, queryHeads, queryLength }, tile, outp
     storeVector(output, batch, head, firstRow + i, o, i * valueWidth, valueDim, factor)
     if (lse === undefined) continue
     const at = lse.offset + (batch * queryHeads + head) * queryLength + firstRow + i
-    lse.storage[at] = l[i] === 0 ? -Infinity : m[i]! + Math.log(l[i]!)
+    lse.storage[at] = m[i]! + Math.log(l[i]!)
   }
 }

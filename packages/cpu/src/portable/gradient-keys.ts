@@ -1,5 +1,5 @@
 import type { HostTensor } from '@qkv/core'
-import { gradientTile, type GradientSetting } from './gradient.ts'
+import { gradientTile, type GradientSetting } from './gradient-setting.ts'
 import { pairGradients, type GradientTile } from './pair-gradients.ts'
 import { scoreGradient } from './score-gradient.ts'
 import { findRowRanges, makeRowRanges } from './score-tile.ts'
@@ -27,11 +27,24 @@ function makePass(setting: GradientSetting) {
   const headWidth = padded(headDim)
   const valueWidth = padded(valueDim)
   const tile: GradientTile = {
-    scores: new Float64Array(keys * width), gradients: new Float64Array(keys * width), rowStep: 1, keyStep: width,
-    batch: 0, head: 0, firstRow: 0, rows: 0, firstKey: 0, keys: 0, full: false,
+    scores: new Float64Array(keys * width),
+    gradients: new Float64Array(keys * width),
+    rowStep: 1,
+    keyStep: width,
+    batch: 0,
+    head: 0,
+    firstRow: 0,
+    rows: 0,
+    firstKey: 0,
+    keys: 0,
+    full: false,
   }
   return {
-    setting, tile, width, headWidth, valueWidth,
+    setting,
+    tile,
+    width,
+    headWidth,
+    valueWidth,
     ranges: makeRowRanges(width),
     back: scoreGradient(setting.problem, undefined),
     k: { data: new Float64Array(keys * headDim), vectorStep: headDim, elementStep: 1 } satisfies VectorTile,

@@ -1,5 +1,5 @@
 import type { HostTensor } from '@qkv/core'
-import { gradientTile, type GradientSetting } from './gradient.ts'
+import { gradientTile, type GradientSetting } from './gradient-setting.ts'
 import { pairGradients, type GradientTile } from './pair-gradients.ts'
 import { scoreGradient } from './score-gradient.ts'
 import { findRowRanges, makeRowRanges } from './score-tile.ts'
@@ -26,11 +26,23 @@ function makePass(setting: GradientSetting) {
   const width = padded(Math.min(gradientTile.keys, keyLength))
   const headWidth = padded(headDim)
   const tile: GradientTile = {
-    scores: new Float64Array(rows * width), gradients: new Float64Array(rows * width), rowStep: width, keyStep: 1,
-    batch: 0, head: 0, firstRow: 0, rows: 0, firstKey: 0, keys: 0, full: false,
+    scores: new Float64Array(rows * width),
+    gradients: new Float64Array(rows * width),
+    rowStep: width,
+    keyStep: 1,
+    batch: 0,
+    head: 0,
+    firstRow: 0,
+    rows: 0,
+    firstKey: 0,
+    keys: 0,
+    full: false,
   }
   return {
-    setting, tile, width, headWidth,
+    setting,
+    tile,
+    width,
+    headWidth,
     ranges: makeRowRanges(rows),
     back: scoreGradient(setting.problem, setting.sums),
     q: { data: new Float64Array(rows * headDim), vectorStep: headDim, elementStep: 1 } satisfies VectorTile,

@@ -47,7 +47,15 @@ function startsOfRows(input: HostTensor, output: HostTensor) {
 }
 
 /** Weights [outputs, inputs] as [inputs, outputs]. */
-function loadTransposed(weight: HostTensor, firstOutput: number, columns: number, first: number, inner: number, into: Float64Array, width: number): void {
+function loadTransposed(
+  weight: HostTensor,
+  firstOutput: number,
+  columns: number,
+  first: number,
+  inner: number,
+  into: Float64Array,
+  width: number,
+): void {
   const [byOutput = 0, byInput = 0] = weight.strides
   const row = new Float64Array(inner)
   for (let j = 0; j < columns; j++) {
@@ -56,7 +64,16 @@ function loadTransposed(weight: HostTensor, firstOutput: number, columns: number
   }
 }
 
-function storeTile(output: HostTensor, starts: readonly number[], firstRow: number, rows: number, firstOutput: number, columns: number, from: Float64Array, width: number): void {
+function storeTile(
+  output: HostTensor,
+  starts: readonly number[],
+  firstRow: number,
+  rows: number,
+  firstOutput: number,
+  columns: number,
+  from: Float64Array,
+  width: number,
+): void {
   const stride = output.strides.at(-1)!
   for (let i = 0; i < rows; i++) {
     storeRow(output, starts[firstRow + i]! + firstOutput * stride, from.subarray(i * width, i * width + columns))

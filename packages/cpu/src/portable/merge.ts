@@ -23,7 +23,7 @@ export function merge(partials: readonly HostPartial[], output: HostTensor, lse:
       for (let c = 0; c < dim; c++) whole[c]! += weight * part[c]!
     })
     storeRow(output, starts[partials.length]!, whole)
-    lse.storage[starts[2 * partials.length + 1]!] = m === -Infinity ? -Infinity : m + Math.log(sum)
+    lse.storage[starts[2 * partials.length + 1]!] = m + Math.log(sum)
   })
 }
 

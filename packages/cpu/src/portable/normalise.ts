@@ -14,7 +14,13 @@ export function rmsNorm(input: HostTensor, weight: HostTensor, epsilon: number, 
 }
 
 /** Ba, Kiros and Hinton, Layer normalization (2016): (x − mean) / √(variance + epsilon) · weight + bias. */
-export function layerNorm(input: HostTensor, weight: HostTensor, bias: HostTensor | undefined, epsilon: number, output: HostTensor): void {
+export function layerNorm(
+  input: HostTensor,
+  weight: HostTensor,
+  bias: HostTensor | undefined,
+  epsilon: number,
+  output: HostTensor,
+): void {
   const factors = loadVector(weight)
   const offsets = bias && loadVector(bias)
   const row = new Float64Array(factors.length)

@@ -1,4 +1,4 @@
-import type { GradientSetting } from './gradient.ts'
+import type { GradientSetting } from './gradient-setting.ts'
 import type { ScoreGradient } from './score-gradient.ts'
 import type { RowRanges, ScoreTile } from './score-tile.ts'
 import { noWeight } from './tile-products.ts'

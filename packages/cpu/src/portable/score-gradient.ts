@@ -1,10 +1,24 @@
-import { compileExpression, contiguousStrides, differentiate, elementCount, type HostTensor, type ScoreMod, type Tensor } from '@qkv/core'
+import {
+  compileExpression,
+  contiguousStrides,
+  differentiate,
+  elementCount,
+  type HostTensor,
+  type ScoreMod,
+  type Tensor,
+} from '@qkv/core'
 import type { HostProblem } from './host-problem.ts'
 import { elementReader } from './score-rule.ts'
 
 /** The gradient of a pair's scaled product from that of its final score. */
 export type ScoreGradient = (
-  batch: number, head: number, row: number, position: number, key: number, scaled: number, dFinal: number,
+  batch: number,
+  head: number,
+  row: number,
+  position: number,
+  key: number,
+  scaled: number,
+  dFinal: number,
 ) => number
 
 /** Sums over pairs, in the shape of what they are the gradient of. */
@@ -61,14 +75,25 @@ export function scoreGradient(problem: HostProblem, sums: ScoreSums | undefined)
 
 function biasCollector({ shape, sum }: GradientSum) {
   const strides = contiguousStrides(shape)
-  const [byBatch, byHead, byRow, byKey] = strides.map((stride, axis) => (shape[axis] === 1 ? 0 : stride)) as [number, number, number, number]
+  const [byBatch, byHead, byRow, byKey] = strides.map((stride, axis) => (shape[axis] === 1 ? 0 : stride)) as [
+    number,
+    number,
+    number,
+    number,
+  ]
   return (batch: number, head: number, row: number, key: number, dScore: number): void => {
     sum[batch * byBatch + head * byHead + row * byRow + key * byKey]! += dScore
   }
 }
 
 type CaptureCollector = (
-  batch: number, head: number, row: number, position: number, key: number, score: number, dFinal: number,
+  batch: number,
+  head: number,
+  row: number,
+  position: number,
+  key: number,
+  score: number,
+  dFinal: number,
 ) => void
 
 /** One for each place where the expression reads a captured tensor: its element gains the score's gradient times the slope there. */
@@ -80,7 +105,8 @@ function captureCollectors(scoreMod: ScoreMod, { captured }: ScoreSums): readonl
     const slope = compileExpression(derivative)
     return (batch, head, row, position, key, score, dFinal) => {
       let element = 0
-      for (let axis = 0; axis < indices.length; axis++) element += indices[axis]!(batch, head, position, key, row, score) * strides[axis]!
+      for (let axis = 0; axis < indices.length; axis++)
+        element += indices[axis]!(batch, head, position, key, row, score) * strides[axis]!
       sum[element]! += dFinal * slope(batch, head, position, key, row, score)
     }
   })

@@ -5,9 +5,7 @@ import type { HostProblem } from './host-problem.ts'
 export type PairRule = (batch: number, head: number, row: number, position: number, key: number) => boolean
 
 /** What becomes of the score of a pair that no mask hides. */
-export type ScoreChange = (
-  batch: number, head: number, row: number, position: number, key: number, score: number,
-) => number
+export type ScoreChange = (batch: number, head: number, row: number, position: number, key: number, score: number) => number
 
 /** A problem's options that concern single pairs, compiled once; calls allocate nothing. Undefined where there is nothing to do. */
 export interface ScoreRule {
@@ -34,7 +32,8 @@ export function scoreRule(problem: HostProblem): ScoreRule {
 function hiding({ mask, maskMod }: HostProblem): PairRule | undefined {
   const shows = mask && elementReader(mask)
   const allows = maskMod && compileExpression(maskMod.node)
-  if (shows === undefined) return allows && ((batch, head, row, position, key) => allows(batch, head, position, key, row, NaN) === 0)
+  if (shows === undefined)
+    return allows && ((batch, head, row, position, key) => allows(batch, head, position, key, row, NaN) === 0)
   if (allows === undefined) return (batch, head, row, _position, key) => shows(batch, head, row, key) === 0
   return (batch, head, row, position, key) =>
     shows(batch, head, row, key) === 0 || allows(batch, head, position, key, row, NaN) === 0

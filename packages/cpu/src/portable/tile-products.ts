@@ -51,23 +51,38 @@ export function multiplyAddVisible(
 export const noWeight = -0
 
 function multiplyAddBlock(
-  a: Float64Array, innerWidth: number, b: Float64Array, width: number, c: Float64Array, i: number, inner: number, j: number,
+  a: Float64Array,
+  innerWidth: number,
+  b: Float64Array,
+  width: number,
+  c: Float64Array,
+  i: number,
+  inner: number,
+  j: number,
 ): void {
   const c0 = i * width + j
   const c1 = c0 + width
   const c2 = c1 + width
   const c3 = c2 + width
-  let s00 = c[c0]!, s01 = c[c0 + 1]!
-  let s10 = c[c1]!, s11 = c[c1 + 1]!
-  let s20 = c[c2]!, s21 = c[c2 + 1]!
-  let s30 = c[c3]!, s31 = c[c3 + 1]!
+  let s00 = c[c0]!
+  let s01 = c[c0 + 1]!
+  let s10 = c[c1]!
+  let s11 = c[c1 + 1]!
+  let s20 = c[c2]!
+  let s21 = c[c2 + 1]!
+  let s30 = c[c3]!
+  let s31 = c[c3 + 1]!
   let a0 = i * innerWidth
   let a1 = a0 + innerWidth
   let a2 = a1 + innerWidth
   let a3 = a2 + innerWidth
   for (let k = 0, at = j; k < inner; k++, at += width) {
-    const b0 = b[at]!, b1 = b[at + 1]!
-    const r0 = a[a0++]!, r1 = a[a1++]!, r2 = a[a2++]!, r3 = a[a3++]!
+    const b0 = b[at]!
+    const b1 = b[at + 1]!
+    const r0 = a[a0++]!
+    const r1 = a[a1++]!
+    const r2 = a[a2++]!
+    const r3 = a[a3++]!
     s00 += r0 * b0
     s01 += r0 * b1
     s10 += r1 * b0
@@ -88,10 +103,20 @@ function multiplyAddBlock(
 }
 
 function multiplyAddRow(
-  a: Float64Array, innerWidth: number, b: Float64Array, width: number, c: Float64Array, i: number, inner: number, j: number,
+  a: Float64Array,
+  innerWidth: number,
+  b: Float64Array,
+  width: number,
+  c: Float64Array,
+  i: number,
+  inner: number,
+  j: number,
 ): void {
   const c0 = i * width + j
-  let s0 = c[c0]!, s1 = c[c0 + 1]!, s2 = c[c0 + 2]!, s3 = c[c0 + 3]!
+  let s0 = c[c0]!
+  let s1 = c[c0 + 1]!
+  let s2 = c[c0 + 2]!
+  let s3 = c[c0 + 3]!
   let a0 = i * innerWidth
   for (let k = 0, at = j; k < inner; k++, at += width) {
     const r = a[a0++]!

@@ -1,9 +1,11 @@
 import { reference } from '@qkv/core'
 import { describe, test } from 'vitest'
-import { drawTokens } from '../draw-token.ts'
+import { drawTokens, type Limits } from '../draw-token.ts'
 import { randomProblem } from '../problems.ts'
 import { tally } from '../within-bound.ts'
 import { expectAttention, heldBackend, problemCount, replayedToken, takeAttention, type Suite } from './suite.ts'
+
+const everything: Limits = { including: ['quantised', 'dropout'] }
 
 /** Attention on a backend against the float64 reference, over random problems with every option. */
 export function attentionSuite(suite: Suite): void {
@@ -27,11 +29,17 @@ export function attentionSuite(suite: Suite): void {
     test.runIf(replayed !== undefined)('the problem of QKV_TOKEN is within its bound', () => checkProblems('replayed', [replayed!]))
 
     test('small problems, at the boundaries of tiles and between, are within their bounds', async () => {
-      await checkProblems('small', drawTokens({ count: problemCount(suite, 2000), seed: 1, limits: { work: 2 ** 13, ...limits } }))
+      await checkProblems(
+        'small',
+        drawTokens({ count: problemCount(suite, 2000), seed: 1, limits: { ...everything, work: 2 ** 13, ...limits } }),
+      )
     })
 
     test('problems of many tiles are within their bounds', async () => {
-      await checkProblems('of many tiles', drawTokens({ count: problemCount(suite, 60), seed: 2, limits: { work: 2 ** 19, ...limits } }))
+      await checkProblems(
+        'of many tiles',
+        drawTokens({ count: problemCount(suite, 60), seed: 2, limits: { ...everything, work: 2 ** 19, ...limits } }),
+      )
     })
   })
 }

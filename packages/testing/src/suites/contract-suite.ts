@@ -1,6 +1,16 @@
 import {
-  dtypes, problem, QkvError, roundTo, tensor, toFloat64, zeros,
-  type AttentionProblem, type Backend, type HostTensor, type OwnedTensor, type QkvErrorCode, type Tensor,
+  dtypes,
+  problem,
+  QkvError,
+  roundTo,
+  tensor,
+  toFloat64,
+  zeros,
+  type AttentionProblem,
+  type HostTensor,
+  type OwnedTensor,
+  type QkvErrorCode,
+  type Tensor,
 } from '@qkv/core'
 import { describe, expect, test } from 'vitest'
 import { guarded, layouts } from '../guarded.ts'
@@ -26,15 +36,25 @@ export function contractSuite(suite: Suite): void {
         for (const dtype of dtypes) {
           for (const layout of layouts) {
             const stream = random(1, `${dtype} ${layout}`)
-            const { tensor } = guarded(Float64Array.from({ length: 210 }, () => 3 * stream.normal()), [2, 3, 5, 7], dtype, layout, stream)
+            const { tensor } = guarded(
+              Float64Array.from({ length: 210 }, () => 3 * stream.normal()),
+              [2, 3, 5, 7],
+              dtype,
+              layout,
+              stream,
+            )
             expect(await take(backend(), backend().upload(tensor)), `${dtype} ${layout}`).toEqual(toFloat64(tensor))
-            expect(toFloat64({ ...zeros([210], dtype), storage: await backend().read(tensor) }), `${dtype} ${layout}`).toEqual(toFloat64(tensor))
+            expect(toFloat64({ ...zeros([210], dtype), storage: await backend().read(tensor) }), `${dtype} ${layout}`).toEqual(
+              toFloat64(tensor),
+            )
           }
         }
       })
 
       test('an empty tensor is zero, also where another was before', async () => {
-        backend().upload(tensor(new Float32Array(1000).fill(NaN), [1000])).dispose()
+        backend()
+          .upload(tensor(new Float32Array(1000).fill(NaN), [1000]))
+          .dispose()
         expect(await take(backend(), backend().empty([10, 100]))).toEqual(new Float64Array(1000))
         for (const dtype of dtypes) expect(await take(backend(), backend().empty([3, 5], dtype))).toEqual(new Float64Array(15))
       })
@@ -122,7 +142,11 @@ export function contractSuite(suite: Suite): void {
 
       test('an error thrown by onProgress comes back, and nothing is left behind', async () => {
         const before = live()
-        const failing = backend().attentionInSteps(smallProblem(), { onProgress: () => { throw new Error('mine') } })
+        const failing = backend().attentionInSteps(smallProblem(), {
+          onProgress: () => {
+            throw new Error('mine')
+          },
+        })
         await expect(failing).rejects.toThrow('mine')
         expect(live()).toBe(before)
       })
@@ -133,7 +157,9 @@ export function contractSuite(suite: Suite): void {
         const { output, lse } = backend().attention(smallProblem(), { lse: true })
         const forward = { output, lse: lse! }
         expectRefusal('SHAPE_MISMATCH', 'dOutput', () => backend().attentionGradient(smallProblem(), forward, zeros([1, 2, 3, 3])))
-        expectRefusal('SHAPE_MISMATCH', 'forward.lse', () => backend().attentionGradient(smallProblem(), { ...forward, lse: zeros([1, 2, 4]) }, zeros([1, 2, 3, 4])))
+        expectRefusal('SHAPE_MISMATCH', 'forward.lse', () =>
+          backend().attentionGradient(smallProblem(), { ...forward, lse: zeros([1, 2, 4]) }, zeros([1, 2, 3, 4])),
+        )
         output.dispose()
         lse?.dispose()
       })
@@ -159,9 +185,15 @@ export function contractSuite(suite: Suite): void {
         expectRefusal('SHAPE_MISMATCH', 'right', () => backend().add(f(2, 3), f(2)))
         expectRefusal('SHAPE_MISMATCH', 'right', () => backend().multiply(f(3), f(2, 3)))
         expectRefusal('SHAPE_MISMATCH', 'table', () => backend().gather(f(3), tensor(Int32Array.of(0), [1])))
-        expectRefusal('SHAPE_MISMATCH', 'input', () => backend().rotate(f(2, 3, 4), { cos: f(3, 2), sin: f(3, 2), layout: 'half', dim: 4 }))
-        expectRefusal('SHAPE_MISMATCH', 'input', () => backend().rotate(f(1, 2, 3, 4), { cos: f(3, 3), sin: f(3, 3), layout: 'half', dim: 6 }))
-        expectRefusal('SHAPE_MISMATCH', 'table.sin', () => backend().rotate(f(1, 2, 3, 4), { cos: f(3, 2), sin: f(3, 1, 1), layout: 'half', dim: 4 }))
+        expectRefusal('SHAPE_MISMATCH', 'input', () =>
+          backend().rotate(f(2, 3, 4), { cos: f(3, 2), sin: f(3, 2), layout: 'half', dim: 4 }),
+        )
+        expectRefusal('SHAPE_MISMATCH', 'input', () =>
+          backend().rotate(f(1, 2, 3, 4), { cos: f(3, 3), sin: f(3, 3), layout: 'half', dim: 6 }),
+        )
+        expectRefusal('SHAPE_MISMATCH', 'table.sin', () =>
+          backend().rotate(f(1, 2, 3, 4), { cos: f(3, 2), sin: f(3, 1, 1), layout: 'half', dim: 4 }),
+        )
       })
 
       test('dtypes that do not fit are refused', () => {
@@ -176,7 +208,9 @@ export function contractSuite(suite: Suite): void {
         expectRefusal('OPTION_INVALID', 'input', () => backend().activate([1, 2] as unknown as Tensor, 'relu'))
         expectRefusal('OPTION_INVALID', 'activation', () => backend().activate(f(3), 'swish' as 'silu'))
         expectRefusal('OPTION_INVALID', 'epsilon', () => backend().rmsNorm(f(2, 3), f(3), NaN))
-        expectRefusal('OPTION_INVALID', 'table.layout', () => backend().rotate(f(1, 2, 3, 4), { cos: f(3, 2), sin: f(3, 2), layout: 'quarter' as 'half', dim: 4 }))
+        expectRefusal('OPTION_INVALID', 'table.layout', () =>
+          backend().rotate(f(1, 2, 3, 4), { cos: f(3, 2), sin: f(3, 2), layout: 'quarter' as 'half', dim: 4 }),
+        )
       })
 
       test('copy wants equal shapes, and a target that is its own', () => {
@@ -246,7 +280,13 @@ function smallProblem(): AttentionProblem {
 function normal(shape: readonly number[]): HostTensor {
   const stream = random(shape.length, shape.join())
   const count = shape.reduce((product, size) => product * size, 1)
-  return tensor(roundTo(Float64Array.from({ length: count }, () => stream.normal()), 'float32'), shape)
+  return tensor(
+    roundTo(
+      Float64Array.from({ length: count }, () => stream.normal()),
+      'float32',
+    ),
+    shape,
+  )
 }
 
 function caught(call: () => unknown): unknown {
@@ -270,7 +310,10 @@ function codeOf(call: () => unknown): QkvErrorCode | undefined {
 }
 
 async function expectRejection(code: QkvErrorCode, argument: string, promise: Promise<unknown>): Promise<void> {
-  const error: unknown = await promise.then(() => undefined, (reason: unknown) => reason)
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
   expect(QkvError.is(error), String(error)).toBe(true)
   expect({ code: (error as QkvError).code, argument: (error as QkvError).argument }).toEqual({ code, argument })
 }

@@ -1,6 +1,6 @@
 import { referenceGradient, type Backend, type Bounded, type OwnedTensor } from '@qkv/core'
 import { describe, expect, test } from 'vitest'
-import { drawTokens } from '../draw-token.ts'
+import { drawTokens, type Limits } from '../draw-token.ts'
 import { randomProblem, type RandomProblem } from '../problems.ts'
 import { expectWithinBound, tally, type Tally } from '../within-bound.ts'
 import { disposeGradient, heldBackend, problemCount, replayedToken, take, type Suite } from './suite.ts'
@@ -10,7 +10,7 @@ export function gradientSuite(suite: Suite): void {
   describe('attentionGradient', { timeout: 600_000 }, () => {
     const backend = heldBackend(suite)
     const { platform = 'cpu', limits } = suite
-    const drawn = { work: 2 ** 13, ...limits, without: [...(limits?.without ?? []), 'quantised'] as const }
+    const drawn: Limits = { including: ['dropout'], work: 2 ** 13, ...limits }
 
     async function checkProblems(tokens: readonly string[]): Promise<void> {
       const tallies = new Map<string, Tally>()
@@ -75,7 +75,8 @@ function pairUp(gradient: Gradient, expected: ReturnType<typeof referenceGradien
     if (actual && bounded) parts.push({ name, actual, bounded })
   }
   expect([...gradient.captured.keys()]).toEqual([...expected.captured.keys()])
-  for (const [tensor, bounded] of expected.captured) parts.push({ name: 'captured', actual: gradient.captured.get(tensor)!, bounded })
+  for (const [tensor, bounded] of expected.captured)
+    parts.push({ name: 'captured', actual: gradient.captured.get(tensor)!, bounded })
   return parts
 }
 

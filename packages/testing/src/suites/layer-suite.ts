@@ -1,6 +1,16 @@
 import {
-  broadcastTo, permute, roundTo, slice, tensor, toFloat64, zeros,
-  type Activation, type Dtype, type FloatDtype, type HostTensor, type OwnedTensor,
+  broadcastTo,
+  permute,
+  roundTo,
+  slice,
+  tensor,
+  toFloat64,
+  zeros,
+  type Activation,
+  type Dtype,
+  type FloatDtype,
+  type HostTensor,
+  type OwnedTensor,
 } from '@qkv/core'
 import { describe, expect, test } from 'vitest'
 import { guarded, layouts, type GuardedTensor } from '../guarded.ts'
@@ -16,7 +26,8 @@ export function layerSuite(suite: Suite): void {
     const backend = heldBackend(suite)
     /** A GPU rounds in either direction, and its functions are a few units in the last place off. */
     const slack = suite.platform === 'wgsl' ? 8 : 1
-    const smallest = (dtype: FloatDtype): number => (dtype !== 'float16' ? 2 ** -126 : suite.platform === 'wgsl' ? 2 ** -14 : 2 ** -25)
+    const smallest = (dtype: FloatDtype): number =>
+      dtype !== 'float16' ? 2 ** -126 : suite.platform === 'wgsl' ? 2 ** -14 : 2 ** -25
 
     /** Runs a claim over many random cases, each replayed by its number. */
     function forRandomCases(name: string, check: (current: Case) => Promise<void>): void {
@@ -37,7 +48,8 @@ export function layerSuite(suite: Suite): void {
       values.forEach((value, index) => {
         const exact = expected.values[index]!
         const bound = 1.01 * slack * ((expected.error[index] ?? 0) + unit * Math.abs(exact)) + smallest(actual.dtype as FloatDtype)
-        if (!(Math.abs(value - exact) <= bound)) expect.fail(`element ${index} is ${value} instead of ${exact} ± ${bound}: ${current.name}`)
+        if (!(Math.abs(value - exact) <= bound))
+          expect.fail(`element ${index} is ${value} instead of ${exact} ± ${bound}: ${current.name}`)
       })
     }
 
@@ -52,37 +64,54 @@ export function layerSuite(suite: Suite): void {
       const result = backend().linear(input, weight, bias)
       expect(result.shape).toEqual([...leading, outputs])
       expect(result.dtype).toBe(input.dtype)
-      await expectClose(result, estimate(rowsOf(leading) * outputs, (index) => {
-        const [row, output] = [Math.floor(index / outputs), index % outputs]
-        const terms = Array.from({ length: inputs }, (_, k) => x[row * inputs + k]! * w[output * inputs + k]!)
-        return sumOf([b?.[output] ?? 0, ...terms])
-      }), current)
+      await expectClose(
+        result,
+        estimate(rowsOf(leading) * outputs, (index) => {
+          const [row, output] = [Math.floor(index / outputs), index % outputs]
+          const terms = Array.from({ length: inputs }, (_, k) => x[row * inputs + k]! * w[output * inputs + k]!)
+          return sumOf([b?.[output] ?? 0, ...terms])
+        }),
+        current,
+      )
     })
 
     forRandomCases('rmsNorm divides by the root of the mean square', async (current) => {
       const { input, weight, dim, epsilon } = normalisable(current)
       const [x, w] = [toFloat64(input), toFloat64(weight)]
-      await expectClose(backend().rmsNorm(input, weight, epsilon), estimate(x.length, (index) => {
-        const row = rowAt(x, dim, index)
-        const value = (x[index]! / Math.sqrt(mean(row.map((a) => a * a)) + epsilon)) * w[index % dim]!
-        return { value, error: gamma(dim + 8) * Math.abs(value) }
-      }), current)
+      await expectClose(
+        backend().rmsNorm(input, weight, epsilon),
+        estimate(x.length, (index) => {
+          const row = rowAt(x, dim, index)
+          const value = (x[index]! / Math.sqrt(mean(row.map((a) => a * a)) + epsilon)) * w[index % dim]!
+          return { value, error: gamma(dim + 8) * Math.abs(value) }
+        }),
+        current,
+      )
     })
 
     forRandomCases('layerNorm takes the mean off and divides by the deviation', async (current) => {
       const { input, weight, dim, epsilon } = normalisable(current)
       const bias = current.stream.chance(0.5) ? current.floats([dim]) : undefined
       const [x, w, b] = [toFloat64(input), toFloat64(weight), bias && toFloat64(bias)]
-      await expectClose(backend().layerNorm(input, weight, bias, epsilon), estimate(x.length, (index) => {
-        const row = rowAt(x, dim, index)
-        const centre = mean(row)
-        const deviation = Math.sqrt(mean(row.map((a) => (a - centre) ** 2)) + epsilon)
-        const factor = w[index % dim]! / deviation
-        const value = (x[index]! - centre) * factor + (b?.[index % dim] ?? 0)
-        // The mean's own error moves every element, and the deviation by as much.
-        const lost = gamma(dim + 8) * (mean(row.map(Math.abs)) + Math.abs(x[index]!))
-        return { value, error: lost * Math.abs(factor) * (1 + Math.abs(x[index]! - centre) / deviation) + gamma(dim + 8) * (Math.abs(value) + Math.abs(b?.[index % dim] ?? 0)) }
-      }), current)
+      await expectClose(
+        backend().layerNorm(input, weight, bias, epsilon),
+        estimate(x.length, (index) => {
+          const row = rowAt(x, dim, index)
+          const centre = mean(row)
+          const deviation = Math.sqrt(mean(row.map((a) => (a - centre) ** 2)) + epsilon)
+          const factor = w[index % dim]! / deviation
+          const value = (x[index]! - centre) * factor + (b?.[index % dim] ?? 0)
+          // The mean's own error moves every element, and the deviation by as much.
+          const lost = gamma(dim + 8) * (mean(row.map(Math.abs)) + Math.abs(x[index]!))
+          return {
+            value,
+            error:
+              lost * Math.abs(factor) * (1 + Math.abs(x[index]! - centre) / deviation) +
+              gamma(dim + 8) * (Math.abs(value) + Math.abs(b?.[index % dim] ?? 0)),
+          }
+        }),
+        current,
+      )
     })
 
     for (const [activation, f] of Object.entries(activations)) {
@@ -90,24 +119,35 @@ export function layerSuite(suite: Suite): void {
         const input = current.floats(current.shape(), current.stream.pick([0.01, 1, 6]))
         const x = toFloat64(input)
         // x/(1 + exp(−x)) and its kin: errors relative to the result, and of tanh and erf near ±1, to x.
-        await expectClose(backend().activate(input, activation as Activation), estimate(x.length, (index) => {
-          const value = f(x[index]!)
-          return { value, error: gamma(16) * (Math.abs(value) + (activation.startsWith('gelu') ? Math.abs(x[index]!) : 0)) }
-        }), current)
+        await expectClose(
+          backend().activate(input, activation as Activation),
+          estimate(x.length, (index) => {
+            const value = f(x[index]!)
+            return { value, error: gamma(16) * (Math.abs(value) + (activation.startsWith('gelu') ? Math.abs(x[index]!) : 0)) }
+          }),
+          current,
+        )
       })
     }
 
-    for (const [operation, f] of [['add', (a: number, b: number) => a + b], ['multiply', (a: number, b: number) => a * b]] as const) {
+    for (const [operation, f] of [
+      ['add', (a: number, b: number) => a + b],
+      ['multiply', (a: number, b: number) => a * b],
+    ] as const) {
       forRandomCases(`${operation} broadcasts the right operand`, async (current) => {
         const shape = current.shape()
         const left = current.floats(shape)
         const kept = shape.slice(current.stream.integer(0, shape.length)).map((size) => (current.stream.chance(0.3) ? 1 : size))
         const right = current.floats(kept)
         const [a, b] = [toFloat64(left), toFloat64(broadcastTo(right, shape))]
-        await expectClose(backend()[operation](left, right), estimate(a.length, (index) => {
-          const value = f(a[index]!, b[index]!)
-          return { value, error: gamma(1) * Math.abs(value) }
-        }), current)
+        await expectClose(
+          backend()[operation](left, right),
+          estimate(a.length, (index) => {
+            const value = f(a[index]!, b[index]!)
+            return { value, error: gamma(1) * Math.abs(value) }
+          }),
+          current,
+        )
       })
     }
 
@@ -116,11 +156,17 @@ export function layerSuite(suite: Suite): void {
       const dtype = current.stream.pick(['float32', 'float16', 'int8'] as const)
       const table = current.place(current.numbers([rows, dim], 3), [rows, dim], dtype)
       const shape = current.leading()
-      const indices = current.place(Float64Array.from({ length: rowsOf(shape) }, () => current.stream.integer(0, rows - 1)), shape, 'int32')
+      const indices = current.place(
+        Float64Array.from({ length: rowsOf(shape) }, () => current.stream.integer(0, rows - 1)),
+        shape,
+        'int32',
+      )
       const result = backend().gather(table, indices)
       expect([result.dtype, ...result.shape]).toEqual([dtype, ...shape, dim])
       const [all, at] = [toFloat64(table), toFloat64(indices)]
-      expect(await take(backend(), result), current.name).toEqual(Float64Array.from({ length: at.length * dim }, (_, index) => all[at[Math.floor(index / dim)]! * dim + (index % dim)]!))
+      expect(await take(backend(), result), current.name).toEqual(
+        Float64Array.from({ length: at.length * dim }, (_, index) => all[at[Math.floor(index / dim)]! * dim + (index % dim)]!),
+      )
     })
 
     forRandomCases('copy converts dtypes and writes nothing but the target', async (current) => {
@@ -128,8 +174,14 @@ export function layerSuite(suite: Suite): void {
       const shape = [current.size(3), current.size(4), current.size(20), current.size(20)]
       const [from, to] = [stream.pick(copiedDtypes), stream.pick(copiedDtypes)]
       const source = current.place(current.numbers(shape, 5), shape, from)
-      const whole = backend().upload(tensor(roundTo(new Float64Array(rowsOf(shape) + 50).fill(7), to), [rowsOf(shape) + 50], { dtype: to }))
-      const axes = stream.pick([[0, 1, 2, 3], [0, 2, 1, 3], [1, 0, 3, 2]])
+      const whole = backend().upload(
+        tensor(roundTo(new Float64Array(rowsOf(shape) + 50).fill(7), to), [rowsOf(shape) + 50], { dtype: to }),
+      )
+      const axes = stream.pick([
+        [0, 1, 2, 3],
+        [0, 2, 1, 3],
+        [1, 0, 3, 2],
+      ])
       const within = { ...zeros(axes.map((axis) => shape[axis]!)), dtype: to, offset: 25, storage: whole.storage }
       backend().copy(source, permute(within, inverse(axes)))
       const expected = new Float64Array(rowsOf(shape) + 50).fill(7)
@@ -138,9 +190,16 @@ export function layerSuite(suite: Suite): void {
     })
 
     test('copy between overlapping views of one tensor reads before it writes', async () => {
-      const held = backend().upload(tensor(Float32Array.from({ length: 40 }, (_, index) => index), [40]))
+      const held = backend().upload(
+        tensor(
+          Float32Array.from({ length: 40 }, (_, index) => index),
+          [40],
+        ),
+      )
       backend().copy(slice(held, 0, 0, 30), slice(held, 0, 3, 33))
-      expect((await take(backend(), held)).slice(0, 36)).toEqual(Float64Array.from([0, 1, 2, ...Array.from({ length: 30 }, (_, index) => index), 33, 34, 35]))
+      expect((await take(backend(), held)).slice(0, 36)).toEqual(
+        Float64Array.from([0, 1, 2, ...Array.from({ length: 30 }, (_, index) => index), 33, 34, 35]),
+      )
     })
 
     forRandomCases('rotate turns pairs of elements and lets the rest pass', async (current) => {
@@ -149,21 +208,33 @@ export function layerSuite(suite: Suite): void {
       const shape = [current.size(3), current.size(4), current.size(9), 2 * current.size(20)]
       const half = stream.integer(0, shape[3]! / 2)
       const input = current.floats(shape)
-      const tableShape = [...stream.pick([[shape[0]!, shape[1]!], [shape[0]!, 1], [1, 1]]), shape[2]!, half]
+      const tableShape = [
+        ...stream.pick([
+          [shape[0]!, shape[1]!],
+          [shape[0]!, 1],
+          [1, 1],
+        ]),
+        shape[2]!,
+        half,
+      ]
       const angles = current.numbers(tableShape, 3)
       const [cos, sin] = [angles.map(Math.cos), angles.map(Math.sin)].map((values) => current.place(values, tableShape, 'float32'))
       const result = backend().rotate(input, { cos: cos!, sin: sin!, layout, dim: 2 * half })
       expect(result.shape).toEqual(shape)
       const x = toFloat64(input)
       const [c, s] = [cos!, sin!].map((table) => toFloat64(broadcastTo(table, [...shape.slice(0, 3), half])))
-      await expectClose(result, estimate(x.length, (index) => {
-        const [row, element] = [Math.floor(index / shape[3]!), index % shape[3]!]
-        if (element >= 2 * half) return { value: x[index]!, error: 0 }
-        const pair = layout === 'half' ? element % half : element >> 1
-        const second = layout === 'half' ? element >= half : element % 2 === 1
-        const partner = index + (layout === 'half' ? half : 1) * (second ? -1 : 1)
-        return sumOf([x[index]! * c![row * half + pair]!, (second ? 1 : -1) * x[partner]! * s![row * half + pair]!])
-      }), current)
+      await expectClose(
+        result,
+        estimate(x.length, (index) => {
+          const [row, element] = [Math.floor(index / shape[3]!), index % shape[3]!]
+          if (element >= 2 * half) return { value: x[index]!, error: 0 }
+          const pair = layout === 'half' ? element % half : element >> 1
+          const second = layout === 'half' ? element >= half : element % 2 === 1
+          const partner = index + (layout === 'half' ? half : 1) * (second ? -1 : 1)
+          return sumOf([x[index]! * c![row * half + pair]!, (second ? 1 : -1) * x[partner]! * s![row * half + pair]!])
+        }),
+        current,
+      )
     })
 
     test('rotate keeps the order of axes in memory', () => {
@@ -209,7 +280,10 @@ interface Case {
 function randomCase(stream: Random, name: string): Case {
   const placed: GuardedTensor[] = []
   const size = (most: number): number =>
-    Math.min(most, stream.chance(0.5) ? stream.pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65]) : stream.integer(1, most))
+    Math.min(
+      most,
+      stream.chance(0.5) ? stream.pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65]) : stream.integer(1, most),
+    )
   const leading = (): number[] => Array.from({ length: stream.integer(0, 3) }, () => size(6))
   const numbers = (shape: readonly number[], deviation: number): Float64Array =>
     Float64Array.from({ length: rowsOf(shape) }, () => deviation * stream.normal())
@@ -219,9 +293,15 @@ function randomCase(stream: Random, name: string): Case {
     return tensor.tensor
   }
   return {
-    stream, name, size, leading, numbers, place,
+    stream,
+    name,
+    size,
+    leading,
+    numbers,
+    place,
     shape: () => [...leading(), size(40)],
-    floats: (shape, deviation = 1) => place(numbers(shape, deviation), shape, stream.pick(['float32', 'float32', 'float16', 'bfloat16'])),
+    floats: (shape, deviation = 1) =>
+      place(numbers(shape, deviation), shape, stream.pick(['float32', 'float32', 'float16', 'bfloat16'])),
     expectUntouched() {
       for (const tensor of placed) expect(tensor.changed(), name).toBeUndefined()
     },

@@ -1,4 +1,14 @@
-import { problem, reference, roundTo, slice, tensor, toFloat64, type Backend, type HostTensor, type ProblemOptions } from '@qkv/core'
+import {
+  problem,
+  reference,
+  roundTo,
+  slice,
+  tensor,
+  toFloat64,
+  type Backend,
+  type HostTensor,
+  type ProblemOptions,
+} from '@qkv/core'
 import { describe, test } from 'vitest'
 import { onnxAttentions, onnxFolder, onnxRotations, type OnnxAttention, type OnnxCache, type OnnxScores } from '../onnx-vectors.ts'
 import { expectWithinBound } from '../within-bound.ts'
@@ -29,7 +39,11 @@ export function onnxSuite(suite: Suite): void {
           // Two products and a sum, of numbers no larger than these.
           const largest = Math.max(...toFloat64(input).map(Math.abs))
           const bound = values.map((value) => 2 ** -24 * (4 * largest + Math.abs(value)))
-          expectWithinBound(await take(backend(), backend().rotate(input, table)), { values, bound }, { name: 'output', shape: output.shape, token: name })
+          expectWithinBound(
+            await take(backend(), backend().rotate(input, table)),
+            { values, bound },
+            { name: 'output', shape: output.shape, token: name },
+          )
         })
       }
     })
@@ -44,7 +58,11 @@ async function checkAttention({ platform = 'cpu' }: Suite, backend: Backend, vec
   const rounding = query.dtype === 'float16' ? 2 ** -11 : 2 ** -24
   const actual = await takeAttention(backend, asked)
   const allowed = bound.map((own, index) => own + rounding * Math.abs(values[index]!))
-  expectWithinBound(actual.output, { values, bound: allowed }, { name: 'output', shape: output.shape, token: name, backend: platform })
+  expectWithinBound(
+    actual.output,
+    { values, bound: allowed },
+    { name: 'output', shape: output.shape, token: name, backend: platform },
+  )
   if (cache !== undefined) await checkCache(backend, cache, name)
   if (scores !== undefined) await checkScores(platform, backend, vector, scores)
 }
@@ -62,7 +80,12 @@ async function checkCache(backend: Backend, { past, added, present }: OnnxCache,
   }
 }
 
-async function checkScores(platform: NonNullable<Suite['platform']>, backend: Backend, vector: OnnxAttention, scores: OnnxScores): Promise<void> {
+async function checkScores(
+  platform: NonNullable<Suite['platform']>,
+  backend: Backend,
+  vector: OnnxAttention,
+  scores: OnnxScores,
+): Promise<void> {
   const { name, query, key } = vector
   const asked = problem(query, key, identityFor(key), optionsUpTo(scores, vector.options))
   const { output: weights, bound, lse, lseBound } = reference(asked, { backend: platform })
@@ -92,6 +115,8 @@ function optionsUpTo({ stage }: OnnxScores, { scale, softcap, ...masks }: Proble
 /** Values that make outputs of weights: key j's value is 1 at j. */
 function identityFor({ shape, dtype }: HostTensor): HostTensor {
   const [batch, heads, keys] = shape as [number, number, number, number]
-  const elements = Float64Array.from({ length: batch * heads * keys * keys }, (_, index) => (Math.floor(index / keys) % keys === index % keys ? 1 : 0))
+  const elements = Float64Array.from({ length: batch * heads * keys * keys }, (_, index) =>
+    Math.floor(index / keys) % keys === index % keys ? 1 : 0,
+  )
   return tensor(roundTo(elements, dtype), [batch, heads, keys, keys], { dtype })
 }

@@ -1,4 +1,14 @@
-import { toFloat64, tensor, type AttentionGradient, type AttentionProblem, type AttentionResult, type Backend, type Platform, type Reference, type Tensor } from '@qkv/core'
+import {
+  toFloat64,
+  tensor,
+  type AttentionGradient,
+  type AttentionProblem,
+  type AttentionResult,
+  type Backend,
+  type Platform,
+  type Reference,
+  type Tensor,
+} from '@qkv/core'
 import { afterAll, beforeAll, expect } from 'vitest'
 import type { Limits } from '../draw-token.ts'
 import { expectWithinBound, type Agreement } from '../within-bound.ts'
@@ -74,7 +84,11 @@ export function expectAttention(
   const shape = [batch, queryHeads, queryLength, valueDim]
   const lse = { values: expected.lse, bound: expected.lseBound }
   expectWithinBound(actual.lse, lse, { name: 'lse', shape: shape.slice(0, 3), token, backend })
-  return expectWithinBound(actual.output, { values: expected.output, bound: expected.bound }, { name: 'output', shape, token, backend })
+  return expectWithinBound(
+    actual.output,
+    { values: expected.output, bound: expected.bound },
+    { name: 'output', shape, token, backend },
+  )
 }
 
 /** Disposes of a gradient's tensors, all but those in `kept`. */

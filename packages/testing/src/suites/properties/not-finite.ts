@@ -1,0 +1,46 @@
+import { reference, type AttentionProblem, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import type { Random } from '../../random.ts'
+import { expectAttention, takeAttention } from '../suite.ts'
+import type { Claims } from './claims.ts'
+import { likeTensor, onHost } from './problem-parts.ts'
+
+/** NaN and infinities reach what sees them, and nothing else. */
+export function notFiniteClaims({ backend, forRandomProblems }: Claims): void {
+  forRandomProblems(
+    'a query or key that is not finite poisons just the rows that see it',
+    { without: ['quantised'] },
+    async ({ problem, token, stream }) => {
+      await expectPoisoned(
+        backend(),
+        { ...problem, query: poisoned(problem.query, stream), key: poisoned(problem.key, stream) },
+        token,
+      )
+    },
+    100,
+  )
+
+  // Of equal weights none is too small to matter.
+  forRandomProblems(
+    'a value that is not finite poisons just its component, in the rows that see it',
+    { without: ['quantised', 'bias', 'score', 'sinks'] },
+    async ({ problem, token, stream }) => {
+      await expectPoisoned(backend(), { ...problem, scale: 0, value: poisoned(problem.value, stream) }, token)
+    },
+    100,
+  )
+}
+
+async function expectPoisoned(backend: Backend, problem: AttentionProblem, token: string): Promise<void> {
+  const expected = reference(problem)
+  // An infinite product may have a finite softcapped score, of whose error nothing is known but that it is finite.
+  const known = (bound: Float64Array): Float64Array => bound.map((own) => (Number.isNaN(own) ? Infinity : own))
+  const bounds = { bound: known(expected.bound), lseBound: known(expected.lseBound) }
+  expectAttention(await takeAttention(backend, problem), problem, { ...expected, ...bounds }, token)
+}
+
+/** A packed tensor with one element that is not finite. */
+function poisoned(view: Tensor, stream: Random): HostTensor {
+  const elements = onHost(view)
+  if (elements.length > 0) elements[stream.integer(0, elements.length - 1)] = stream.pick([NaN, NaN, Infinity, -Infinity])
+  return likeTensor(view, elements)
+}
