@@ -28,7 +28,7 @@ export function mapPainter(canvas: HTMLCanvasElement): MapPainter {
         painted = rows
         count = 0
       }
-      const context = canvas.getContext('2d')
+      const context = canvas.getContext('2d', { willReadFrequently: true })
       if (!context || count === rows.length) return
       context.putImageData(imageOf(rows.slice(count), side, colourOf(canvas)), 0, count)
       count = rows.length

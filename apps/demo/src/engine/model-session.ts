@@ -60,15 +60,26 @@ async function writeOn(model: Decoder, tokenizer: Tokenizer, request: WriteReque
   let texts = tokenizer.encode(prompt).map((token) => decoder.push(token))
   let written = 0
   let seconds = 0
+  let told = Promise.resolve()
   let resumed = performance.now()
   for await (const step of generateText(model, tokenizer, prompt, { steps, cache, sample, maps: true })) {
     seconds += (performance.now() - resumed) / 1000
-    // Awaiting the page keeps the text from running ahead of its drawing, and lets `stop` be heard.
-    await tell({ texts: [...texts, step.text], maps: step.maps ?? [], written: ++written, seconds })
-    if (stopped()) return
+    told = tell({ texts: [...texts, step.text], maps: step.maps ?? [], written: ++written, seconds })
     texts = []
+    await otherMessages()
+    if (stopped()) break
     resumed = performance.now()
   }
+  await told
+}
+
+/** Lets what came in meanwhile be heard, `stop` above all. A timeout would wait four milliseconds. */
+function otherMessages(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => resolve()
+    port2.postMessage(undefined)
+  })
 }
 
 /** By its name, or else by what is in it. */

@@ -50,10 +50,11 @@ class Story {
     this.failure = undefined
     this.#clear()
     try {
-      await engine.write(request, proxy(async (step: WrittenStep) => this.#grow(step)))
+      await engine.write(request, proxy(async (step: WrittenStep) => this.#hear(step)))
     } catch (failure) {
       this.failure = messageOf(failure)
     } finally {
+      this.#grow()
       this.writing = false
     }
   }
@@ -77,16 +78,31 @@ class Story {
     this.tokensPerSecond = undefined
   }
 
-  #grow({ texts, maps, written, seconds }: WrittenStep): void {
-    maps.forEach((heads, layer) => heads.forEach((rows, head) => this.maps[layer]?.[head]?.push(...rows)))
+  /** Steps that are not drawn yet: the model may be faster than the screen. */
+  #heard: WrittenStep[] = []
+
+  #hear(step: WrittenStep): void {
+    if (this.#heard.push(step) === 1) setTimeout(() => requestAnimationFrame(() => this.#grow()), pause)
+  }
+
+  #grow(): void {
+    const steps = this.#heard.splice(0)
+    const last = steps.at(-1)
+    if (!last) return
+    for (const { maps } of steps) {
+      maps.forEach((heads, layer) => heads.forEach((rows, head) => this.maps[layer]?.[head]?.push(...rows)))
+    }
     const rows = this.maps[0]?.[0]?.length ?? 0
     for (let row = this.rows; row < rows; row++) this.meanMap.push(mean(this.maps.flat().map((head) => head[row] ?? new Float32Array(0))))
     this.rows = rows
-    if (this.tokens.length === 0) this.writtenFrom = texts.length - 1
-    this.tokens = [...this.tokens, ...texts]
-    if (seconds > 0) this.tokensPerSecond = written / seconds
+    if (this.tokens.length === 0) this.writtenFrom = (steps[0]?.texts.length ?? 1) - 1
+    this.tokens = [...this.tokens, ...steps.flatMap(({ texts }) => texts)]
+    if (last.seconds > 0) this.tokensPerSecond = last.written / last.seconds
   }
 }
+
+/** Milliseconds between drawings, which leave the page free to answer. */
+const pause = 40
 
 export const story: Story = new Story()
 
