@@ -28,7 +28,21 @@ export function roundTo<D extends Dtype>(values: ArrayLike<number>, dtype: D): A
 
 /** What turns one stored element of a dtype into its number. */
 export function decoder(dtype: Dtype): (stored: number) => number {
-  return dtype === 'float16' ? float16ToFloat32 : dtype === 'bfloat16' ? bfloat16ToFloat32 : asStored
+  switch (dtype) {
+    case 'float16':
+      return float16ToFloat32
+    case 'bfloat16':
+      return bfloat16ToFloat32
+    case 'bool':
+      return asTruth
+    default:
+      return asStored
+  }
+}
+
+/** Any byte but 0 is true. */
+function asTruth(stored: number): number {
+  return stored === 0 ? 0 : 1
 }
 
 /** What turns a number into one stored element of a dtype; see {@link roundTo}. */

@@ -126,6 +126,10 @@ describe('conversion gathers through any strides', () => {
     )
   })
 
+  it('of truths takes any byte but 0 for true', () => {
+    expect([...toFloat32(tensor(new Uint8Array([0, 1, 255]), [3], { dtype: 'bool' }))]).toEqual([0, 1, 1])
+  })
+
   it('of numbers rounds once, to nearest even, into the dtype’s range', () => {
     expect([...roundTo([0.5, 1.5, 2.5, -0.5, -1.5, 300, -300, NaN, Infinity], 'int8')]).toEqual([0, 2, 2, 0, -2, 127, -128, 0, 127])
     expect([...roundTo([-1, 256, 254.5], 'uint8')]).toEqual([0, 255, 254])

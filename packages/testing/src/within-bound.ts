@@ -1,10 +1,4 @@
-import type { Platform } from '@qkv/core'
-
-/** Exact values with what a correct kernel may be off by at most. */
-export interface Bounded {
-  readonly values: Float64Array
-  readonly bound: Float64Array
-}
+import type { Bounded, Platform } from '@qkv/core'
 
 export interface Comparison {
   /** What is compared, e.g. `output`. */

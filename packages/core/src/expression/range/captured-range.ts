@@ -134,16 +134,41 @@ function narrow(below: Level, above: Level, narrowed: readonly boolean[], axis: 
   const step = above.strides[axis]!
   if (axis < above.shape.length - 1) {
     for (let index = 0; index < size; index++) narrow(below, above, narrowed, axis + 1, from + index * stride, to + (index >> shift) * step)
-    return
+  } else if (below.low instanceof Uint8Array && above.low instanceof Int32Array && above.high instanceof Int32Array) {
+    narrowBytes(below.low, stride, size, above.low, above.high, shift, from, to)
+  } else {
+    narrowNumbers(below, stride, size, above, shift, from, to)
   }
+}
+
+/** One row. Masks are large: this is the one loop over their elements. */
+function narrowBytes(
+  bytes: Uint8Array, stride: number, size: number, low: Int32Array, high: Int32Array, shift: number, from: number, to: number,
+): void {
+  for (let index = 0, source = from, target = to; index < size; target++) {
+    let least = low[target]!
+    let greatest = high[target]!
+    const end = Math.min(size, index + (1 << shift))
+    for (; index < end; index++, source += stride) {
+      const byte = bytes[source]!
+      if (byte < least) least = byte
+      if (byte > greatest) greatest = byte
+    }
+    low[target] = least
+    high[target] = greatest
+  }
+}
+
+/** One row of anything. */
+function narrowNumbers(below: Level, stride: number, size: number, above: Level, shift: number, from: number, to: number): void {
   const { low, high, decode } = below
-  for (let index = 0, source = from, target = to; index < size; target += step) {
+  for (let index = 0, source = from, target = to; index < size; target++) {
     let least = above.low[target]!
     let greatest = above.high[target]!
     const end = Math.min(size, index + (1 << shift))
     for (; index < end; index++, source += stride) {
       const lower = decode(low[source]!)
-      const upper = low === high ? lower : decode(high[source]!)
+      const upper = decode(high[source]!)
       // NaN is neither less nor greater: it has to be looked for.
       if (!(lower >= least)) least = lower === lower ? lower : -Infinity
       if (!(upper <= greatest)) greatest = upper === upper ? upper : Infinity

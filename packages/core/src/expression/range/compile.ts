@@ -164,7 +164,7 @@ function captureStep(node: NodeOf<'capture'>, { ranges, slotOf, moving, captured
       if (first[axis]! < 0 || last[axis]! >= tensor.shape[axis]!) within = false
     }
     if (within) elements.find(first, last)
-    if (type === 'bool') setBool(ranges, slot, within && elements.low === 1, !within || elements.high === 1)
+    if (type === 'bool') setBool(ranges, slot, within && elements.low !== 0, !within || elements.high !== 0)
     else if (type === 'float') setFloat(ranges, slot, within ? elements.low : -Infinity, within ? elements.high : Infinity, false)
     else if (within) setInt(ranges, slot, elements.low, elements.high)
     else setAnyInt(ranges, slot)
