@@ -1,6 +1,8 @@
-// Compiles the kernels twice, to build/simd.wasm and build/relaxed.wasm. Same sources, same interface; see src/wasm/module.ts.
+// Compiles the kernels twice, with relaxed SIMD and without, and deflates both together into build/kernels.deflate.wasm:
+// they differ so little that the second costs almost nothing. src/wasm/module.ts takes them apart.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { deflateRawSync } from 'node:zlib'
 import asc from 'assemblyscript/asc'
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
@@ -16,17 +18,24 @@ const common = [
   '--disableWarning', '201',
 ]
 
+const relaxed = await compile(['--enable', 'relaxed-simd'])
+const simd = await compile([])
+const lengths = Buffer.alloc(8)
+lengths.writeUInt32LE(relaxed.length, 0)
+lengths.writeUInt32LE(simd.length, 4)
 await mkdir(target, { recursive: true })
-await Promise.all([compile('simd', []), compile('relaxed', ['--enable', 'relaxed-simd'])])
+// Under another name first: whoever imports it meanwhile finds it whole.
+await writeFile(`${target}kernels.${process.pid}`, deflateRawSync(Buffer.concat([lengths, relaxed, simd]), { level: 9 }))
+await rename(`${target}kernels.${process.pid}`, `${target}kernels.deflate.wasm`)
 
-async function compile(name, features) {
-  const unfinished = `${target}${name}.${process.pid}`
+async function compile(features) {
+  let binary
   const { error, stdout, stderr } = await asc.main([...common, ...features], {
     readFile: (file, base) => readFile(new URL(file, new URL(`file://${base}/`)), 'utf8').catch(() => null),
-    writeFile: (_, contents) => writeFile(unfinished, contents),
+    writeFile: (_, contents) => void (binary = Buffer.from(contents)),
   })
   process.stdout.write(stdout.toString())
   process.stderr.write(stderr.toString())
   if (error) throw error
-  await rename(unfinished, `${target}${name}.wasm`)
+  return binary
 }

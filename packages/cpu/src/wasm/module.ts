@@ -1,7 +1,6 @@
 /// <reference path="./wasm-bytes.d.ts" />
 import { QkvError } from '@qkv/core'
-import relaxedBytes from '../../build/relaxed.wasm'
-import simdBytes from '../../build/simd.wasm'
+import deflated from '../../build/kernels.deflate.wasm'
 
 /** One set of kernels in two binaries: relaxed SIMD multiplies and adds in one instruction. */
 export type Instructions = 'relaxed SIMD' | 'SIMD'
@@ -17,8 +16,8 @@ export interface CompiledModule {
  * @throws QkvError `WASM_UNAVAILABLE` where WebAssembly with SIMD is missing or forbidden.
  */
 export async function compileKernels(shared: boolean, instructions: Instructions = bestInstructions()): Promise<CompiledModule> {
-  const bytes = instructions === 'SIMD' ? simdBytes : relaxedBytes
   try {
+    const bytes = (await inflate())[instructions]
     const module = await WebAssembly.compile(shared ? bytes : withUnsharedMemory(bytes))
     return { module, instructions }
   } catch (cause) {
@@ -31,6 +30,14 @@ export async function compileKernels(shared: boolean, instructions: Instructions
       cause,
     })
   }
+}
+
+/** Both binaries, as `assembly/build.mjs` puts them together: two lengths, relaxed SIMD, SIMD. */
+async function inflate(): Promise<Readonly<Record<Instructions, Uint8Array<ArrayBuffer>>>> {
+  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream('deflate-raw'))
+  const buffer = await new Response(stream).arrayBuffer()
+  const [relaxed = 0, simd = 0] = new Uint32Array(buffer, 0, 2)
+  return { 'relaxed SIMD': new Uint8Array(buffer, 8, relaxed), SIMD: new Uint8Array(buffer, 8 + relaxed, simd) }
 }
 
 /** A function of three vectors that is one `f32x4.relaxed_madd`. */
