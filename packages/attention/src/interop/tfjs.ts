@@ -30,11 +30,9 @@ export interface Borrowed extends Disposable {
  */
 export async function fromTfjs(source: TfjsTensor, backend?: Backend): Promise<Borrowed> {
   const dtype = dtypeOf(source.dtype)
-  if (backend !== undefined && isGpuBackend(backend) && source.dataToGPU) {
-    const { buffer, tensorRef } = source.dataToGPU()
-    if (!isGpuBuffer(buffer))
-      throw refused('OPTION_INVALID', 'fromTfjs', 'tensor', 'on TensorFlow.js’s WebGPU backend', 'one elsewhere')
-    return borrowed(backend.fromBuffer(buffer, source.shape, dtype), () => tensorRef.dispose())
+  if (backend !== undefined && isGpuBackend(backend)) {
+    const { buffer, tensorRef } = gpuData(source) ?? {}
+    if (isGpuBuffer(buffer)) return borrowed(backend.fromBuffer(buffer, source.shape, dtype), () => tensorRef?.dispose())
   }
   const values = await source.data()
   if (!ArrayBuffer.isView(values)) throw refused('DTYPE_UNSUPPORTED', 'fromTfjs', 'tensor', 'float32, int32 or bool', source.dtype)
@@ -54,6 +52,15 @@ export async function toTfjs<T>(
     return tf.tensor({ buffer: await toGpuBuffer(backend, view), zeroCopy: true }, [...view.shape], dtype)
   }
   return tf.tensor(await elementsAtHome('toTfjs', view, backend), [...view.shape], dtype)
+}
+
+/** Undefined where TensorFlow.js keeps the tensor on the CPU, as it does with what has not been computed with yet. */
+function gpuData(source: TfjsTensor): ReturnType<NonNullable<TfjsTensor['dataToGPU']>> | undefined {
+  try {
+    return source.dataToGPU?.()
+  } catch {
+    return undefined
+  }
 }
 
 function dtypeOf(dtype: Dtype | string): 'float32' | 'int32' | 'bool' {

@@ -1,0 +1,13 @@
+/** Shows what an example found, and whether two ways to the same numbers agree. */
+export function show(name: string, ours: ArrayLike<number>, theirs: ArrayLike<number>): void {
+  const differences = Array.from(ours, (element, index) => Math.abs(element - (theirs[index] ?? NaN)))
+  const worst = Math.max(...differences, ours.length === theirs.length ? 0 : NaN)
+  const element = document.querySelector('#result')
+  if (element) element.textContent = `${name}: ${ours.length} numbers, largest difference ${worst}`
+  document.body.dataset['worst'] = String(worst)
+}
+
+/** Numbers between −1 and 1, always the same. */
+export function numbers(count: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: count }, (_, index) => Math.sin(index * 12.9898) ** 3)
+}
