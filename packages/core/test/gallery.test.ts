@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { random } from '@qkv/testing'
 import {
-  and, blockMap, capture, causal, chunked, compileExpression, dilated, distanceDecay, documents, linearBias, maskMod, neighbourhood, not, or,
-  prefix, problem, reference, relativeBias, scoreMod, sinkTokens, slidingWindow, softcap, tensor, tree, type HostTensor, type MaskMod,
+  and, blockMap, capture, causal, chunked, compileExpression, dilated, distanceDecay, documents, draftTree, linearBias, maskMod, neighbourhood, not, or,
+  prefix, problem, reference, relativeBias, scoreMod, sinkTokens, slidingWindow, softcap, tensor, type HostTensor, type MaskMod,
   type ScoreMod,
 } from '@qkv/core'
 
@@ -194,7 +194,7 @@ describe('the gallery', () => {
     const drafted = vectors(parents.length, 5)
     const context = length - parents.length
     const isAncestor = (token: number, of: number): boolean => token === of || (of >= 0 && isAncestor(token, parents[of]!))
-    const { output } = reference(problem(drafted, k, v, { mask: tree(parents) }))
+    const { output } = reference(problem(drafted, k, v, { mask: draftTree(parents) }))
     expectClose(output, plainAttention(drafted, k, v, { name: 'tree', sees: (q, k) => k < context || isAncestor(k - context, q - context) }))
   })
 
@@ -241,8 +241,8 @@ describe('block maps of the library', () => {
     ['not sliding', not(slidingWindow(30))],
     ['neighbourhood', neighbourhood(image, 5)],
     ['a wide neighbourhood', neighbourhood(image, 13)],
-    ['tree', tree(parents)],
-    ['a large tree', tree(numbers(60, () => 0).map((_, token) => Math.floor((token - 1) / 2)))],
+    ['draftTree', draftTree(parents)],
+    ['a large draftTree', draftTree(numbers(60, () => 0).map((_, token) => Math.floor((token - 1) / 2)))],
   ]
   const tiles = [{ queries: 16, keys: 16 }, { queries: 32, keys: 8 }, { queries: 1, keys: 32 }, { queries: 64, keys: 64 }, { queries: 3, keys: 5 }]
   const shapes = [{ queries: 260, keys: 260 }, { queries: 60, keys: 260 }, { queries: 7, keys: 131 }]

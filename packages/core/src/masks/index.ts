@@ -1,6 +1,6 @@
 export { causal } from './causal.ts'
 export { documents } from './documents.ts'
+export { draftTree } from './draft-tree.ts'
 export { neighbourhood, type Grid } from './neighbourhood.ts'
 export { prefix } from './prefix.ts'
-export { tree } from './tree.ts'
 export { chunked, dilated, sinkTokens, slidingWindow } from './window.ts'

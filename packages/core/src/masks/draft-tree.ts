@@ -10,12 +10,12 @@ import { tensor } from '../tensor.ts'
  *
  * @param parents each drafted token's parent among them, which comes before it; −1 for none
  */
-export function tree(parents: readonly number[]): MaskMod {
+export function draftTree(parents: readonly number[]): MaskMod {
   const count = parents.length
   const ancestors = new Uint8Array(count * count)
   parents.forEach((parent, token) => {
     if (!Number.isInteger(parent) || parent < -1 || parent >= token) {
-      throw rejected(`parents[${token}]`, `a whole number from −1 to ${token - 1}`, String(parent), 'tree')
+      throw rejected(`parents[${token}]`, `a whole number from −1 to ${token - 1}`, String(parent), 'draftTree')
     }
     if (parent >= 0) ancestors.copyWithin(token * count, parent * count, (parent + 1) * count)
     ancestors[token * count + token] = 1
