@@ -94,6 +94,15 @@ describe('with no file', () => {
     await claim.getByText('7 of 7 earlier words changed').waitFor()
   })
 
+  test('tile by tile, softmax comes out as all at once, whatever the tiles', async () => {
+    const claim = page.getByTestId('online')
+    for (const tile of ['1', '4', '9']) {
+      await claim.getByRole('slider').nth(1).fill(tile)
+      await claim.getByRole('slider').nth(0).fill(String(Math.ceil(9 / Number(tile))))
+      await claim.getByText(/All read\. Against attention over everything at once: (exactly the same|the same, to rounding)/).waitFor()
+    }
+  })
+
   test('counts the scores of 131,072 tokens', async () => {
     const claim = page.getByTestId('memory')
     await claim.getByRole('slider').fill('17')
@@ -110,6 +119,27 @@ describe('with no file', () => {
     await claim.getByText('sliding window', { exact: true }).click()
     expect(await less()).toBeGreaterThan(2 * causal)
     expect(await claim.locator('svg path').count()).toBe(2)
+  })
+
+  test('without cross-origin isolation it computes all the same, on one thread', async () => {
+    const plain = await serveBuilt(new URL('..', import.meta.url), { isolated: false })
+    try {
+      await page.goto(plain.url)
+      const line = page.getByTestId('backend')
+      await line.getByText(/checked against float64/).waitFor()
+      await line.locator('summary').click()
+      expect(await line.locator('dl').innerText()).toContain('are within the error bound')
+      expect(await line.locator('dl').innerText()).toContain('threads stay off')
+    } finally {
+      await page.goto('about:blank')
+      await plain.close()
+    }
+  })
+
+  test('has a page that measures speed', async () => {
+    await page.getByRole('link', { name: 'Speed' }).click()
+    await page.getByRole('heading', { name: 'How fast is exact attention on your machine?' }).waitFor()
+    expect(await page.getByRole('button', { name: /Run \d+ cases/ }).isEnabled()).toBe(true)
   })
 
   test('is readable in light and dark', async () => {
