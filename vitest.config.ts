@@ -9,10 +9,14 @@ const source = {
   ssr: { resolve: { conditions: ['@qkv/source', 'module', 'node', 'default'] } },
 }
 
+/** For machines that do much else besides. A test that hangs is still one that fails. */
+const patience = 60_000
+
 const special = ['**/*.{gpu,browser,built}.test.ts', '**/node_modules/**']
 
 export default defineConfig({
   test: {
+    maxWorkers: '100%',
     projects: [
       {
         ...source,
@@ -20,6 +24,7 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/{src,test}/**/*.test.ts', '{apps/*,docs,tooling}/test/**/*.test.ts'],
           exclude: special,
+          testTimeout: patience,
         },
       },
       {
@@ -28,6 +33,8 @@ export default defineConfig({
           name: 'gpu',
           include: ['packages/*/test/**/*.gpu.test.ts'],
           globalSetup: 'packages/testing/src/software-gpu.setup.ts',
+          testTimeout: 2 * patience,
+          hookTimeout: 2 * patience,
           pool: 'forks',
           fileParallelism: false,
           sequence: { groupOrder: 1 },
@@ -39,13 +46,13 @@ export default defineConfig({
           name: 'browser',
           include: ['{packages,apps}/*/test/**/*.browser.test.ts'],
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 2 * patience,
+          hookTimeout: 2 * patience,
           sequence: { groupOrder: 2 },
         },
       },
       // … and what is built is tested as it would be published.
-      { test: { name: 'built', include: ['**/test/**/*.built.test.ts'], testTimeout: 120_000, sequence: { groupOrder: 3 } } },
+      { test: { name: 'built', include: ['**/test/**/*.built.test.ts'], testTimeout: 2 * patience, sequence: { groupOrder: 3 } } },
     ],
   },
 })
