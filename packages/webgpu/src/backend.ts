@@ -1,4 +1,5 @@
 import {
+  bytesPerElement,
   contiguousStrides,
   elementCount,
   isContiguous,
@@ -33,6 +34,7 @@ import { gatherRows, multiplyByWeight, normaliseRows, rotateVectors } from './op
 import { mergePartials } from './operations/merge.ts'
 import { inSteps } from './operations/steps.ts'
 import { Queue, uniformBuffer, writeBytes } from './queue.ts'
+import { withPatience } from './patience.ts'
 import { readBuffer } from './readback.ts'
 import { bufferBytes, gpuStorage, ownedTensor, storageOf } from './storage.ts'
 import { operand, scratchOperand, type Workspace } from './workspace.ts'
@@ -66,6 +68,8 @@ export interface WebGpuBackend extends Backend {
    * encoder's commands have been submitted: it holds their scratch memory. Compiles on the spot what is not compiled yet.
    */
   encode(encoder: GPUCommandEncoder, problem: AttentionProblem, target: EncodeTarget): Disposable
+  /** As any backend's `read`; an abort ends the wait, not the work. */
+  read(tensor: Tensor, options?: { readonly signal?: AbortSignal | undefined }): Promise<TypedArray>
   /** Resolves when all issued work has been handed to the device, for those who submit work of their own after it. */
   flush(): Promise<void>
   /** Calls `listener` once when the device is lost; the result takes it back. A new backend goes on from there. */
@@ -192,15 +196,17 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
         return result
       }),
 
-    async read(tensor: Tensor): Promise<TypedArray> {
+    async read(tensor: Tensor, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<TypedArray> {
       checkAlive()
-      const { source, offset } = run('read', (space) => {
+      const span = run('read', (space) => {
         if (!isHostTensor(tensor)) gpuStorage('read', 'tensor', tensor)
-        const flat = contiguous(space, operand(space, 'tensor', tensor))
-        const start = (flat.binding.offset ?? 0) + (flat.offset * bufferBytes(4, tensor.dtype)) / 4
-        return { source: flat.binding.buffer, offset: start }
+        const view = operand(space, 'tensor', tensor)
+        const splitsWord = (view.offset * bytesPerElement[tensor.dtype]) % 4 !== 0
+        const { binding, offset } = contiguous(space, view, tensor.dtype, splitsWord)
+        const byteOffset = (binding.offset ?? 0) + offset * bytesPerElement[tensor.dtype]
+        return { buffer: binding.buffer, byteOffset, count: elementCount(tensor.shape), dtype: tensor.dtype }
       })
-      return readBuffer(queue, source, offset, elementCount(tensor.shape), tensor.dtype, patience)
+      return readBuffer(queue, span, { operation: 'read', patience, signal })
     },
 
     fromBuffer(buffer, shape, dtype = 'float32', { strides, offset = 0 } = {}) {
@@ -229,7 +235,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       }
     },
 
-    flush: () => queue.flush(),
+    flush: () => withPatience(queue, queue.flush(), { operation: 'flush', patience }),
     onLost: (listener) => queue.onLost(listener),
 
     dispose(): void {

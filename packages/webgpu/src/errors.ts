@@ -30,3 +30,25 @@ export function unavailable(received: string): QkvError {
     received,
   })
 }
+
+export function outOfMemory(byteLength: number, cause: unknown): QkvError {
+  return new QkvError({
+    code: 'OUT_OF_MEMORY',
+    operation: 'webgpu',
+    argument: 'memory',
+    expected: `${byteLength} more bytes on the device`,
+    received: 'a refusal',
+    cause,
+  })
+}
+
+export function submissionFailed(cause: unknown): QkvError {
+  return new QkvError({
+    code: 'INTERNAL',
+    operation: 'webgpu',
+    argument: 'submission',
+    expected: 'accepted by the device',
+    received: 'an error from the device (see cause)',
+    cause,
+  })
+}

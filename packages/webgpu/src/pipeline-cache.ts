@@ -37,6 +37,7 @@ export class PipelineCache {
   #compile<Spec>(kernel: Kernel<Spec>, spec: Spec): CompiledKernel {
     const device = this.#device
     const parts = kernel.interface(spec)
+    device.pushErrorScope('validation') // what is wrong is told by the pipeline's promise, not to everyone
     const layout = device.createBindGroupLayout({
       label: kernel.name,
       entries: [
@@ -65,6 +66,7 @@ export class PipelineCache {
         },
       ),
     }
+    device.popErrorScope().catch(() => undefined)
     return compiled
   }
 }

@@ -1,7 +1,7 @@
-import { QkvError } from '@qkv/core'
+import type { QkvError } from '@qkv/core'
 import { BufferPool } from './buffer-pool.ts'
 import { buffersOf, encodeCommands, isDispatch, packUniforms, Recorder, type Command, type WorkLimits } from './commands.ts'
-import { deviceLost } from './errors.ts'
+import { deviceLost, outOfMemory, submissionFailed } from './errors.ts'
 import { PipelineCache } from './pipeline-cache.ts'
 
 /**
@@ -109,6 +109,15 @@ export class Queue {
   async flush(): Promise<void> {
     if (this.#draining) await new Promise<void>((resolve) => this.#waiters.push(resolve))
     if (this.#lost !== undefined) throw this.#lost
+  }
+
+  /** Resolves when the device has finished what was submitted. */
+  async idle(): Promise<void> {
+    try {
+      await this.device.queue.onSubmittedWorkDone()
+    } catch (cause) {
+      throw this.#lost ?? submissionFailed(cause)
+    }
   }
 
   /** @throws what went wrong, if anything did, with the work that wrote `buffer`. Call after {@link flush}. */
@@ -235,26 +244,4 @@ export function writeBytes(device: GPUDevice, buffer: GPUBuffer, bytes: Uint8Arr
   const tail = new Uint8Array(4)
   tail.set(bytes.subarray(whole))
   device.queue.writeBuffer(buffer, offset + whole, tail)
-}
-
-function outOfMemory(byteLength: number, cause: unknown): QkvError {
-  return new QkvError({
-    code: 'OUT_OF_MEMORY',
-    operation: 'webgpu',
-    argument: 'memory',
-    expected: `${byteLength} more bytes on the device`,
-    received: 'a refusal',
-    cause,
-  })
-}
-
-function submissionFailed(cause: unknown): QkvError {
-  return new QkvError({
-    code: 'INTERNAL',
-    operation: 'webgpu',
-    argument: 'submission',
-    expected: 'accepted by the device',
-    received: 'an error from the device (see cause)',
-    cause,
-  })
 }

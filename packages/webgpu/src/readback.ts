@@ -1,36 +1,46 @@
 import { arrayConstructors, bytesPerElement, QkvError, type Dtype, type TypedArray } from '@qkv/core'
+import { outOfMemory, submissionFailed } from './errors.ts'
+import { withPatience, type Waiting } from './patience.ts'
 import type { Queue } from './queue.ts'
 
-/**
- * The first `count` elements of a buffer, once everything recorded so far has run.
- *
- * @param patience milliseconds without any progress of the device after which waiting ends with `TIMEOUT`
- */
-export async function readBuffer(
-  queue: Queue,
-  buffer: GPUBuffer,
-  byteOffset: number,
-  count: number,
-  dtype: Dtype,
-  patience: number,
-): Promise<TypedArray> {
+/** Elements of a buffer, from a byte on. */
+export interface Span {
+  readonly buffer: GPUBuffer
+  readonly byteOffset: number
+  readonly count: number
+  readonly dtype: Dtype
+}
+
+/** The elements of a span, once everything recorded so far has run. */
+export async function readBuffer(queue: Queue, { buffer, byteOffset, count, dtype }: Span, waiting: Waiting): Promise<TypedArray> {
   const bytes = count * bytesPerElement[dtype]
   if (bytes === 0) return new arrayConstructors[dtype](0)
-  await queue.flush()
-  await queue.check(buffer)
+  await withPatience(queue, queue.flush(), waiting)
+  await withPatience(queue, queue.check(buffer), waiting)
   const { device } = queue
   const size = Math.ceil(bytes / 4) * 4
+  device.pushErrorScope('validation')
+  device.pushErrorScope('out-of-memory')
   const staging = device.createBuffer({ size, usage: stagingUsage })
+  const encoder = device.createCommandEncoder()
+  encoder.copyBufferToBuffer(buffer, byteOffset, staging, 0, size)
+  device.queue.submit([encoder.finish()])
+  const memoryError = device.popErrorScope()
+  const validationError = device.popErrorScope()
+  const mapped = staging.mapAsync(mapRead)
   try {
-    const encoder = device.createCommandEncoder()
-    encoder.copyBufferToBuffer(buffer, byteOffset, staging, 0, size)
-    device.queue.submit([encoder.finish()])
-    await withPatience(queue, staging.mapAsync(mapRead), patience)
-    await queue.check(buffer)
+    const failures = await withPatience(queue, Promise.allSettled([memoryError, validationError]), waiting)
+    failures.forEach((failure, scope) => {
+      if (failure.status === 'rejected' || failure.value === null) return
+      throw scope === 0 ? outOfMemory(size, failure.value) : submissionFailed(failure.value)
+    })
+    await withPatience(queue, mapped, waiting)
+    await withPatience(queue, queue.check(buffer), waiting)
     return new arrayConstructors[dtype](staging.getMappedRange().slice(0, bytes))
   } catch (cause) {
+    mapped.catch(() => undefined)
     if (queue.lost !== undefined) throw queue.lost
-    throw cause
+    throw QkvError.is(cause) ? cause : submissionFailed(cause)
   } finally {
     staging.destroy()
   }
@@ -38,35 +48,3 @@ export async function readBuffer(
 
 const stagingUsage = 0x01 | 0x08 // MAP_READ | COPY_DST
 const mapRead = 0x01 // GPUMapMode.READ
-
-/** Waits for `done`, the device's loss, or `patience` milliseconds in which the device finished nothing. */
-export async function withPatience<T>(queue: Queue, done: Promise<T>, patience: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const stuck = new Promise<never>((_, reject) => {
-    let seen = queue.finished
-    const look = (): void => {
-      if (queue.finished === seen) {
-        reject(new QkvError({
-          code: 'TIMEOUT', operation: 'read', argument: 'device',
-          expected: `some progress within ${patience} ms`, received: 'none',
-        }))
-        return
-      }
-      seen = queue.finished
-      timer = setTimeout(look, patience)
-    }
-    timer = setTimeout(look, patience)
-  })
-  let forget = (): void => undefined
-  const lost = new Promise<never>((_, reject) => {
-    forget = queue.onLost(reject)
-  })
-  for (const promise of [done, stuck, lost]) promise.catch(() => undefined) // whichever loses the race is nobody's concern
-  try {
-    return await Promise.race([done, stuck, lost])
-  } finally {
-    clearTimeout(timer)
-    forget()
-  }
-}
-

@@ -1,7 +1,8 @@
-import { QkvError, type AttentionResult, type Watch } from '@qkv/core'
+import type { AttentionResult, Watch } from '@qkv/core'
 import { isDispatch, type Recorder } from '../commands.ts'
 import type { Queue } from '../queue.ts'
-import { withPatience } from '../readback.ts'
+import { checkSignal, withPatience } from '../patience.ts'
+import { gpuStorage } from '../storage.ts'
 
 /** Runs an operation one submission at a time, reporting progress and obeying the signal in between. */
 export async function inSteps(
@@ -10,7 +11,8 @@ export async function inSteps(
   { signal, onProgress }: Watch,
   patience: number,
 ): Promise<AttentionResult> {
-  checkSignal(signal)
+  checkSignal('attention', signal)
+  const waiting = { operation: 'attention', patience, signal }
   const { result, commands, release } = queue.stage(operation)
   const total = commands.reduce((sum, command) => sum + (isDispatch(command) ? command.work : 0), 0)
   let done = 0
@@ -18,13 +20,15 @@ export async function inSteps(
     for (let at = 0; at < commands.length; ) {
       const step = queue.bounded(commands, at)
       queue.enqueue(step)
-      await queue.flush()
-      await withPatience(queue, queue.device.queue.onSubmittedWorkDone(), patience)
+      await withPatience(queue, queue.flush(), waiting)
+      await withPatience(queue, queue.idle(), waiting)
       at += step.length
       done += step.reduce((sum, command) => sum + (isDispatch(command) ? command.work : 0), 0)
       onProgress?.(total === 0 ? 1 : done / total)
-      checkSignal(signal)
+      checkSignal('attention', signal)
     }
+    const { buffer } = gpuStorage('attention', 'output', result.output)
+    await withPatience(queue, queue.check(buffer), waiting)
     return result
   } catch (cause) {
     result.output.dispose()
@@ -33,16 +37,4 @@ export async function inSteps(
   } finally {
     release()
   }
-}
-
-function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return
-  throw new QkvError({
-    code: 'ABORTED',
-    operation: 'attention',
-    argument: 'signal',
-    expected: 'not aborted',
-    received: 'an aborted signal',
-    cause: signal.reason,
-  })
 }

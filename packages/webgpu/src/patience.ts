@@ -1,0 +1,59 @@
+import { QkvError } from '@qkv/core'
+import type { Queue } from './queue.ts'
+
+export interface Waiting {
+  /** The caller's operation, for errors. */
+  readonly operation: string
+  /** Milliseconds in which the device must finish something. */
+  readonly patience: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Waits for `done`. A device may hang without a word, so every wait also ends with the device's loss (`DEVICE_LOST`), with
+ * an abort (`ABORTED`), and when the device finished nothing for as long as our patience lasts (`TIMEOUT`).
+ */
+export async function withPatience<T>(queue: Queue, done: Promise<T>, { operation, patience, signal }: Waiting): Promise<T> {
+  checkSignal(operation, signal)
+  const ends = new AbortController()
+  const ended = new Promise<never>((_, reject) => {
+    const listener = (): void => reject(aborted(operation, signal))
+    signal?.addEventListener('abort', listener, { once: true, signal: ends.signal })
+    ends.signal.addEventListener('abort', queue.onLost(reject), { once: true })
+    const watch = watchProgress(queue, patience, () => reject(stuck(operation, patience)))
+    ends.signal.addEventListener('abort', watch, { once: true })
+  })
+  for (const promise of [done, ended]) promise.catch(() => undefined) // whichever loses the race is nobody's concern
+  try {
+    return await Promise.race([done, ended])
+  } finally {
+    ends.abort()
+  }
+}
+
+/** Calls `onStuck` once nothing was finished for `patience` milliseconds; the result ends the watch. */
+function watchProgress(queue: Queue, patience: number, onStuck: () => void): () => void {
+  let seen = queue.finished
+  const timer = setInterval(() => {
+    if (queue.finished === seen) onStuck()
+    seen = queue.finished
+  }, patience)
+  return () => clearInterval(timer)
+}
+
+/** @throws QkvError `ABORTED` */
+export function checkSignal(operation: string, signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw aborted(operation, signal)
+}
+
+function aborted(operation: string, signal: AbortSignal | undefined): QkvError {
+  return new QkvError({
+    code: 'ABORTED', operation, argument: 'signal', expected: 'not aborted', received: 'an aborted signal', cause: signal?.reason,
+  })
+}
+
+function stuck(operation: string, patience: number): QkvError {
+  return new QkvError({
+    code: 'TIMEOUT', operation, argument: 'device', expected: `some progress within ${patience} ms`, received: 'none',
+  })
+}
