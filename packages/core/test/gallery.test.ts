@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { random } from '@qkv/testing'
 import {
   and, blockMap, capture, causal, chunked, compileExpression, dilated, distanceDecay, documents, draftTree, linearBias, maskMod, neighbourhood, not, or,
-  prefix, problem, reference, relativeBias, scoreMod, sinkTokens, slidingWindow, softcap, tensor, type HostTensor, type MaskMod,
+  prefix, problem, reference, relativeBias, scoreMod, sinkTokens, slidingWindow, softcap, tensor, type BlockMap, type HostTensor, type MaskMod,
   type ScoreMod,
 } from '@qkv/core'
 
@@ -248,24 +248,48 @@ describe('block maps of the library', () => {
   const shapes = [{ queries: 260, keys: 260 }, { queries: 60, keys: 260 }, { queries: 7, keys: 131 }]
 
   it.each(masks)('are exact: no full or empty tile of %s is called partial', (_, mask) => {
-    const evaluate = compileExpression(mask.node)
-    for (const { queries, keys } of shapes) {
+    for (const shape of shapes) {
+      const seen = visiblePairs(mask, shape)
       for (const tile of tiles) {
-        const map = blockMap(mask, { queries, keys, tile })
-        const tally = { wrong: 0 }
-        for (let t = 0; t < map.queryTiles; t++) {
-          const found = new Int8Array(map.keyTiles)
-          for (let run = map.runOffsets[t]!; run < map.runOffsets[t + 1]!; run++) found.fill(map.runs[3 * run + 2] === 1 ? 2 : 1, map.runs[3 * run], map.runs[3 * run + 1])
-          for (let s = 0; s < map.keyTiles; s++) {
-            let [seen, pairs] = [0, 0]
-            for (let row = t * tile.queries; row < Math.min(queries, (t + 1) * tile.queries); row++) {
-              for (let key = s * tile.keys; key < Math.min(keys, (s + 1) * tile.keys); key++, pairs++) seen += evaluate(0, 0, keys - queries + row, key, row, NaN)
-            }
-            if (found[s] !== (seen === 0 ? 0 : seen === pairs ? 2 : 1)) tally.wrong++
-          }
-        }
-        expect(tally.wrong, `${queries} × ${keys} in tiles of ${tile.queries} × ${tile.keys}`).toBe(0)
+        const map = blockMap(mask, { ...shape, tile })
+        expect(statesOf(map), `${shape.queries} × ${shape.keys} in tiles of ${tile.queries} × ${tile.keys}`).toEqual(exactStates(map, shape, seen))
       }
     }
   })
 })
+
+interface Lengths {
+  readonly queries: number
+  readonly keys: number
+}
+
+/** [queries · keys], 1 where the mask lets a pair through. */
+function visiblePairs(mask: MaskMod, { queries, keys }: Lengths): Uint8Array {
+  const evaluate = compileExpression(mask.node)
+  return Uint8Array.from({ length: queries * keys }, (_, pair) => {
+    const row = Math.floor(pair / keys)
+    return evaluate(0, 0, keys - queries + row, pair % keys, row, NaN)
+  })
+}
+
+/** Of each tile, 0 where it is empty, 2 where it is full, 1 where it is partial, as its pairs say. */
+function exactStates({ tile, queryTiles, keyTiles }: BlockMap, { queries, keys }: Lengths, seen: Uint8Array): Uint8Array {
+  return Uint8Array.from({ length: queryTiles * keyTiles }, (_, index) => {
+    const [firstRow, firstKey] = [Math.floor(index / keyTiles) * tile.queries, (index % keyTiles) * tile.keys]
+    const [endRow, endKey] = [Math.min(queries, firstRow + tile.queries), Math.min(keys, firstKey + tile.keys)]
+    let visible = 0
+    for (let row = firstRow; row < endRow; row++) for (let key = firstKey; key < endKey; key++) visible += seen[row * keys + key] ?? 0
+    return visible === 0 ? 0 : visible === (endRow - firstRow) * (endKey - firstKey) ? 2 : 1
+  })
+}
+
+/** The same, as the block map says. */
+function statesOf({ queryTiles, keyTiles, runOffsets, runs }: BlockMap): Uint8Array {
+  const states = new Uint8Array(queryTiles * keyTiles)
+  for (let row = 0; row < queryTiles; row++) {
+    for (let run = 3 * (runOffsets[row] ?? 0); run < 3 * (runOffsets[row + 1] ?? 0); run += 3) {
+      states.fill(runs[run + 2] === 1 ? 2 : 1, row * keyTiles + (runs[run] ?? 0), row * keyTiles + (runs[run + 1] ?? 0))
+    }
+  }
+  return states
+}

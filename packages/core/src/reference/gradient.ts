@@ -1,5 +1,5 @@
 import { toFloat64 } from '../convert.ts'
-import { isFloat } from '../dtype.ts'
+import { isFloat, type Dtype } from '../dtype.ts'
 import { QkvError, type QkvErrorCode } from '../errors.ts'
 import type { AttentionProblem } from '../problem.ts'
 import { checkTensor, type HostTensor, type Tensor } from '../tensor.ts'
@@ -71,7 +71,13 @@ export function referenceGradient(
 
 const operation = 'referenceGradient'
 
-function checkGradient(problem: AttentionProblem, dOutput: Tensor): Float64Array {
+/** The gradient of the output, row-major, and what it was stored as. */
+interface OutputGradient {
+  readonly elements: Float64Array
+  readonly dtype: Dtype
+}
+
+function checkGradient(problem: AttentionProblem, dOutput: Tensor): OutputGradient {
   const { batch, queryHeads, queryLength, valueDim, key, keyScales } = problem
   const refuse = (code: QkvErrorCode, argument: string, expected: string, received: string): QkvError =>
     new QkvError({ code, operation, argument, expected, received })
@@ -82,14 +88,14 @@ function checkGradient(problem: AttentionProblem, dOutput: Tensor): Float64Array
   if (dOutput.shape.length !== 4 || shape.some((size, axis) => size !== dOutput.shape[axis])) {
     throw refuse('SHAPE_MISMATCH', 'dOutput', `[${shape.join(',')}], as the output is`, `[${dOutput.shape.join(',')}]`)
   }
-  return toFloat64(onHost(operation, 'dOutput', dOutput))
+  return { elements: toFloat64(onHost(operation, 'dOutput', dOutput)), dtype: dOutput.dtype }
 }
 
-function addRow(inputs: Inputs, dOutput: Float64Array, sums: GradientSums, b: number, h: number, i: number): void {
+function addRow(inputs: Inputs, dOutput: OutputGradient, sums: GradientSums, b: number, h: number, i: number): void {
   const { problem, arithmetic } = inputs
   const row = attendRow(inputs, b, h, i)
   const at = queryVector(inputs, b, h, i)
-  const dO = exactVector(dOutput, at, problem.valueDim, 'float32', inputs)
+  const dO = exactVector(dOutput.elements, at, problem.valueDim, dOutput.dtype, inputs)
   const delta = dot(dO, { value: row.output, error: row.bound }, arithmetic)
   row.seen.forEach((score, term) => {
     const weight = recomputedWeight(row.terms[term]!, row, arithmetic)
@@ -161,7 +167,7 @@ interface Vector {
 }
 
 /** Vector `at` of an input: exact, but for what a GPU flushes to zero. */
-function exactVector(data: Float64Array, at: number, dim: number, dtype: Tensor['dtype'], { platform }: Inputs): Vector {
+function exactVector(data: Float64Array, at: number, dim: number, dtype: Dtype, { platform }: Inputs): Vector {
   const value = data.subarray(at * dim, (at + 1) * dim)
   return { value, error: value.map((component) => flushed(component, dtype, platform)) }
 }
