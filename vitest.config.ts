@@ -17,6 +17,7 @@ const special = ['**/*.{gpu,browser,built}.test.ts', '**/node_modules/**']
 export default defineConfig({
   test: {
     maxWorkers: '100%',
+    silent: 'passed-only',
     projects: [
       {
         ...source,
