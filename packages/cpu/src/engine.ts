@@ -5,6 +5,8 @@ import type { Workspace } from './memory/workspace.ts'
 /** Work cut into units, to be run in order in any number of calls; so long calls can pause between them. */
 export interface Run {
   readonly units: number
+  /** How many units keep every thread busy; default 1. Fewer at a time waste threads. */
+  readonly grain?: number
   /** Units `first ≤ unit < end`. Memory may have grown since the last call. */
   run(first: number, end: number): void
 }

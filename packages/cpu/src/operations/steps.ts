@@ -1,9 +1,9 @@
 import { QkvError, type AttentionProblem, type AttentionRequest, type AttentionResult, type Watch } from '@qkv/core'
-import type { Engine, Run } from '../engine.ts'
+import type { Engine } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { disposeResult, expectProblemOurs, startAttention } from './attention.ts'
 
-/** How long a slice of work keeps everyone else waiting. */
+/** About how long a slice of work may keep everyone else waiting. */
 const sliceMilliseconds = 20
 
 /**
@@ -23,15 +23,21 @@ export async function attentionInSteps(
   const { result, run } = startAttention(space, engine, problem, request)
   const turn = eventLoopTurns()
   try {
-    for (let done = 0; done < run.units;) {
-      done = runSlice(run, done)
-      onProgress?.(done / run.units)
+    const { units, grain = 1 } = run
+    let slice = grain
+    for (let done = 0; done < units;) {
+      const end = Math.min(units, done + slice)
+      const start = performance.now()
+      run.run(done, end)
+      slice = nextSlice(slice, grain, performance.now() - start)
+      done = end
+      onProgress?.(done / units)
       await turn.next()
       checkAlive()
       checkSignal(space, signal)
       expectProblemOurs(space, problem)
     }
-    if (run.units === 0) onProgress?.(1)
+    if (units === 0) onProgress?.(1)
     return result
   } catch (error) {
     disposeResult(result)
@@ -41,19 +47,10 @@ export async function attentionInSteps(
   }
 }
 
-/** Units from `done` on for about as long as a slice lasts; how many are done then. */
-function runSlice(run: Run, done: number): number {
-  const start = performance.now()
-  let units = 1
-  while (done < run.units) {
-    const end = Math.min(run.units, done + units)
-    run.run(done, end)
-    done = end
-    const elapsed = performance.now() - start
-    if (elapsed > sliceMilliseconds / 2) break
-    units *= 2
-  }
-  return done
+/** How many units the next slice should have by the pace of the last; at most twice as many, since one pace is no promise. */
+function nextSlice(slice: number, grain: number, milliseconds: number): number {
+  const growth = Math.min(2, sliceMilliseconds / Math.max(0.1, milliseconds))
+  return Math.max(1, Math.floor((slice * growth) / grain)) * grain
 }
 
 function checkSignal({ operation }: Workspace, signal: AbortSignal | undefined): void {
