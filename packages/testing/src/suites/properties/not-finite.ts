@@ -1,4 +1,5 @@
-import { reference, type AttentionProblem, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import { problem, reference, tensor, type AttentionProblem, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import { expect, test } from 'vitest'
 import type { Random } from '../../random.ts'
 import { expectAttention, takeAttention } from '../suite.ts'
 import type { Claims } from './claims.ts'
@@ -28,14 +29,21 @@ export function notFiniteClaims({ backend, forRandomProblems }: Claims): void {
     },
     100,
   )
+
+  test('a NaN is seen even under a weight that is too small for a number', async () => {
+    const query = tensor(new Float32Array(8).fill(1), [1, 1, 8, 1])
+    const key = tensor(Float32Array.of(0, -2000), [1, 1, 2, 1])
+    const { output } = await takeAttention(backend(), problem(query, key, tensor(Float32Array.of(1, NaN), [1, 1, 2, 1])))
+    expect(output).toEqual(new Float64Array(8).fill(NaN))
+  })
 }
 
-async function expectPoisoned(backend: Backend, problem: AttentionProblem, token: string): Promise<void> {
-  const expected = reference(problem)
+async function expectPoisoned(backend: Backend, asked: AttentionProblem, token: string): Promise<void> {
+  const expected = reference(asked)
   // An infinite product may have a finite softcapped score, of whose error nothing is known but that it is finite.
   const known = (bound: Float64Array): Float64Array => bound.map((own) => (Number.isNaN(own) ? Infinity : own))
   const bounds = { bound: known(expected.bound), lseBound: known(expected.lseBound) }
-  expectAttention(await takeAttention(backend, problem), problem, { ...expected, ...bounds }, token)
+  expectAttention(await takeAttention(backend, asked), asked, { ...expected, ...bounds }, token)
 }
 
 /** A packed tensor with one element that is not finite. */
