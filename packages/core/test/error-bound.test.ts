@@ -32,7 +32,7 @@ describe('the error bound', () => {
     outputs.expectTrusted(0.25)
     // So loose a bound that nothing comes near it would say little.
     expect(outputs.worstRatio).toBeGreaterThan(0.3)
-  }, 60_000)
+  })
 
   const defects: readonly { defect: Defect; kernel?: KernelOptions; limits?: Partial<Limits>; concerns?: string; leastShare?: number }[] = [
     { defect: 'maximum starts at zero', leastShare: 0.02 },

@@ -52,7 +52,7 @@ describe('the reference gradient', () => {
       exact.captured.forEach((bounded, held) => check('captured', held, bounded))
     }
     expect(compared).toBeGreaterThan(2000)
-  }, 60_000)
+  })
 
   it('leaves the sum of each softmax: the gradients of a row’s scores, sink included, sum to 0', () => {
     for (const token of drawTokens({ count: 200, seed: 6, limits: { ...smooth, without: ['poison', 'score', 'softcap', 'sinks', 'bias'] } })) {
@@ -88,7 +88,7 @@ describe('the reference gradient', () => {
     }
     agreements.expectTrusted(0.4)
     expect(agreements.worstRatio).toBeGreaterThan(0.1)
-  }, 60_000)
+  })
 
   const defects: readonly { defect: GradientDefect; concerns?: string; leastShare?: number }[] = [
     { defect: 'delta forgotten' },

@@ -1,16 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { snippetsOf } from '@qkv/testing/markdown'
-import { beforeAll, describe, test, vi } from 'vitest'
+import { describe, test } from 'vitest'
 
 const readme = fileURLToPath(new URL('../README.md', import.meta.url))
 
 describe('README.md', () => {
-  beforeAll(() => {
-    vi.spyOn(console, 'log').mockReturnValue()
-  })
-
   snippetsOf(readFileSync(readme, 'utf8')).forEach(({ heading, line }, index) => {
-    test(`the snippet under “${heading}”, line ${line}, runs`, { timeout: 60_000 }, () => import(`${readme}?snippet=${index}&lang.ts`))
+    test(`the snippet under “${heading}”, line ${line}, runs`, () => import(`${readme}?snippet=${index}&lang.ts`))
   })
 })
