@@ -9,6 +9,7 @@ import {
   type Tensor,
 } from '@qkv/core'
 import type { PositionEncoding, Positions } from '@qkv/positional'
+import { refused } from './refuse.ts'
 
 /** How attention learns the order of tokens. */
 export interface PositionOptions {
@@ -22,6 +23,12 @@ export interface PositionOptions {
    * has them: the last query at the last valid key.
    */
   readonly positions?: { readonly query?: Positions | undefined; readonly key?: Positions | undefined } | undefined
+}
+
+/** @throws QkvError `OPTION_INVALID` for positions that nothing follows. */
+export function checkPositions(operation: string, position: PositionEncoding | undefined, positions: unknown): void {
+  if (positions === undefined || position?.kind === 'rotary') return
+  throw refused('OPTION_INVALID', operation, 'positions', 'absent without a rotary position', 'positions')
 }
 
 export interface Places {

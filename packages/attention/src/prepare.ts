@@ -9,7 +9,7 @@ import {
   type Tensor,
 } from '@qkv/core'
 import type { ContentScore, RotaryEncoding } from '@qkv/positional'
-import { bringHome, placesOf, type PositionOptions } from './positions.ts'
+import { bringHome, checkPositions, placesOf, type PositionOptions } from './positions.ts'
 import { checkBackend, refused } from './refuse.ts'
 
 /** A problem with its positions already in it: rotated queries and keys, or a score change. */
@@ -38,6 +38,7 @@ export async function prepare(
 ): Promise<PreparedProblem> {
   const { backend, position } = options
   checkBackend(operation, backend)
+  checkPositions(operation, position, options.positions)
   const plain = problem(query, key, value, options)
   switch (position?.kind) {
     case undefined:
@@ -45,15 +46,6 @@ export async function prepare(
     case 'rotary':
       return rotate(operation, plain, position, options)
     case 'score': {
-      if (options.positions !== undefined) {
-        throw refused(
-          'OPTION_INVALID',
-          operation,
-          'positions',
-          'absent with a score encoding, which follows key indices',
-          'positions',
-        )
-      }
       if (position.follows === 'content') return withTerms(plain, position, options)
       return unchanged(problem(query, key, value, { ...options, score: compose(position.scoreMod, options.score) }))
     }

@@ -11,7 +11,7 @@ import {
   type RotaryTable,
   type Tensor,
 } from '@qkv/core'
-import { placesOf, type PositionOptions } from '../positions.ts'
+import { checkPositions, placesOf, type PositionOptions } from '../positions.ts'
 import { refused } from '../refuse.ts'
 
 /** A problem over host tensors with its positions in it, as `prepare` makes them on a backend. */
@@ -21,6 +21,7 @@ export function positionedOnHost(
   options: ProblemOptions & PositionOptions,
 ): AttentionProblem {
   const { position } = options
+  checkPositions(operation, position, options.positions)
   const query = onHost(operation, 'query', plain.query)
   const key = onHost(operation, 'key', plain.key)
   const again = (q: HostTensor, k: HostTensor, score = options.score): AttentionProblem =>

@@ -2,6 +2,7 @@ import type { Backend, HostTensor, OwnedTensor, ProblemOptions, Tensor, Watch } 
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
+import { checkPositions } from '../positions.ts'
 import { checkShape, refused } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { gated } from './gate.ts'
@@ -119,10 +120,11 @@ export class MultiHeadAttention implements Disposable {
     return { scale, softcap, sinks: this.#weights.find('sinks'), mask, bias, score, lengths, dropout, signal, onProgress }
   }
 
-  #check(input: Tensor, { cache, memory, lengths }: ForwardOptions): void {
+  #check(input: Tensor, { cache, memory, lengths, positions }: ForwardOptions): void {
     const operation = 'MultiHeadAttention.forward'
-    const { modelDim, memoryDim } = this.config
+    const { modelDim, memoryDim, position } = this.config
     this.#weights.check()
+    checkPositions(operation, position, positions)
     checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])

@@ -64,13 +64,7 @@ export class ModuleWeights {
 function checkWeights(module: string, weights: Readonly<Record<string, Tensor>>, shapes: WeightShapes): void {
   const surplus = Object.keys(weights).find((name) => !(name in shapes))
   if (surplus !== undefined) {
-    throw refused(
-      'OPTION_INVALID',
-      module,
-      `weights['${surplus}']`,
-      `absent (the options name ${Object.keys(shapes).join(', ')})`,
-      'a tensor',
-    )
+    throw refused('OPTION_INVALID', module, `weights['${surplus}']`, 'absent', 'a tensor')
   }
   for (const [name, shape] of Object.entries(shapes)) {
     const weight = weights[name]

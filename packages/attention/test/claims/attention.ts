@@ -28,7 +28,7 @@ export function attentionClaims(subject: () => Subject): void {
 
   it('is within the bound of the reference, for random problems', async () => {
     const { backend, platform } = subject()
-    for (const { token, problem } of randomProblems({ count: 40, seed: 8, limits: { work: 2 ** 14 } })) {
+    for (const { token, problem } of randomProblems({ count: platform === 'wgsl' ? 8 : 40, seed: 8, limits: { work: 2 ** 14 } })) {
       const exact = reference(problem, { backend: platform })
       const { output, lse } = await attention(problem.query, problem.key, problem.value, {
         ...optionsOf(problem),
@@ -212,7 +212,7 @@ export function attentionClaims(subject: () => Subject): void {
       ],
       [
         attention(q, k, v, { backend, position: alibi({ heads: 4 }), positions: { query: [1] } }),
-        /positions must be absent with a score encoding/,
+        /positions must be absent without a rotary position/,
       ],
       [attention(q, k, v, { backend, softcap: NaN }), /softcap must be a positive number; received NaN/],
     ] as const
