@@ -52,8 +52,21 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
-      // … and what is built is tested as it would be published.
-      { test: { name: 'built', include: ['**/test/**/*.built.test.ts'], testTimeout: 2 * patience, sequence: { groupOrder: 3 } } },
+      // … and what is built is tested as it would be published: by itself, and once more by what users may rely on.
+      {
+        plugins: [markdownSnippets()],
+        test: {
+          name: 'built',
+          include: [
+            '**/test/**/*.built.test.ts',
+            'packages/{attention,positional,transformer}/test/*.test.ts',
+            'packages/cpu/test/{backend,readme}.test.ts',
+          ],
+          exclude: ['**/*.{gpu,browser}.test.ts', '**/node_modules/**'],
+          testTimeout: 2 * patience,
+          sequence: { groupOrder: 3 },
+        },
+      },
     ],
   },
 })
