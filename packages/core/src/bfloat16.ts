@@ -1,7 +1,8 @@
 /** bfloat16: the upper half of a float32. Same range, eight significant bits. */
 
-const word = new Uint32Array(1)
-const float = new Float32Array(word.buffer)
+const memory = /* @__PURE__ */ new ArrayBuffer(4)
+const word = /* @__PURE__ */ new Uint32Array(memory)
+const float = /* @__PURE__ */ new Float32Array(memory)
 
 /** The number that 16 bfloat16 bits stand for; each is a float32 already. */
 export function bfloat16ToFloat32(bits: number): number {

@@ -58,9 +58,9 @@ const encoders: Readonly<Record<Dtype, (value: number) => number>> = {
   float32: Math.fround,
   float16: float32ToFloat16,
   bfloat16: float32ToBfloat16,
-  int8: integer(-128, 127),
-  uint8: integer(0, 255),
-  int32: integer(-(2 ** 31), 2 ** 31 - 1),
+  int8: /* @__PURE__ */ integer(-128, 127),
+  uint8: /* @__PURE__ */ integer(0, 255),
+  int32: /* @__PURE__ */ integer(-(2 ** 31), 2 ** 31 - 1),
   bool: (value) => (value === 0 ? 0 : 1),
 }
 

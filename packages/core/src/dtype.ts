@@ -42,7 +42,7 @@ export const arrayConstructors: {
   bool: Uint8Array,
 }
 
-export const dtypes = Object.keys(bytesPerElement) as readonly Dtype[]
+export const dtypes = /* @__PURE__ */ Object.keys(bytesPerElement) as readonly Dtype[]
 
 export function isFloat(dtype: Dtype): dtype is FloatDtype {
   return dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16'

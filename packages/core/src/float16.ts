@@ -21,7 +21,7 @@ export function float16ToFloat32(bits: number): number {
 }
 
 /** 2^(biased exponent − 25): the value of a half's last place. */
-const powersOfTwo = Float64Array.from({ length: 31 }, (_, biasedExponent) => 2 ** (biasedExponent - 25))
+const powersOfTwo = /* @__PURE__ */ Float64Array.from({ length: 31 }, (_, biasedExponent) => 2 ** (biasedExponent - 25))
 
 /**
  * The bits of the half nearest to any number, ties to even; what lies beyond 65504 by half a step or more is infinite,

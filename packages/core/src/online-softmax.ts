@@ -14,7 +14,7 @@ export interface SoftmaxState {
 }
 
 /** Of no scores: the identity of {@link mergeSoftmax}. */
-export const emptySoftmax: SoftmaxState = Object.freeze({ m: -Infinity, l: 0 })
+export const emptySoftmax: SoftmaxState = /* @__PURE__ */ Object.freeze({ m: -Infinity, l: 0 })
 
 /** The state with one more score. A score of −∞ changes nothing. */
 export function addScore(state: SoftmaxState, score: number): SoftmaxState {

@@ -10,13 +10,12 @@ import { nodesOf } from './visit.ts'
 /** What an expression can ask about the pair of tokens it is evaluated for; see {@link IndexName}. */
 export type TokenPair = Readonly<Record<IndexName, IntExpression>>
 
-const pair: TokenPair = Object.freeze({
-  batch: new IntExpression(indexNode('batch')),
-  head: new IntExpression(indexNode('head')),
-  query: new IntExpression(indexNode('query')),
-  key: new IntExpression(indexNode('key')),
-  row: new IntExpression(indexNode('row')),
-})
+const pair = /* @__PURE__ */ tokenPair()
+
+function tokenPair(): TokenPair {
+  const index = (name: IndexName): IntExpression => new IntExpression(indexNode(name))
+  return Object.freeze({ batch: index('batch'), head: index('head'), query: index('query'), key: index('key'), row: index('row') })
+}
 
 /**
  * A mask: which keys a query may attend to. The function runs once, to build an expression, and is never called again.

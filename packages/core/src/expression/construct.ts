@@ -11,7 +11,7 @@ import { simplifiedBinary, simplifiedUnary } from './simplify.ts'
  * whatever comes out is well-formed.
  */
 
-export const scoreNode: ExpressionNode = Object.freeze({ kind: 'score', type: 'float' })
+export const scoreNode: ExpressionNode = /* @__PURE__ */ Object.freeze({ kind: 'score', type: 'float' })
 
 /** Float constants are rounded to float32, which is what kernels compute with. */
 export function constantNode(type: ValueType, value: number | boolean, part = 'constant'): ExpressionNode {

@@ -49,9 +49,9 @@ export function simplifiedBinary(
   }
 }
 
-const zero: ExpressionNode = Object.freeze({ kind: 'constant', type: 'int', value: 0 })
-const always: ExpressionNode = Object.freeze({ kind: 'constant', type: 'bool', value: true })
-const never: ExpressionNode = Object.freeze({ kind: 'constant', type: 'bool', value: false })
+const zero: ExpressionNode = /* @__PURE__ */ Object.freeze({ kind: 'constant', type: 'int', value: 0 })
+const always: ExpressionNode = /* @__PURE__ */ Object.freeze({ kind: 'constant', type: 'bool', value: true })
+const never: ExpressionNode = /* @__PURE__ */ Object.freeze({ kind: 'constant', type: 'bool', value: false })
 
 function is(node: ExpressionNode, value: number | boolean): boolean {
   return node.kind === 'constant' && node.value === value
