@@ -1,4 +1,4 @@
-import type { AttentionResult, Backend, ProblemOptions, Tensor, Watch } from '@qkv/core'
+import type { AttentionProblem, AttentionResult, Backend, ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { PositionOptions } from './positions.ts'
 import { prepare } from './prepare.ts'
 
@@ -23,11 +23,18 @@ export interface AttentionOptions extends ProblemOptions, PositionOptions, Watch
  */
 export async function attention(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): Promise<AttentionResult> {
   const prepared = await prepare('attention', query, key, value, options)
-  const { backend, lse, signal, onProgress } = options
   try {
-    if (signal === undefined && onProgress === undefined) return backend.attention(prepared.problem, { lse })
-    return await backend.attentionInSteps(prepared.problem, { lse, signal, onProgress })
+    return await compute(prepared.problem, options)
   } finally {
     prepared.dispose()
   }
+}
+
+/** At once, or in steps where someone watches. */
+export async function compute(
+  problem: AttentionProblem,
+  { backend, lse, signal, onProgress }: AttentionOptions,
+): Promise<AttentionResult> {
+  if (signal === undefined && onProgress === undefined) return backend.attention(problem, { lse })
+  return backend.attentionInSteps(problem, { lse, signal, onProgress })
 }

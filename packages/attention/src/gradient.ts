@@ -1,5 +1,5 @@
 import { tensor, type AttentionResult, type HostTensor, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
-import type { AttentionOptions } from './attention.ts'
+import { compute, type AttentionOptions } from './attention.ts'
 import { prepare } from './prepare.ts'
 import { checkShape, refused } from './refuse.ts'
 
@@ -43,14 +43,14 @@ export async function attentionWithGradient(
   options: AttentionOptions,
 ): Promise<DifferentiableResult> {
   const operation = 'attentionWithGradient'
-  const { backend, position, signal, onProgress } = options
+  const { backend, position } = options
   if (position?.kind === 'score' && position.follows === 'content') {
     throw refused('OPTION_INVALID', operation, 'position', 'an encoding that follows positions alone', 'one that follows content')
   }
   const prepared = await prepare(operation, query, key, value, options)
   let forward: AttentionResult
   try {
-    forward = await backend.attentionInSteps(prepared.problem, { lse: true, signal, onProgress })
+    forward = await compute(prepared.problem, { ...options, lse: true })
   } catch (error) {
     prepared.dispose()
     throw error

@@ -104,6 +104,17 @@ export function multiHeadClaims(subject: () => Subject): void {
     expect(await valuesOf(subject(), again)).toEqual(await valuesOf(subject(), direct))
   })
 
+  it('attends across to as much of each memory as is valid', async () => {
+    const { backend } = subject()
+    using layer = new MultiHeadAttention({ backend, modelDim: 12, memoryDim: 10, heads: 3, seed: 7 })
+    const input = normal('decoder', [2, 3, 12])
+    const memory = normal('encoder', [2, 8, 10])
+    using padded = await layer.forward(input, { memory, lengths: [8, 5] })
+    const second = (view: HostTensor): HostTensor => slice(view, 0, 1, 2)
+    using alone = await layer.forward(second(input), { memory: slice(second(memory), 1, 0, 5) })
+    expectClose((await valuesOf(subject(), padded)).subarray(3 * 12), await valuesOf(subject(), alone))
+  })
+
   it('attends across with its fused projection too', async () => {
     const { backend } = subject()
     const options: LayerOptions = { modelDim: 12, heads: 3, kvHeads: 1, bias: true, fused: true }
