@@ -63,7 +63,7 @@ export function checkCapture(type: ValueType, tensor: HostTensor): void {
   checkTensor('capture', 'tensor', tensor)
   if (!isHostTensor(tensor)) throw rejected('tensor', 'over a typed array', 'a tensor in a backend’s memory', 'capture')
   const held = isFloat(tensor.dtype) ? 'float' : tensor.dtype === 'bool' ? 'bool' : 'int'
-  if (type !== held) throw rejected('tensor', `of a ${type} dtype`, `${tensor.dtype} (capture(tensor, '${held}') reads it)`, 'capture')
+  if (type !== held) throw rejected('tensor', `of ${type === 'int' ? 'an int' : `a ${type}`} dtype`, `${tensor.dtype} (capture(tensor, '${held}') reads it)`, 'capture')
 }
 
 export function unaryNode(operator: UnaryOperator, operand: ExpressionNode): ExpressionNode {

@@ -6,7 +6,7 @@ import type { HostTensor } from '../tensor.ts'
 /**
  * Tokens see the tokens of their own document: several documents in one sequence do not mix.
  *
- * @param ids each token's document number, int32 [length] or [batch, length]
+ * @param ids each token's document number, int32 [length] or [batch, length]; tokens beyond belong to the last document
  */
 export function documents(ids: HostTensor | readonly number[]): MaskMod {
   const numbers = captureOf('int', ids)

@@ -15,7 +15,7 @@ export function draftTree(parents: readonly number[]): MaskMod {
   const ancestors = new Uint8Array(count * count)
   parents.forEach((parent, token) => {
     if (!Number.isInteger(parent) || parent < -1 || parent >= token) {
-      throw rejected(`parents[${token}]`, `a whole number from −1 to ${token - 1}`, String(parent), 'draftTree')
+      throw rejected(`parents[${token}]`, '−1, or the number of a token before it', String(parent), 'draftTree')
     }
     if (parent >= 0) ancestors.copyWithin(token * count, parent * count, (parent + 1) * count)
     ancestors[token * count + token] = 1
