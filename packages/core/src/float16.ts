@@ -15,7 +15,9 @@ export function float16ToFloat32(bits: number): number {
     biasedExponent === 0
       ? fraction * 2 ** -24
       : biasedExponent === 31
-        ? fraction === 0 ? Infinity : NaN
+        ? fraction === 0
+          ? Infinity
+          : NaN
         : (1024 + fraction) * (powersOfTwo[biasedExponent] ?? NaN)
   return bits & 0x8000 ? -absolute : absolute
 }

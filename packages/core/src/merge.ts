@@ -73,6 +73,11 @@ function checkPart(argument: string, view: HostTensor, shape: readonly number[])
   }
 }
 
-function refused(code: 'OPTION_INVALID' | 'SHAPE_MISMATCH' | 'DTYPE_UNSUPPORTED', argument: string, expected: string, received: string): QkvError {
+function refused(
+  code: 'OPTION_INVALID' | 'SHAPE_MISMATCH' | 'DTYPE_UNSUPPORTED',
+  argument: string,
+  expected: string,
+  received: string,
+): QkvError {
   return new QkvError({ code, operation: 'mergePartials', argument, expected, received })
 }

@@ -14,11 +14,7 @@ export function contiguousStrides(shape: readonly number[]): number[] {
 }
 
 /** The lowest and highest element that a layout touches; `last < first` when it touches none. */
-export function reach(
-  shape: readonly number[],
-  strides: readonly number[],
-  offset: number,
-): { first: number; last: number } {
+export function reach(shape: readonly number[], strides: readonly number[], offset: number): { first: number; last: number } {
   if (elementCount(shape) === 0) return { first: 0, last: -1 }
   let first = offset
   let last = offset

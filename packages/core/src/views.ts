@@ -14,7 +14,12 @@ export function permute<S extends Storage>(view: Tensor<S>, axes: readonly numbe
       received: `[${axes.join(',')}]`,
     })
   }
-  return relaid(view, axes.map((axis) => at(view.shape, axis)), axes.map((axis) => at(view.strides, axis)), view.offset)
+  return relaid(
+    view,
+    axes.map((axis) => at(view.shape, axis)),
+    axes.map((axis) => at(view.strides, axis)),
+    view.offset,
+  )
 }
 
 /** Elements `start ≤ index < end` along one axis. No copy. */
@@ -72,9 +77,15 @@ export function splitHeads<S extends Storage>(view: Tensor<S>, heads: number): T
   const [batch, length, width] = view.shape
   const [batchStride, lengthStride, widthStride] = view.strides
   if (
-    batch === undefined || length === undefined || width === undefined || view.shape.length !== 3 ||
-    batchStride === undefined || lengthStride === undefined || widthStride === undefined ||
-    !(heads > 0) || width % heads !== 0
+    batch === undefined ||
+    length === undefined ||
+    width === undefined ||
+    view.shape.length !== 3 ||
+    batchStride === undefined ||
+    lengthStride === undefined ||
+    widthStride === undefined ||
+    !(heads > 0) ||
+    width % heads !== 0
   ) {
     throw new QkvError({
       code: 'SHAPE_MISMATCH',

@@ -1,8 +1,22 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  addScore, cost, dropoutHash, dropoutThreshold, emptySoftmax, logSumExp, mergePartials, mergeSoftmax, problem, reference, slice, tensor,
-  toFloat64, type HostPartial, type HostTensor, type SoftmaxState,
+  addScore,
+  cost,
+  dropoutHash,
+  dropoutThreshold,
+  emptySoftmax,
+  logSumExp,
+  mergePartials,
+  mergeSoftmax,
+  problem,
+  reference,
+  slice,
+  tensor,
+  toFloat64,
+  type HostPartial,
+  type HostTensor,
+  type SoftmaxState,
 } from '@qkv/core'
 
 const score = fc.oneof(fc.double({ min: -50, max: 50, noNaN: true }), fc.constantFrom(-Infinity, -1e30, 1e30, 0))
@@ -30,17 +44,24 @@ describe('online softmax', () => {
   })
 
   it('leaves a state as it is that meets nothing', () => {
-    fc.assert(fc.property(fc.array(score), (scores) => {
-      const state = scores.reduce(addScore, emptySoftmax)
-      expect(mergeSoftmax(state, emptySoftmax)).toEqual(state)
-      expect(mergeSoftmax(emptySoftmax, state)).toEqual(state)
-    }))
+    fc.assert(
+      fc.property(fc.array(score), (scores) => {
+        const state = scores.reduce(addScore, emptySoftmax)
+        expect(mergeSoftmax(state, emptySoftmax)).toEqual(state)
+        expect(mergeSoftmax(emptySoftmax, state)).toEqual(state)
+      }),
+    )
   })
 })
 
 describe('partial attention merges to the whole', () => {
-  const numbers = (count: number, seed: number): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.sin(seed + 1.7 * i) * 2)
-  const [q, k, v] = [tensor(numbers(24, 1), [1, 2, 3, 4]), tensor(numbers(88, 2), [1, 2, 11, 4]), tensor(numbers(88, 3), [1, 2, 11, 4])]
+  const numbers = (count: number, seed: number): Float32Array =>
+    Float32Array.from({ length: count }, (_, i) => Math.sin(seed + 1.7 * i) * 2)
+  const [q, k, v] = [
+    tensor(numbers(24, 1), [1, 2, 3, 4]),
+    tensor(numbers(88, 2), [1, 2, 11, 4]),
+    tensor(numbers(88, 3), [1, 2, 11, 4]),
+  ]
   const whole = reference(problem(q, k, v))
 
   /** Attention over keys `first…end`. */
@@ -60,7 +81,9 @@ describe('partial attention merges to the whole', () => {
         const edges = [0, ...cuts.sort((a, b) => a - b), 11]
         const parts = edges.slice(1).map((end, index) => part(edges[index] ?? 0, end))
         while (parts.length > 1) {
-          const taken = [0, 1, 2].slice(0, Math.min(3, parts.length)).map(() => parts.splice(Number(choices.next().value) % parts.length, 1)[0]!)
+          const taken = [0, 1, 2]
+            .slice(0, Math.min(3, parts.length))
+            .map(() => parts.splice(Number(choices.next().value) % parts.length, 1)[0]!)
           parts.push(mergePartials(taken))
         }
         expectWhole(parts[0]!)
@@ -70,7 +93,10 @@ describe('partial attention merges to the whole', () => {
   })
 
   it('never looks at the output of a part that saw no key', () => {
-    const nothing: HostPartial = { output: tensor(new Float32Array(24).fill(NaN), [1, 2, 3, 4]), lse: tensor(new Float32Array(6).fill(-Infinity), [1, 2, 3]) }
+    const nothing: HostPartial = {
+      output: tensor(new Float32Array(24).fill(NaN), [1, 2, 3, 4]),
+      lse: tensor(new Float32Array(6).fill(-Infinity), [1, 2, 3]),
+    }
     expectWhole(mergePartials([nothing, part(0, 11), nothing]))
     const empty = mergePartials([nothing, nothing])
     expect(toFloat64(empty.output)).toEqual(new Float64Array(24))
@@ -80,10 +106,33 @@ describe('partial attention merges to the whole', () => {
   it.each([
     ['no parts', () => mergePartials([]), 'OPTION_INVALID', /parts must be at least one part/],
     ['an output of other axes', () => mergePartials([{ ...part(0, 1), output: tensor([1], [1]) }]), 'SHAPE_MISMATCH', /four axes/],
-    ['outputs of two shapes', () => mergePartials([part(0, 1), { ...part(1, 2), output: tensor([1], [1, 1, 1, 1]) }]), 'SHAPE_MISMATCH', /parts\[1\].output must be \[1,2,3,4\]/],
-    ['lse of another shape', () => mergePartials([{ ...part(0, 1), lse: tensor([1], [1]) }]), 'SHAPE_MISMATCH', /parts\[0\].lse must be \[1,2,3\]/],
-    ['whole numbers', () => mergePartials([{ ...part(0, 1), lse: tensor(new Int32Array(6), [1, 2, 3]) }]), 'DTYPE_UNSUPPORTED', /a float dtype/],
-    ['a backend’s tensors', () => mergePartials([{ ...part(0, 1), lse: { ...part(0, 1).lse, storage: { owner: Symbol(), byteLength: 24 } } as unknown as HostTensor }]), 'OPTION_INVALID', /in host memory/],
+    [
+      'outputs of two shapes',
+      () => mergePartials([part(0, 1), { ...part(1, 2), output: tensor([1], [1, 1, 1, 1]) }]),
+      'SHAPE_MISMATCH',
+      /parts\[1\].output must be \[1,2,3,4\]/,
+    ],
+    [
+      'lse of another shape',
+      () => mergePartials([{ ...part(0, 1), lse: tensor([1], [1]) }]),
+      'SHAPE_MISMATCH',
+      /parts\[0\].lse must be \[1,2,3\]/,
+    ],
+    [
+      'whole numbers',
+      () => mergePartials([{ ...part(0, 1), lse: tensor(new Int32Array(6), [1, 2, 3]) }]),
+      'DTYPE_UNSUPPORTED',
+      /a float dtype/,
+    ],
+    [
+      'a backend’s tensors',
+      () =>
+        mergePartials([
+          { ...part(0, 1), lse: { ...part(0, 1).lse, storage: { owner: Symbol(), byteLength: 24 } } as unknown as HostTensor },
+        ]),
+      'OPTION_INVALID',
+      /in host memory/,
+    ],
   ])('refuses %s', (_, merge, code, message) => {
     expect(merge).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
   })
@@ -98,15 +147,26 @@ describe('cost', () => {
   })
 
   it('counts causal pairs as there are', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 40 }), (queryLength, keyLength) => {
-      let pairs = 0
-      for (let i = 0; i < queryLength; i++) pairs += Math.max(0, keyLength - queryLength + i + 1)
-      expect(cost({ ...one, queryLength, keyLength, causal: true }).scores).toBe(pairs)
-    }))
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 40 }), (queryLength, keyLength) => {
+        let pairs = 0
+        for (let i = 0; i < queryLength; i++) pairs += Math.max(0, keyLength - queryLength + i + 1)
+        expect(cost({ ...one, queryLength, keyLength, causal: true }).scores).toBe(pairs)
+      }),
+    )
   })
 
   it('counts what is computed, moved and kept', () => {
-    const shape = { batch: 2, queryHeads: 8, keyHeads: 2, queryLength: 16, keyLength: 100, headDim: 64, valueDim: 32, dtype: 'float16' } as const
+    const shape = {
+      batch: 2,
+      queryHeads: 8,
+      keyHeads: 2,
+      queryLength: 16,
+      keyLength: 100,
+      headDim: 64,
+      valueDim: 32,
+      dtype: 'float16',
+    } as const
     expect(cost(shape)).toEqual({
       scores: 2 * 8 * 16 * 100,
       flops: 2 * 8 * 16 * 100 * (2 * 64 + 2 * 32),

@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { drawLeaves, drawTruth, random, type ExpressionLeaves, type Random } from '@qkv/testing'
 import {
-  QkvError, blockMap, compileExpression, foldExpression, maskMod, type Alignment, type BlockMap, type BoolExpression,
-  type CompiledExpression, type ExpressionNode, type MaskMod, type TokenPair,
+  QkvError,
+  blockMap,
+  compileExpression,
+  foldExpression,
+  maskMod,
+  type Alignment,
+  type BlockMap,
+  type BoolExpression,
+  type CompiledExpression,
+  type ExpressionNode,
+  type MaskMod,
+  type TokenPair,
 } from '@qkv/core'
 
 interface Shape {
@@ -50,7 +60,8 @@ function bruteForce({ queries, keys, tile, alignment }: Shape, evaluate: Evaluat
       let seen = 0
       let pairs = 0
       for (let row = t * tile.queries; row < Math.min(queries, (t + 1) * tile.queries); row++) {
-        for (let key = s * tile.keys; key < Math.min(keys, (s + 1) * tile.keys); key++, pairs++) seen += evaluate(position + row, key, row)
+        for (let key = s * tile.keys; key < Math.min(keys, (s + 1) * tile.keys); key++, pairs++)
+          seen += evaluate(position + row, key, row)
       }
       tiles.push(seen === 0 ? undefined : seen === pairs ? 'full' : 'partial')
     }
@@ -133,7 +144,14 @@ describe('a block map of any expression', () => {
 
   it.each<[string, (pair: TokenPair) => BoolExpression]>([
     ['absolute values of both signs', ({ query }) => query.mul(4).sub(5).abs().eq(3)],
-    ['sums that wrap around', ({ query, key }) => query.add(2 ** 31 - 4).sub(key).lt(0)],
+    [
+      'sums that wrap around',
+      ({ query, key }) =>
+        query
+          .add(2 ** 31 - 4)
+          .sub(key)
+          .lt(0),
+    ],
     ['comparisons of what wrapped around', ({ query, key }) => query.mul(2 ** 30).lt(key)],
     ['differences beyond 32 bits', ({ query, key }) => query.sub(2 ** 31 - 2).lt(key.add(2 ** 31 - 9))],
     ['remainders of negative divisors', ({ query, key }) => query.mul(2).sub(key).mod(-4).eq(-2)],

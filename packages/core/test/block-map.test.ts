@@ -1,23 +1,49 @@
 import { describe, expect, it } from 'vitest'
 import { drawTokens, randomProblem } from '@qkv/testing'
 import {
-  and, blockMap, capture, causal, drawBlockMap, maskMod, or, prefix, problem, problemBlockMap, reference, scalar, slidingWindow, sparsity,
-  tensor, zeros, type BlockMap, type HostTensor, type ProblemOptions, type Tensor,
+  and,
+  blockMap,
+  capture,
+  causal,
+  drawBlockMap,
+  maskMod,
+  or,
+  prefix,
+  problem,
+  problemBlockMap,
+  reference,
+  scalar,
+  slidingWindow,
+  sparsity,
+  tensor,
+  zeros,
+  type BlockMap,
+  type HostTensor,
+  type ProblemOptions,
+  type Tensor,
 } from '@qkv/core'
 
 const tile = { queries: 4, keys: 4 }
 
 function ofProblem(queries: number, keys: number, options: ProblemOptions, batch = 1, heads = 1): BlockMap {
-  return problemBlockMap(problem(zeros([batch, heads, queries, 1]), zeros([batch, heads, keys, 1]), zeros([batch, heads, keys, 1]), options), tile)
+  return problemBlockMap(
+    problem(zeros([batch, heads, queries, 1]), zeros([batch, heads, keys, 1]), zeros([batch, heads, keys, 1]), options),
+    tile,
+  )
 }
 
 const picture = (map: BlockMap): string => map.toString().split('\n').slice(1).join('\n')
-const onDevice = (view: HostTensor): Tensor => ({ ...view, storage: { owner: Symbol('device'), byteLength: view.storage.byteLength } })
+const onDevice = (view: HostTensor): Tensor => ({
+  ...view,
+  storage: { owner: Symbol('device'), byteLength: view.storage.byteLength },
+})
 
 describe('a block map', () => {
   it('draws itself: full, partial and empty tiles', () => {
     expect(String(blockMap(slidingWindow(6), { queries: 16, keys: 16, tile }))).toBe(
-      ['4 × 4 tiles of 4 × 4: 0 full, 9 partial, 7 empty in all; expected speed-up 1.78×', '▒···', '▒▒··', '▒▒▒·', '·▒▒▒'].join('\n'),
+      ['4 × 4 tiles of 4 × 4: 0 full, 9 partial, 7 empty in all; expected speed-up 1.78×', '▒···', '▒▒··', '▒▒▒·', '·▒▒▒'].join(
+        '\n',
+      ),
     )
     expect(picture(blockMap(causal(), { queries: 16, keys: 16, tile }))).toBe('▒···\n█▒··\n██▒·\n███▒')
   })
@@ -29,7 +55,15 @@ describe('a block map', () => {
   })
 
   it('is the same whether a mask is an option or an expression', () => {
-    for (const [queries, keys] of [[16, 16], [5, 23], [23, 5], [1, 40], [40, 1], [0, 8], [8, 0]] as const) {
+    for (const [queries, keys] of [
+      [16, 16],
+      [5, 23],
+      [23, 5],
+      [1, 40],
+      [40, 1],
+      [0, 8],
+      [8, 0],
+    ] as const) {
       const pairs: readonly (readonly [ProblemOptions, ProblemOptions])[] = [
         [{ causal: true }, { mask: causal() }],
         [{ causal: 'upper-left' }, { mask: causal('upper-left') }],
@@ -47,7 +81,10 @@ describe('a block map', () => {
   it('takes mask tensors as they are broadcast', () => {
     const padding = tensor([true, true, true, true, true, false, false, false], [1, 1, 1, 8])
     expect(picture(ofProblem(8, 8, { mask: padding }))).toBe('█▒\n█▒')
-    const square = tensor(Array.from({ length: 64 }, (_, pair) => pair % 8 < 4 === pair < 32), [8, 8])
+    const square = tensor(
+      Array.from({ length: 64 }, (_, pair) => pair % 8 < 4 === pair < 32),
+      [8, 8],
+    )
     expect(picture(ofProblem(8, 8, { mask: square }))).toBe('█·\n·█')
     expect(picture(ofProblem(8, 8, { mask: square, causal: true }))).toBe('▒·\n·▒')
   })
@@ -86,8 +123,21 @@ describe('a block map', () => {
   })
 
   it('knows what it saves', () => {
-    expect(sparsity(blockMap(causal(), { queries: 16, keys: 16, tile }))).toEqual({ full: 6, partial: 4, empty: 6, sparsity: 6 / 16, speedup: 1.6 })
-    expect(sparsity(blockMap(maskMod(() => false), { queries: 4, keys: 4, tile }))).toMatchObject({ empty: 1, speedup: Infinity })
+    expect(sparsity(blockMap(causal(), { queries: 16, keys: 16, tile }))).toEqual({
+      full: 6,
+      partial: 4,
+      empty: 6,
+      sparsity: 6 / 16,
+      speedup: 1.6,
+    })
+    expect(
+      sparsity(
+        blockMap(
+          maskMod(() => false),
+          { queries: 4, keys: 4, tile },
+        ),
+      ),
+    ).toMatchObject({ empty: 1, speedup: Infinity })
     expect(sparsity(blockMap(causal(), { queries: 0, keys: 4, tile }))).toMatchObject({ sparsity: 0, speedup: 1 })
   })
 
@@ -106,7 +156,13 @@ describe('a block map', () => {
       const { problem: asked } = randomProblem(token)
       const size = { queries: 1 + (asked.queryLength % 5), keys: 1 + (asked.keyLength % 7) }
       const map = problemBlockMap(asked, size)
-      const zero = { ...asked, query: zeros([...asked.query.shape]), key: zeros([...asked.key.shape]), value: zeros([...asked.value.shape]), softcap: 0 }
+      const zero = {
+        ...asked,
+        query: zeros([...asked.query.shape]),
+        key: zeros([...asked.key.shape]),
+        value: zeros([...asked.value.shape]),
+        softcap: 0,
+      }
       const { weights } = reference(zero, { weights: true })
       const state = (b: number, h: number, t: number, s: number): number => {
         const row = map.planeOf(b, h) * map.queryTiles + t
@@ -121,7 +177,8 @@ describe('a block map', () => {
         const head = Math.floor(index / (asked.keyLength * asked.queryLength)) % asked.queryHeads
         const batch = Math.floor(index / (asked.keyLength * asked.queryLength * asked.queryHeads))
         const found = state(batch, head, Math.floor(row / size.queries), Math.floor(key / size.keys))
-        if (weight > 0 ? found === -1 : found === 1) throw new Error(`a ${weight > 0 ? 'visible' : 'hidden'} pair lies in a tile of state ${found}: ${token}`)
+        if (weight > 0 ? found === -1 : found === 1)
+          throw new Error(`a ${weight > 0 ? 'visible' : 'hidden'} pair lies in a tile of state ${found}: ${token}`)
       })
     }
   })
@@ -132,12 +189,14 @@ describe('131,072 × 131,072', () => {
 
   /** The fastest of some runs, in milliseconds of the processor: what it takes without the neighbours' noise. */
   function fastest(run: () => unknown): number {
-    return Math.min(...Array.from({ length: 12 }, () => {
-      const start = process.cpuUsage()
-      run()
-      const { user, system } = process.cpuUsage(start)
-      return (user + system) / 1000
-    }))
+    return Math.min(
+      ...Array.from({ length: 12 }, () => {
+        const start = process.cpuUsage()
+        run()
+        const { user, system } = process.cpuUsage(start)
+        return (user + system) / 1000
+      }),
+    )
   }
 
   it('causal and a window take far less than 50 ms, and time in partial tiles', () => {
@@ -152,17 +211,48 @@ describe('131,072 × 131,072', () => {
   it('so do a prefix, documents and a padding mask', () => {
     const ids = Int32Array.from({ length: 131_072 }, (_, token) => Math.floor(token / 3000))
     const document = capture(tensor(ids, [131_072]), 'int')
-    const mask = and(causal(), maskMod(({ query, key }) => document.at(query).eq(document.at(key))))
+    const mask = and(
+      causal(),
+      maskMod(({ query, key }) => document.at(query).eq(document.at(key))),
+    )
     expect(fastest(() => blockMap(mask, sizes))).toBeLessThan(150)
     expect(fastest(() => blockMap(or(prefix(1000), causal()), sizes))).toBeLessThan(50)
   })
 
   it.each([
-    ['a mask that reads beyond a tensor', () => blockMap(maskMod(({ key }) => capture(zeros([4])).at(key).gt(0)), sizes), 'EXPRESSION_REJECTED', /blockMap: mask's index 0 .*received 0 to 131071/],
-    ['a tile of no keys', () => blockMap(causal(), { ...sizes, tile: { queries: 4, keys: 0 } }), 'OPTION_INVALID', /tile.keys must be a whole number ≥ 1; received 0/],
-    ['a negative length', () => blockMap(causal(), { ...sizes, queries: -1 }), 'OPTION_INVALID', /queries must be a whole number ≥ 0; received -1/],
+    [
+      'a mask that reads beyond a tensor',
+      () =>
+        blockMap(
+          maskMod(({ key }) =>
+            capture(zeros([4]))
+              .at(key)
+              .gt(0),
+          ),
+          sizes,
+        ),
+      'EXPRESSION_REJECTED',
+      /blockMap: mask's index 0 .*received 0 to 131071/,
+    ],
+    [
+      'a tile of no keys',
+      () => blockMap(causal(), { ...sizes, tile: { queries: 4, keys: 0 } }),
+      'OPTION_INVALID',
+      /tile.keys must be a whole number ≥ 1; received 0/,
+    ],
+    [
+      'a negative length',
+      () => blockMap(causal(), { ...sizes, queries: -1 }),
+      'OPTION_INVALID',
+      /queries must be a whole number ≥ 0; received -1/,
+    ],
     ['fractional heads', () => blockMap(causal(), { ...sizes, heads: 1.5 }), 'OPTION_INVALID', /heads/],
-    ['more tokens than indices can be proven for', () => blockMap(causal(), { queries: 2 ** 27, keys: 4, tile: { queries: 2 ** 26, keys: 4 } }), 'LIMIT_EXCEEDED', /fewer than 67108864/],
+    [
+      'more tokens than indices can be proven for',
+      () => blockMap(causal(), { queries: 2 ** 27, keys: 4, tile: { queries: 2 ** 26, keys: 4 } }),
+      'LIMIT_EXCEEDED',
+      /fewer than 67108864/,
+    ],
   ])('refuses %s', (_, attempt, code, message) => {
     expect(attempt).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
   })

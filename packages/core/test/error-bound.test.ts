@@ -26,15 +26,27 @@ describe('the error bound', () => {
       const exact = reference(problem)
       const { output, lse } = float32Kernel(problem, kernels[index % kernels.length])
       const shape = shapes(problem)
-      outputs.add(expectWithinBound(output, { values: exact.output, bound: exact.bound }, { name: 'output', shape: shape.output, token }), token)
-      lses.add(expectWithinBound(lse, { values: exact.lse, bound: exact.lseBound }, { name: 'lse', shape: shape.lse, token }), token)
+      outputs.add(
+        expectWithinBound(output, { values: exact.output, bound: exact.bound }, { name: 'output', shape: shape.output, token }),
+        token,
+      )
+      lses.add(
+        expectWithinBound(lse, { values: exact.lse, bound: exact.lseBound }, { name: 'lse', shape: shape.lse, token }),
+        token,
+      )
     })
     outputs.expectTrusted(0.25)
     // So loose a bound that nothing comes near it would say little.
     expect(outputs.worstRatio).toBeGreaterThan(0.3)
   })
 
-  const defects: readonly { defect: Defect; kernel?: KernelOptions; limits?: Partial<Limits>; concerns?: string; leastShare?: number }[] = [
+  const defects: readonly {
+    defect: Defect
+    kernel?: KernelOptions
+    limits?: Partial<Limits>
+    concerns?: string
+    leastShare?: number
+  }[] = [
     { defect: 'maximum starts at zero', leastShare: 0.02 },
     { defect: 'sum is not rescaled', leastShare: 0.05 },
     { defect: 'output is not rescaled', leastShare: 0.05 },
@@ -72,11 +84,14 @@ describe('the error bound', () => {
   }
 
   it.each(defects)('sees a kernel with this defect: $defect', ({ defect, kernel, concerns, leastShare = 0.3 }) => {
-    const concerned = problems.filter(({ token }) => concerns === undefined || token.includes(concerns)).slice(0, concerns ? 60 : 120)
+    const concerned = problems
+      .filter(({ token }) => concerns === undefined || token.includes(concerns))
+      .slice(0, concerns ? 60 : 120)
     const seen = concerned.filter(({ problem }) => {
       const expected = exact(problem)
       const { output, lse } = float32Kernel(problem, { ...kernel, defect })
-      const worst = (actual: ArrayLike<number>, values: Float64Array, bound: Float64Array): number => compare(actual, { values, bound }).worstRatio
+      const worst = (actual: ArrayLike<number>, values: Float64Array, bound: Float64Array): number =>
+        compare(actual, { values, bound }).worstRatio
       return worst(output, expected.output, expected.bound) > 1 || worst(lse, expected.lse, expected.lseBound) > 1
     })
     expect(seen.length).toBeGreaterThanOrEqual(leastShare * concerned.length)

@@ -1,6 +1,15 @@
 import {
-  compileExpression, differentiate, dropoutHash, dropoutThreshold, elementCount, firstPosition, toFloat32, visibleKeys,
-  type AttentionProblem, type CompiledExpression, type HostTensor,
+  compileExpression,
+  differentiate,
+  dropoutHash,
+  dropoutThreshold,
+  elementCount,
+  firstPosition,
+  toFloat32,
+  visibleKeys,
+  type AttentionProblem,
+  type CompiledExpression,
+  type HostTensor,
 } from '@qkv/core'
 import { decode, float32Kernel, givenScore, type Data, type Tile } from './float32-kernel.ts'
 
@@ -58,7 +67,8 @@ export function float32Gradient(problem: AttentionProblem, dOutput: HostTensor, 
         if (defect === 'only one head of the group' && h % group !== 0) continue
         const lse = forward.lse[at] ?? 0
         let delta = 0
-        for (let c = 0; c < valueDim; c++) delta = f(delta + f((dO[at * valueDim + c] ?? 0) * f(forward.output[at * valueDim + c] ?? 0)))
+        for (let c = 0; c < valueDim; c++)
+          delta = f(delta + f((dO[at * valueDim + c] ?? 0) * f(forward.output[at * valueDim + c] ?? 0)))
         if (defect === 'delta forgotten') delta = 0
         const sink = data.sinks?.[h]
         if (result.dSinks && sink !== undefined && sink !== -Infinity) {
@@ -96,7 +106,12 @@ interface Row {
 }
 
 function addRow(
-  problem: AttentionProblem, data: Data, derivatives: Derivatives, row: Row, result: Float32Gradient, defect: GradientDefect | undefined,
+  problem: AttentionProblem,
+  data: Data,
+  derivatives: Derivatives,
+  row: Row,
+  result: Float32Gradient,
+  defect: GradientDefect | undefined,
 ): void {
   const { b, h, i, at, lse, delta, dO } = row
   const { keyHeads, keyLength, headDim, valueDim, group, scale, softcap } = problem
@@ -152,7 +167,14 @@ function dropoutFactor({ dropout }: AttentionProblem, { b, h, i }: Row, key: num
   return dropoutHash(dropout.seed, b, h, i, key) < dropoutThreshold(dropout) ? 0 : f(1 / (1 - dropout.probability))
 }
 
-function addCaptured({ reads }: Derivatives, { b, h, i, position }: Tile, key: number, given: number, dFinal: number, result: Float32Gradient): void {
+function addCaptured(
+  { reads }: Derivatives,
+  { b, h, i, position }: Tile,
+  key: number,
+  given: number,
+  dFinal: number,
+  result: Float32Gradient,
+): void {
   for (const { tensor, indices, derivative } of reads) {
     const at = indices.map((index) => index(b, h, position, key, i, given))
     const element = at.reduce((sum, index, axis) => sum * (tensor.shape[axis] ?? 1) + index, 0)

@@ -1,6 +1,16 @@
 import {
-  compileExpression, dropoutHash, dropoutThreshold, firstPosition, isHostTensor, roundTo, tensor, toFloat32, visibleKeys,
-  type AttentionProblem, type HostTensor, type Tensor,
+  compileExpression,
+  dropoutHash,
+  dropoutThreshold,
+  firstPosition,
+  isHostTensor,
+  roundTo,
+  tensor,
+  toFloat32,
+  visibleKeys,
+  type AttentionProblem,
+  type HostTensor,
+  type Tensor,
 } from '@qkv/core'
 
 const f = Math.fround
@@ -64,7 +74,8 @@ export function float32Kernel(problem: AttentionProblem, options: KernelOptions 
         if (sink !== undefined) absorb(state, { m: base2 ? f(sink * log2e) : sink, l: 1, o: new Float32Array(valueDim) }, base2)
         const inverse = reciprocal(state.l, defect)
         for (let c = 0; c < valueDim; c++) output[at * valueDim + c] = state.l === 0 ? 0 : f((state.o[c] ?? 0) * inverse)
-        const logarithm = base2 && defect !== 'log of base 2 kept' ? f(f(state.m + f(Math.log2(state.l))) * ln2) : f(state.m + f(Math.log(state.l)))
+        const logarithm =
+          base2 && defect !== 'log of base 2 kept' ? f(f(state.m + f(Math.log2(state.l))) * ln2) : f(state.m + f(Math.log(state.l)))
         lse[at] = state.l === 0 ? -Infinity : logarithm
       }
     }
@@ -108,7 +119,13 @@ export interface Tile {
   end: number
 }
 
-function attendTile(problem: AttentionProblem, data: Data, tile: Tile, state: State, { base2 = false, defect }: KernelOptions): void {
+function attendTile(
+  problem: AttentionProblem,
+  data: Data,
+  tile: Tile,
+  state: State,
+  { base2 = false, defect }: KernelOptions,
+): void {
   const { b, keyHead, first, end } = tile
   const { valueDim, keyLength } = problem
   const scores: { key: number; s: number }[] = []
@@ -132,7 +149,13 @@ function attendTile(problem: AttentionProblem, data: Data, tile: Tile, state: St
   }
 }
 
-function dropped({ dropout }: AttentionProblem, { b, h, i, position }: Tile, key: number, weight: number, defect: Defect | undefined): number {
+function dropped(
+  { dropout }: AttentionProblem,
+  { b, h, i, position }: Tile,
+  key: number,
+  weight: number,
+  defect: Defect | undefined,
+): number {
   if (dropout === undefined) return weight
   const row = defect === 'dropout by position' ? position : i
   if (dropoutHash(dropout.seed, b, h, row, key) < dropoutThreshold(dropout)) return 0
@@ -147,7 +170,11 @@ function scoreOf(problem: AttentionProblem, data: Data, tile: Tile, key: number,
 
 /** The score that a score expression is given; undefined where the key is masked. */
 export function givenScore(
-  problem: AttentionProblem, data: Data, { b, h, i, position, keyHead }: Tile, key: number, defect: Defect | undefined,
+  problem: AttentionProblem,
+  data: Data,
+  { b, h, i, position, keyHead }: Tile,
+  key: number,
+  defect: Defect | undefined,
 ): number | undefined {
   const { headDim, keyLength, queryLength, queryHeads, scale, softcap } = problem
   const pair = ((b * queryHeads + h) * queryLength + i) * keyLength + key
@@ -159,7 +186,8 @@ export function givenScore(
   for (let c = 0; c < headDim; c++) sum = f(sum + f((data.query[q + c] ?? 0) * (data.key[k + c] ?? 0)))
   const bias = defect === 'bias forgotten' ? 0 : (data.bias?.[pair] ?? 0)
   const scaled = defect === 'scores in float16' ? toHalf(f(sum * f(scale))) : f(sum * f(scale))
-  const cap = (s: number): number => (softcap === 0 || defect === 'softcap forgotten' ? s : f(f(softcap) * f(Math.tanh(f(s / f(softcap))))))
+  const cap = (s: number): number =>
+    softcap === 0 || defect === 'softcap forgotten' ? s : f(f(softcap) * f(Math.tanh(f(s / f(softcap)))))
   return defect === 'bias added before softcap' ? cap(f(scaled + bias)) : f(cap(scaled) + bias)
 }
 

@@ -1,8 +1,33 @@
 import { describe, expect, it } from 'vitest'
 import { random } from '@qkv/testing'
 import {
-  and, blockMap, capture, causal, chunked, compileExpression, dilated, distanceDecay, documents, draftTree, linearBias, maskMod, neighbourhood, not, or,
-  prefix, problem, reference, relativeBias, scoreMod, sinkTokens, slidingWindow, softcap, tensor, type BlockMap, type HostTensor, type MaskMod,
+  and,
+  blockMap,
+  capture,
+  causal,
+  chunked,
+  compileExpression,
+  dilated,
+  distanceDecay,
+  documents,
+  draftTree,
+  linearBias,
+  maskMod,
+  neighbourhood,
+  not,
+  or,
+  prefix,
+  problem,
+  reference,
+  relativeBias,
+  scoreMod,
+  sinkTokens,
+  slidingWindow,
+  softcap,
+  tensor,
+  type BlockMap,
+  type HostTensor,
+  type MaskMod,
   type ScoreMod,
 } from '@qkv/core'
 
@@ -26,7 +51,9 @@ const stream = random(3, 'gallery')
 const numbers = (count: number, next: () => number): number[] => Array.from({ length: count }, next)
 
 /** Documents of uneven lengths, in each batch entry others. */
-const ids = Int32Array.from(numbers(batch, () => 0).flatMap(() => numbers(length, () => stream.integer(0, 5)).sort((a, b) => a - b)))
+const ids = Int32Array.from(
+  numbers(batch, () => 0).flatMap(() => numbers(length, () => stream.integer(0, 5)).sort((a, b) => a - b)),
+)
 const prefixes = [17, 40]
 const slopes = numbers(heads, () => 0).map((_, head) => 2 ** -(head + 1))
 const biases = Float32Array.from(numbers(heads * 33, () => stream.normal()))
@@ -36,7 +63,9 @@ const randomBlocks = Uint8Array.from(numbers(blocks * blocks, () => (stream.chan
 const parents = [-1, 0, 0, 1, 1, 2, -1, 6]
 
 /** T5's buckets by distance: the first half one each, the rest by the logarithm. A table, so that no rounding moves an edge. */
-const bucketOf = Int32Array.from({ length: 129 }, (_, d) => (d < 16 ? d : Math.min(31, 16 + Math.floor((Math.log(d / 16) / Math.log(128 / 16)) * 16))))
+const bucketOf = Int32Array.from({ length: 129 }, (_, d) =>
+  d < 16 ? d : Math.min(31, 16 + Math.floor((Math.log(d / 16) / Math.log(128 / 16)) * 16)),
+)
 const bucketBias = Float32Array.from(numbers(heads * 32, () => stream.normal()))
 
 const grid = { height: 8, width: 12 }
@@ -57,7 +86,11 @@ const examples: readonly Example[] = [
     mask: and(causal(), documents(tensor(ids, [batch, length]))),
     sees: (q, k, b) => k <= q && ids[b * length + q] === ids[b * length + k],
   },
-  { name: 'chunked, as in Llama 4', mask: and(causal(), chunked(20)), sees: (q, k) => k <= q && Math.floor(q / 20) === Math.floor(k / 20) },
+  {
+    name: 'chunked, as in Llama 4',
+    mask: and(causal(), chunked(20)),
+    sees: (q, k) => k <= q && Math.floor(q / 20) === Math.floor(k / 20),
+  },
   { name: 'dilated', mask: and(causal(), dilated(4)), sees: (q, k) => k <= q && (q - k) % 4 === 0 },
   {
     name: 'dilated sliding window',
@@ -81,7 +114,10 @@ const examples: readonly Example[] = [
     name: 'Longformer: a window and global tokens',
     mask: (() => {
       const global = capture(tensor(isGlobal.map(Boolean), [length]), 'bool')
-      return or(maskMod(({ query, key }) => query.sub(key).abs().le(8)), maskMod(({ query, key }) => global.at(query).or(global.at(key))))
+      return or(
+        maskMod(({ query, key }) => query.sub(key).abs().le(8)),
+        maskMod(({ query, key }) => global.at(query).or(global.at(key))),
+      )
     })(),
     sees: (q, k) => Math.abs(q - k) <= 8 || isGlobal[q] === 1 || isGlobal[k] === 1,
   },
@@ -101,7 +137,17 @@ const examples: readonly Example[] = [
   },
   {
     name: 'a mask that differs by head: local heads and dilated ones',
-    mask: or(and(maskMod(({ head }) => head.lt(2)), slidingWindow(12)), and(maskMod(({ head }) => head.ge(2)), dilated(8), causal())),
+    mask: or(
+      and(
+        maskMod(({ head }) => head.lt(2)),
+        slidingWindow(12),
+      ),
+      and(
+        maskMod(({ head }) => head.ge(2)),
+        dilated(8),
+        causal(),
+      ),
+    ),
     sees: (q, k, _, h) => (h < 2 ? k <= q && q - k < 12 : (q - k) % 8 === 0 && k <= q),
   },
   { name: 'the future only', mask: not(causal()), sees: (q, k) => k > q },
@@ -124,7 +170,9 @@ const examples: readonly Example[] = [
     score: (() => {
       const bucket = capture(tensor(bucketOf, [129]), 'int')
       const bias = capture(tensor(bucketBias, [heads, 32]))
-      return scoreMod((score, { head, query, key }) => score.add(bias.at(head, bucket.at(query.sub(key).clamp(0, 128)).clamp(0, 31))))
+      return scoreMod((score, { head, query, key }) =>
+        score.add(bias.at(head, bucket.at(query.sub(key).clamp(0, 128)).clamp(0, 31))),
+      )
     })(),
     scored: (s, q, k, _, h) => s + bucketBias[h * 32 + bucketOf[clamp(q - k, 0, 128)]!]!,
   },
@@ -140,11 +188,19 @@ const examples: readonly Example[] = [
 
 function vectors(rows: number, seed: number): HostTensor {
   const stream = random(seed, 'vectors')
-  return tensor(Float32Array.from({ length: batch * heads * rows * 4 }, () => stream.normal()), [batch, heads, rows, 4])
+  return tensor(
+    Float32Array.from({ length: batch * heads * rows * 4 }, () => stream.normal()),
+    [batch, heads, rows, 4],
+  )
 }
 
 /** Softmax over all pairs that a predicate lets through, in one plain loop. */
-function plainAttention(q: HostTensor, k: HostTensor, v: HostTensor, { sees = () => true, scored = (s: number) => s }: Example): number[] {
+function plainAttention(
+  q: HostTensor,
+  k: HostTensor,
+  v: HostTensor,
+  { sees = () => true, scored = (s: number) => s }: Example,
+): number[] {
   const at = (view: HostTensor, row: number, c: number): number => Number(view.storage[row * 4 + c])
   const [queries, keys] = [q.shape[2]!, k.shape[2]!]
   const output: number[] = []
@@ -154,7 +210,10 @@ function plainAttention(q: HostTensor, k: HostTensor, v: HostTensor, { sees = ()
         const weights = numbers(keys, () => 0).map((_, j) => {
           const position = keys - queries + i
           if (!sees(position, j, b, h)) return 0
-          const dot = [0, 1, 2, 3].reduce((sum, c) => sum + at(q, (b * heads + h) * queries + i, c) * at(k, (b * heads + h) * keys + j, c), 0)
+          const dot = [0, 1, 2, 3].reduce(
+            (sum, c) => sum + at(q, (b * heads + h) * queries + i, c) * at(k, (b * heads + h) * keys + j, c),
+            0,
+          )
           return Math.exp(scored(dot / 2, position, j, b, h))
         })
         const total = weights.reduce((sum, weight) => sum + weight, 0)
@@ -195,7 +254,10 @@ describe('the gallery', () => {
     const context = length - parents.length
     const isAncestor = (token: number, of: number): boolean => token === of || (of >= 0 && isAncestor(token, parents[of]!))
     const { output } = reference(problem(drafted, k, v, { mask: draftTree(parents) }))
-    expectClose(output, plainAttention(drafted, k, v, { name: 'tree', sees: (q, k) => k < context || isAncestor(k - context, q - context) }))
+    expectClose(
+      output,
+      plainAttention(drafted, k, v, { name: 'tree', sees: (q, k) => k < context || isAncestor(k - context, q - context) }),
+    )
   })
 
   it('paged: keys in shuffled pages, found by a page table, attend as if they lay in order', () => {
@@ -207,7 +269,8 @@ describe('the gallery', () => {
       const data = new Float32Array(view.storage.length)
       for (let head = 0; head < batch * heads; head++) {
         order.forEach((logical, physical) => {
-          for (let e = 0; e < pageSize * 4; e++) data[(head * pages + physical) * pageSize * 4 + e] = Number(view.storage[(head * pages + logical) * pageSize * 4 + e])
+          for (let e = 0; e < pageSize * 4; e++)
+            data[(head * pages + physical) * pageSize * 4 + e] = Number(view.storage[(head * pages + logical) * pageSize * 4 + e])
         })
       }
       return tensor(data, view.shape)
@@ -244,15 +307,27 @@ describe('block maps of the library', () => {
     ['draftTree', draftTree(parents)],
     ['a large draftTree', draftTree(numbers(60, () => 0).map((_, token) => Math.floor((token - 1) / 2)))],
   ]
-  const tiles = [{ queries: 16, keys: 16 }, { queries: 32, keys: 8 }, { queries: 1, keys: 32 }, { queries: 64, keys: 64 }, { queries: 3, keys: 5 }]
-  const shapes = [{ queries: 260, keys: 260 }, { queries: 60, keys: 260 }, { queries: 7, keys: 131 }]
+  const tiles = [
+    { queries: 16, keys: 16 },
+    { queries: 32, keys: 8 },
+    { queries: 1, keys: 32 },
+    { queries: 64, keys: 64 },
+    { queries: 3, keys: 5 },
+  ]
+  const shapes = [
+    { queries: 260, keys: 260 },
+    { queries: 60, keys: 260 },
+    { queries: 7, keys: 131 },
+  ]
 
   it.each(masks)('are exact: no full or empty tile of %s is called partial', (_, mask) => {
     for (const shape of shapes) {
       const seen = visiblePairs(mask, shape)
       for (const tile of tiles) {
         const map = blockMap(mask, { ...shape, tile })
-        expect(statesOf(map), `${shape.queries} × ${shape.keys} in tiles of ${tile.queries} × ${tile.keys}`).toEqual(exactStates(map, shape, seen))
+        expect(statesOf(map), `${shape.queries} × ${shape.keys} in tiles of ${tile.queries} × ${tile.keys}`).toEqual(
+          exactStates(map, shape, seen),
+        )
       }
     }
   })
@@ -278,7 +353,8 @@ function exactStates({ tile, queryTiles, keyTiles }: BlockMap, { queries, keys }
     const [firstRow, firstKey] = [Math.floor(index / keyTiles) * tile.queries, (index % keyTiles) * tile.keys]
     const [endRow, endKey] = [Math.min(queries, firstRow + tile.queries), Math.min(keys, firstKey + tile.keys)]
     let visible = 0
-    for (let row = firstRow; row < endRow; row++) for (let key = firstKey; key < endKey; key++) visible += seen[row * keys + key] ?? 0
+    for (let row = firstRow; row < endRow; row++)
+      for (let key = firstKey; key < endKey; key++) visible += seen[row * keys + key] ?? 0
     return visible === 0 ? 0 : visible === (endRow - firstRow) * (endKey - firstKey) ? 2 : 1
   })
 }

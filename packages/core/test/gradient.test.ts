@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { compare, drawTokens, expectWithinBound, randomProblem, tally, type Limits } from '@qkv/testing'
 import {
-  isHostTensor, reference, referenceGradient, tensor, toFloat64, type AttentionProblem, type Bounded, type HostTensor,
+  isHostTensor,
+  reference,
+  referenceGradient,
+  tensor,
+  toFloat64,
+  type AttentionProblem,
+  type Bounded,
+  type HostTensor,
 } from '@qkv/core'
 import { float32Gradient, type Float32Gradient, type GradientDefect } from './float32-gradient-kernel.ts'
 
@@ -11,7 +18,10 @@ const limits: Limits = { work: 2 ** 13, headDim: 32, including: ['dropout'], wit
 function names(problem: AttentionProblem, exact: ReturnType<typeof referenceGradient>, actual: Float32Gradient) {
   const { query, key, value } = problem
   const captured = [...exact.captured].map(([held, bounded], index) => ({
-    name: `captured ${index}`, bounded, actual: actual.captured.get(held), shape: held.shape,
+    name: `captured ${index}`,
+    bounded,
+    actual: actual.captured.get(held),
+    shape: held.shape,
   }))
   return [
     { name: 'dQuery', bounded: exact.dQuery, actual: actual.dQuery, shape: query.shape },
@@ -24,7 +34,17 @@ function names(problem: AttentionProblem, exact: ReturnType<typeof referenceGrad
 }
 
 describe('the reference gradient', () => {
-  const smooth: Limits = { ...limits, work: 2 ** 11, queryLength: 7, keyLength: 9, headDim: 4, heads: 4, batch: 2, dtypes: ['float32'], without: ['poison', 'layout'] }
+  const smooth: Limits = {
+    ...limits,
+    work: 2 ** 11,
+    queryLength: 7,
+    keyLength: 9,
+    headDim: 4,
+    heads: 4,
+    batch: 2,
+    dtypes: ['float32'],
+    without: ['poison', 'layout'],
+  }
 
   it('agrees with central differences of the reference, in every tensor that has a gradient', () => {
     const tokens = drawTokens({ count: 400, seed: 5, limits: smooth }).filter((token) => /\|(normal|small)\|/.test(token))
@@ -40,7 +60,9 @@ describe('the reference gradient', () => {
           const numeric = centralDifference(view, element, loss)
           if (!Number.isFinite(numeric)) return
           const analytic = values[index] ?? NaN
-          expect(Math.abs(numeric - analytic), `${name}[${index}]: ${numeric} and ${analytic}\n${token}`).toBeLessThanOrEqual(1e-5 + 1e-3 * Math.abs(analytic))
+          expect(Math.abs(numeric - analytic), `${name}[${index}]: ${numeric} and ${analytic}\n${token}`).toBeLessThanOrEqual(
+            1e-5 + 1e-3 * Math.abs(analytic),
+          )
           compared++
         })
       }
@@ -55,14 +77,25 @@ describe('the reference gradient', () => {
   })
 
   it('leaves the sum of each softmax: the gradients of a row’s scores, sink included, sum to 0', () => {
-    for (const token of drawTokens({ count: 200, seed: 6, limits: { ...smooth, without: ['poison', 'score', 'softcap', 'sinks', 'bias'] } })) {
+    for (const token of drawTokens({
+      count: 200,
+      seed: 6,
+      limits: { ...smooth, without: ['poison', 'score', 'softcap', 'sinks', 'bias'] },
+    })) {
       const { problem, dOutput } = randomProblem(token)
       const { batch, queryHeads, queryLength, keyLength } = problem
-      const bias = tensor(new Float32Array(batch * queryHeads * queryLength * keyLength), [batch, queryHeads, queryLength, keyLength])
+      const bias = tensor(new Float32Array(batch * queryHeads * queryLength * keyLength), [
+        batch,
+        queryHeads,
+        queryLength,
+        keyLength,
+      ])
       const { dBias } = referenceGradient({ ...problem, bias }, dOutput)
       for (let row = 0; row < batch * queryHeads * queryLength; row++) {
         const scores = Array.from(dBias?.values.subarray(row * keyLength, (row + 1) * keyLength) ?? [])
-        expect(Math.abs(scores.reduce((sum, score) => sum + score, 0))).toBeLessThan(1e-9 * (1 + scores.reduce((sum, score) => sum + Math.abs(score), 0)))
+        expect(Math.abs(scores.reduce((sum, score) => sum + score, 0))).toBeLessThan(
+          1e-9 * (1 + scores.reduce((sum, score) => sum + Math.abs(score), 0)),
+        )
       }
     }
   })
@@ -114,7 +147,9 @@ describe('the reference gradient', () => {
   }
 
   it.each(defects)('sees a backward kernel with this defect: $defect', ({ defect, concerns, leastShare = 0.3 }) => {
-    const concerned = problems.filter(({ token }) => concerns === undefined || token.includes(concerns)).slice(0, concerns ? 50 : 100)
+    const concerned = problems
+      .filter(({ token }) => concerns === undefined || token.includes(concerns))
+      .slice(0, concerns ? 50 : 100)
     const seen = concerned.filter(({ problem, dOutput }) => {
       const compared = names(problem, exact(problem, dOutput), float32Gradient(problem, dOutput, defect))
       return compared.some(({ actual, bounded }) => compare(actual, bounded).worstRatio > 1)
@@ -129,7 +164,11 @@ function unbroadcast(bias: AttentionProblem['bias']): AttentionProblem['bias'] {
 }
 
 /** Visits up to seven elements, spread over the tensor, with their row-major number. */
-function forSomeElements({ shape, strides, offset }: HostTensor, count: number, visit: (element: number, index: number) => void): void {
+function forSomeElements(
+  { shape, strides, offset }: HostTensor,
+  count: number,
+  visit: (element: number, index: number) => void,
+): void {
   for (let index = 0; index < count; index += Math.max(1, Math.ceil(count / 7))) {
     let rest = index
     const element = shape.reduceRight((at, size, axis) => {

@@ -1,7 +1,28 @@
 import { describe, expect, it } from 'vitest'
 import {
-  and, causal, chunked, compileExpression, composeScores, dilated, distanceDecay, documents, draftTree, linearBias, neighbourhood, not, or,
-  prefix, printExpression, relativeBias, sinkTokens, slidingWindow, softcap, tensor, zeros, type MaskMod, type ScoreMod,
+  and,
+  causal,
+  chunked,
+  compileExpression,
+  composeScores,
+  dilated,
+  distanceDecay,
+  documents,
+  draftTree,
+  linearBias,
+  neighbourhood,
+  not,
+  or,
+  prefix,
+  printExpression,
+  relativeBias,
+  sinkTokens,
+  slidingWindow,
+  softcap,
+  tensor,
+  zeros,
+  type MaskMod,
+  type ScoreMod,
 } from '@qkv/core'
 
 describe('masks and score changes read as the mathematics they are', () => {
@@ -41,9 +62,17 @@ describe('what makes no mask is refused by name', () => {
     ['float prefixes', () => prefix(zeros([2])), /tensor must be of an int dtype/],
     ['integer slopes', () => linearBias(zeros([2], 'int32')), /tensor must be of a float dtype/],
     ['a table without a middle', () => relativeBias(zeros([2, 8])), /operand of max\(\) must be a whole number/],
-    ['an even neighbourhood', () => neighbourhood({ height: 8, width: 8 }, 4), /neighbourhood: size must be an odd number up to 8; received 4/],
+    [
+      'an even neighbourhood',
+      () => neighbourhood({ height: 8, width: 8 }, 4),
+      /neighbourhood: size must be an odd number up to 8; received 4/,
+    ],
     ['a neighbourhood larger than the image', () => neighbourhood({ height: 3, width: 8 }, 5), /an odd number up to 3; received 5/],
-    ['a draft whose child comes first', () => draftTree([1, -1]), /draftTree: parents\[0\] must be −1, or the number of a token before it; received 1/],
+    [
+      'a draft whose child comes first',
+      () => draftTree([1, -1]),
+      /draftTree: parents\[0\] must be −1, or the number of a token before it; received 1/,
+    ],
     ['a cap of nothing', () => softcap(0), /divisor must be other than 0/],
     ['an endless half-life of nothing', () => distanceDecay(0), /operand of mul\(\) must be a finite float32; received Infinity/],
   ])('%s', (_, make, message) => {

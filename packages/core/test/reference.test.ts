@@ -1,12 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import { drawTokens, randomProblem } from '@qkv/testing'
 import {
-  maskMod, problem, reference, referenceGradient, tensor, toFloat64, zeros, type HostTensor, type ProblemOptions,
+  maskMod,
+  problem,
+  reference,
+  referenceGradient,
+  tensor,
+  toFloat64,
+  zeros,
+  type HostTensor,
+  type ProblemOptions,
 } from '@qkv/core'
 
 /** One head; every key is alike, so that the output is the mean of the values that are seen. */
 function means(queries: number, keys: number, options: ProblemOptions = {}): number[] {
-  const values = tensor(Float32Array.from({ length: keys }, (_, key) => 2 ** key), [1, 1, keys, 1])
+  const values = tensor(
+    Float32Array.from({ length: keys }, (_, key) => 2 ** key),
+    [1, 1, keys, 1],
+  )
   return [...reference(problem(zeros([1, 1, queries, 2]), zeros([1, 1, keys, 2]), values, options)).output].map(toTwelveDigits)
 }
 
@@ -49,7 +60,9 @@ describe('attention, as the reference has it', () => {
     const nothing = maskMod(({ key }) => key.lt(0))
     const { output, lse } = reference(problem(zeros([1, 2, 1, 2]), zeros([1, 2, 3, 2]), zeros([1, 2, 3, 2]), { mask: nothing }))
     expect([...output, ...lse]).toEqual([0, 0, 0, 0, -Infinity, -Infinity])
-    const sunk = reference(problem(zeros([1, 2, 1, 2]), zeros([1, 2, 3, 2]), zeros([1, 2, 3, 2]), { mask: nothing, sinks: [1, -Infinity] }))
+    const sunk = reference(
+      problem(zeros([1, 2, 1, 2]), zeros([1, 2, 3, 2]), zeros([1, 2, 3, 2]), { mask: nothing, sinks: [1, -Infinity] }),
+    )
     expect([...sunk.output, ...sunk.lse]).toEqual([0, 0, 0, 0, 1, -Infinity])
   })
 
@@ -66,7 +79,9 @@ describe('attention, as the reference has it', () => {
 
   it('reads key head floor(h / group), and values of another size', () => {
     const keys = tensor([1, 2, 3, 4, 5, 6], [1, 2, 1, 3])
-    expect([...reference(problem(zeros([1, 4, 1, 2]), zeros([1, 2, 1, 2]), keys)).output]).toEqual([1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6])
+    expect([...reference(problem(zeros([1, 4, 1, 2]), zeros([1, 2, 1, 2]), keys)).output]).toEqual([
+      1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6,
+    ])
   })
 
   it('decodes 8 and 4 bits by the scale of their group', () => {
@@ -85,14 +100,20 @@ describe('attention, as the reference has it', () => {
     const { weights } = reference(problem(zeros([1, 1, 1, 1]), zeros([1, 1, 400, 1]), zeros([1, 1, 400, 1])), { weights: true })
     expect(weights?.[7]).toBeCloseTo(1 / 400, 12)
     const ones = tensor(new Float32Array(400).fill(1), [1, 1, 400, 1])
-    const { output, lse } = reference(problem(zeros([1, 1, 1, 1]), zeros([1, 1, 400, 1]), ones, { dropout: { probability: 0.5, seed: 1 } }))
+    const { output, lse } = reference(
+      problem(zeros([1, 1, 1, 1]), zeros([1, 1, 400, 1]), ones, { dropout: { probability: 0.5, seed: 1 } }),
+    )
     expect(Math.abs(output[0]! - 1)).toBeLessThan(0.2)
     expect(output[0]! * 200).toBeCloseTo(Math.round(output[0]! * 200), 9)
     expect(lse[0]).toBeCloseTo(Math.log(400), 12)
   })
 
   it('is empty where there is nothing to compute', () => {
-    for (const [b, n, m] of [[0, 2, 3], [1, 0, 3], [1, 2, 0]] as const) {
+    for (const [b, n, m] of [
+      [0, 2, 3],
+      [1, 0, 3],
+      [1, 2, 0],
+    ] as const) {
       const asked = problem(zeros([b, 1, n, 2]), zeros([b, 1, m, 2]), zeros([b, 1, m, 2]))
       expect([...reference(asked).output]).toEqual(new Array(b * n * 2).fill(0))
       expect(referenceGradient(asked, zeros([b, 1, n, 2])).dKey.values).toHaveLength(b * m * 2)
@@ -104,30 +125,68 @@ describe('attention, as the reference has it', () => {
       const { problem: poisoned, dOutput } = randomProblem(token)
       expect(reference(poisoned).output.some(Number.isNaN), token).toBe(false)
       const { dQuery, dKey, dValue } = referenceGradient(poisoned, dOutput)
-      expect([dQuery, dKey, dValue].some(({ values }) => values.some(Number.isNaN)), token).toBe(false)
+      expect(
+        [dQuery, dKey, dValue].some(({ values }) => values.some(Number.isNaN)),
+        token,
+      ).toBe(false)
     }
   })
 
   it('shifts its lse, and nothing else, with a score added to a whole row', () => {
     const bias = tensor([3.5], [1])
-    for (const token of drawTokens({ count: 50, seed: 13, limits: { work: 2 ** 11, without: ['bias', 'score', 'sinks', 'poison'] } })) {
+    for (const token of drawTokens({
+      count: 50,
+      seed: 13,
+      limits: { work: 2 ** 11, without: ['bias', 'score', 'sinks', 'poison'] },
+    })) {
       const { problem: plain } = randomProblem(token)
       const shifted = { ...plain, bias: { ...bias, shape: [1, 1, 1, 1], strides: [0, 0, 0, 0] } }
       const [before, after] = [reference(plain), reference(shifted)]
-      after.output.forEach((value, index) => expect(Math.abs(value - before.output[index]!)).toBeLessThanOrEqual(1e-9 * (1 + Math.abs(value))))
-      after.lse.forEach((value, index) => expect(value === -Infinity || Math.abs(value - before.lse[index]! - 3.5) <= 1e-9 * (1 + Math.abs(value))).toBe(true))
+      after.output.forEach((value, index) =>
+        expect(Math.abs(value - before.output[index]!)).toBeLessThanOrEqual(1e-9 * (1 + Math.abs(value))),
+      )
+      after.lse.forEach((value, index) =>
+        expect(value === -Infinity || Math.abs(value - before.lse[index]! - 3.5) <= 1e-9 * (1 + Math.abs(value))).toBe(true),
+      )
     }
   })
 
   it.each([
-    ['a backend’s tensor', () => reference({ ...problem(zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])), query: { ...zeros([1, 1, 1, 1]), storage: { owner: Symbol(), byteLength: 4 } } }), 'OPTION_INVALID', /reference: query must be a tensor in host memory/],
-    ['a gradient of another shape', () => referenceGradient(problem(zeros([1, 1, 2, 1]), zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])), zeros([1, 1, 1, 1])), 'SHAPE_MISMATCH', /dOutput must be \[1,1,2,1\], as the output is; received \[1,1,1,1\]/],
-    ['an integer gradient', () => referenceGradient(problem(zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])), zeros([1, 1, 1, 1], 'int8')), 'DTYPE_UNSUPPORTED', /dOutput must be of a float dtype/],
-    ['the gradient of quantised keys', () => {
-      const scales = zeros([1, 1, 1, 1])
-      const quantised = zeros([1, 1, 1, 1], 'int8')
-      referenceGradient(problem(zeros([1, 1, 1, 1]), quantised, quantised, { keyScales: scales, valueScales: scales }), zeros([1, 1, 1, 1]))
-    }, 'DTYPE_UNSUPPORTED', /key must be of a float dtype, as quantised keys have no gradient; received int8/],
+    [
+      'a backend’s tensor',
+      () =>
+        reference({
+          ...problem(zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])),
+          query: { ...zeros([1, 1, 1, 1]), storage: { owner: Symbol(), byteLength: 4 } },
+        }),
+      'OPTION_INVALID',
+      /reference: query must be a tensor in host memory/,
+    ],
+    [
+      'a gradient of another shape',
+      () => referenceGradient(problem(zeros([1, 1, 2, 1]), zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])), zeros([1, 1, 1, 1])),
+      'SHAPE_MISMATCH',
+      /dOutput must be \[1,1,2,1\], as the output is; received \[1,1,1,1\]/,
+    ],
+    [
+      'an integer gradient',
+      () => referenceGradient(problem(zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1]), zeros([1, 1, 1, 1])), zeros([1, 1, 1, 1], 'int8')),
+      'DTYPE_UNSUPPORTED',
+      /dOutput must be of a float dtype/,
+    ],
+    [
+      'the gradient of quantised keys',
+      () => {
+        const scales = zeros([1, 1, 1, 1])
+        const quantised = zeros([1, 1, 1, 1], 'int8')
+        referenceGradient(
+          problem(zeros([1, 1, 1, 1]), quantised, quantised, { keyScales: scales, valueScales: scales }),
+          zeros([1, 1, 1, 1]),
+        )
+      },
+      'DTYPE_UNSUPPORTED',
+      /key must be of a float dtype, as quantised keys have no gradient; received int8/,
+    ],
   ])('refuses %s', (_, attempt, code, message) => {
     expect(attempt).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
   })

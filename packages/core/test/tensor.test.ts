@@ -1,8 +1,21 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  QkvError, broadcastTo, isContiguous, mergeHeads, permute, reshape, roundTo, slice, splitHeads, tensor, toFloat32, toFloat64, zeros,
-  type Dtype, type HostTensor,
+  QkvError,
+  broadcastTo,
+  isContiguous,
+  mergeHeads,
+  permute,
+  reshape,
+  roundTo,
+  slice,
+  splitHeads,
+  tensor,
+  toFloat32,
+  toFloat64,
+  zeros,
+  type Dtype,
+  type HostTensor,
 } from '@qkv/core'
 
 const counting = (count: number): Float32Array => Float32Array.from({ length: count }, (_, index) => index)
@@ -23,8 +36,12 @@ function elements(view: HostTensor): number[] {
 
 describe('a tensor is a view of an array', () => {
   it.each([
-    ['float32', new Float32Array(2)], ['int8', new Int8Array(2)], ['uint8', new Uint8Array(2)], ['int32', new Int32Array(2)],
-    ['float32', [1, 2]], ['bool', [true, false]],
+    ['float32', new Float32Array(2)],
+    ['int8', new Int8Array(2)],
+    ['uint8', new Uint8Array(2)],
+    ['int32', new Int32Array(2)],
+    ['float32', [1, 2]],
+    ['bool', [true, false]],
   ] as const)('%s, as its array says', (dtype, data) => {
     expect(tensor(data, [2]).dtype).toBe(dtype)
   })
@@ -49,14 +66,39 @@ describe('a tensor is a view of an array', () => {
     ['too few elements', () => tensor(new Float32Array(5), [2, 3]), 'SHAPE_MISMATCH', /within its storage of 5 elements/],
     ['an offset beyond', () => tensor(new Float32Array(6), [6], { offset: 1 }), 'SHAPE_MISMATCH', /reach elements 1 to 6/],
     ['a fractional offset', () => tensor(new Float32Array(6), [2], { offset: 0.5 }), 'SHAPE_MISMATCH', /within its storage/],
-    ['strides before the start', () => tensor(new Float32Array(6), [6], { strides: [-1] }), 'SHAPE_MISMATCH', /reach elements -5 to 0/],
+    [
+      'strides before the start',
+      () => tensor(new Float32Array(6), [6], { strides: [-1] }),
+      'SHAPE_MISMATCH',
+      /reach elements -5 to 0/,
+    ],
     ['strides of another rank', () => tensor(new Float32Array(6), [6], { strides: [1, 1] }), 'SHAPE_MISMATCH', /1 whole numbers/],
-    ['a fractional stride', () => tensor(new Float32Array(6), [2], { strides: [1.5] }), 'SHAPE_MISMATCH', /tensor: shape.strides must be/],
-    ['a negative size', () => tensor(new Float32Array(6), [-1]), 'SHAPE_MISMATCH', /an array of whole numbers ≥ 0; received \[-1\]/],
+    [
+      'a fractional stride',
+      () => tensor(new Float32Array(6), [2], { strides: [1.5] }),
+      'SHAPE_MISMATCH',
+      /tensor: shape.strides must be/,
+    ],
+    [
+      'a negative size',
+      () => tensor(new Float32Array(6), [-1]),
+      'SHAPE_MISMATCH',
+      /an array of whole numbers ≥ 0; received \[-1\]/,
+    ],
     ['a size that is no number', () => zeros([NaN]), 'SHAPE_MISMATCH', /zeros: shape/],
     ['a product beyond what is safe', () => tensor(new Float32Array(0), [2 ** 40, 2 ** 40]), 'SHAPE_MISMATCH', /whole numbers/],
-    ['half bits without a dtype', () => tensor(new Uint16Array(2), [2]), 'DTYPE_UNSUPPORTED', /Uint16Array with dtype float16 or bfloat16/],
-    ['an array of another dtype', () => tensor(new Float32Array(2), [2], { dtype: 'int8' }), 'DTYPE_UNSUPPORTED', /what holds int8/],
+    [
+      'half bits without a dtype',
+      () => tensor(new Uint16Array(2), [2]),
+      'DTYPE_UNSUPPORTED',
+      /Uint16Array with dtype float16 or bfloat16/,
+    ],
+    [
+      'an array of another dtype',
+      () => tensor(new Float32Array(2), [2], { dtype: 'int8' }),
+      'DTYPE_UNSUPPORTED',
+      /what holds int8/,
+    ],
     ['numbers as halves', () => tensor([1, 2], [2], { dtype: 'float16' }), 'DTYPE_UNSUPPORTED', /what holds float16/],
   ])('refuses %s', (_, make, code, message) => {
     expect(make).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
@@ -73,7 +115,8 @@ describe('views copy nothing', () => {
     expect(elements(slice(view, 0, 1, 1))).toEqual([])
     expect(reshape(view, [6, 4]).strides).toEqual([4, 1])
     expect(elements(broadcastTo(tensor(counting(2), [2, 1]), [3, 2, 2]))).toEqual([0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1])
-    for (const made of [permute(view, [2, 0, 1]), slice(view, 1, 1, 3), reshape(view, [24])]) expect(made.storage).toBe(view.storage)
+    for (const made of [permute(view, [2, 0, 1]), slice(view, 1, 1, 3), reshape(view, [24])])
+      expect(made.storage).toBe(view.storage)
   })
 
   it('heads split and merge back', () => {
@@ -85,7 +128,12 @@ describe('views copy nothing', () => {
   })
 
   it('knows what lies without gaps', () => {
-    expect([view, slice(view, 0, 0, 1), permute(view, [1, 0, 2]), slice(view, 2, 0, 2)].map(isContiguous)).toEqual([true, true, false, false])
+    expect([view, slice(view, 0, 0, 1), permute(view, [1, 0, 2]), slice(view, 2, 0, 2)].map(isContiguous)).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ])
   })
 
   it.each([
@@ -103,14 +151,18 @@ describe('views copy nothing', () => {
     ['splitHeads', () => splitHeads(slice(permute(view, [0, 1, 2]), 0, 0, 1), 0)],
     ['mergeHeads', () => mergeHeads(tensor(counting(24), [1, 2, 3, 4]))],
   ])('%s refuses what does not fit', (operation, make) => {
-    expect(make).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH', operation: operation === 'mergeHeads' ? 'reshape' : operation }))
+    expect(make).toThrow(
+      expect.objectContaining({ code: 'SHAPE_MISMATCH', operation: operation === 'mergeHeads' ? 'reshape' : operation }),
+    )
   })
 })
 
 describe('conversion gathers through any strides', () => {
   const layout = fc
     .array(fc.integer({ min: 0, max: 4 }), { maxLength: 5 })
-    .chain((shape) => fc.record({ shape: fc.constant(shape), strides: fc.tuple(...shape.map(() => fc.integer({ min: -5, max: 7 }))) }))
+    .chain((shape) =>
+      fc.record({ shape: fc.constant(shape), strides: fc.tuple(...shape.map(() => fc.integer({ min: -5, max: 7 }))) }),
+    )
 
   it('in row-major order, whatever the dtype', () => {
     fc.assert(
@@ -119,7 +171,14 @@ describe('conversion gathers through any strides', () => {
         const offset = -reach.reduce((low, span) => low + Math.min(0, span), 0)
         const length = offset + reach.reduce((high, span) => high + Math.max(0, span), 0) + 1
         if (shape.includes(0) || length < 1) return
-        const view = tensor(roundTo(counting(length).map((value) => value % 100), dtype), shape, { dtype, strides, offset })
+        const view = tensor(
+          roundTo(
+            counting(length).map((value) => value % 100),
+            dtype,
+          ),
+          shape,
+          { dtype, strides, offset },
+        )
         expect(toFloats(view)).toEqual(elements(view))
         expect([...toFloat32(view)]).toEqual(elements(view))
       }),
@@ -144,7 +203,13 @@ function toFloats(view: HostTensor): number[] {
 
 describe('an error', () => {
   it('is recognised across copies of this package, and says what an argument must be and was', () => {
-    const error = new QkvError({ code: 'OPTION_INVALID', operation: 'attention', argument: 'scale', expected: 'a finite number', received: 'NaN' })
+    const error = new QkvError({
+      code: 'OPTION_INVALID',
+      operation: 'attention',
+      argument: 'scale',
+      expected: 'a finite number',
+      received: 'NaN',
+    })
     const foreign = Object.assign(new Error('x'), { [Symbol.for('@qkv/error')]: true })
     expect([error, foreign, new Error('x'), null, 'x'].map(QkvError.is)).toEqual([true, true, false, false, false])
     expect(error.message).toBe('attention: scale must be a finite number; received NaN')

@@ -29,7 +29,12 @@ export const scoreExpressions = {
     const weights = capture(floats('weights', [Math.max(1, spec.queryHeads), 2], 1, spec, place))
     return scoreMod((score, { head, query, key }) => {
       const distance = query.sub(key).abs().toFloat()
-      return score.sub(weights.at(head, 0).abs().mul(distance.mul(weights.at(head, 1).abs()).add(1).log()))
+      return score.sub(
+        weights
+          .at(head, 0)
+          .abs()
+          .mul(distance.mul(weights.at(head, 1).abs()).add(1).log()),
+      )
     })
   },
   /** The score times a factor that falls with distance; the factor's rate is a scalar. */
@@ -78,5 +83,10 @@ export const maskExpressionNames = Object.keys(maskExpressions) as readonly Mask
 function floats(name: string, shape: readonly number[], deviation: number, spec: ProblemSpec, place: Place): HostTensor {
   const stream = random(spec.seed, name)
   const count = shape.reduce((product, size) => product * size, 1)
-  return place(name, Float64Array.from({ length: count }, () => deviation * stream.normal()), shape, 'float32')
+  return place(
+    name,
+    Float64Array.from({ length: count }, () => deviation * stream.normal()),
+    shape,
+    'float32',
+  )
 }

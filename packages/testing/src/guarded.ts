@@ -1,4 +1,13 @@
-import { arrayConstructors, bytesPerElement, contiguousStrides, reach, roundTo, type Dtype, type HostTensor, type TypedArray } from '@qkv/core'
+import {
+  arrayConstructors,
+  bytesPerElement,
+  contiguousStrides,
+  reach,
+  roundTo,
+  type Dtype,
+  type HostTensor,
+  type TypedArray,
+} from '@qkv/core'
 import type { Random } from './random.ts'
 
 /** How a tensor lies in its storage. All but `plain` lie between guards, with NaN in every gap. */

@@ -83,14 +83,28 @@ export function parseToken(token: string): ProblemSpec {
   const [operation, dtype = '', shape = '', distribution, layout, optionText = '', seed] = token.split('|')
   const sizes = shapePattern.exec(shape)?.slice(1).map(Number)
   if (operation !== 'attention' || sizes === undefined || seed === undefined) throw new Error(`not a problem token: ${token}`)
-  const [batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim] = sizes as [number, number, number, number, number, number, number]
+  const [batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim] = sizes as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
   const [queryDtype, keyDtype = queryDtype] = dtype.split('/')
   const options = new Map(optionText.split(' ').filter(Boolean).map(nameAndValue))
   const [left, right] = options.get('window')?.split(':').map(Number) ?? []
   return {
     queryDtype: oneOf(floatDtypes, queryDtype),
     keyDtype: oneOf(floatDtypes, keyDtype),
-    batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim,
+    batch,
+    queryHeads,
+    keyHeads,
+    queryLength,
+    keyLength,
+    headDim,
+    valueDim,
     distribution: oneOf(distributions, distribution),
     layout: oneOf([...layouts, 'mixed'] as const, layout),
     scale: number(options.get('scale')),

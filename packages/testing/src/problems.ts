@@ -1,6 +1,15 @@
 import {
-  compileExpression, firstPosition, isHostTensor, problem as makeProblem, slice, toFloat64, visibleKeys,
-  type AttentionProblem, type Dtype, type HostTensor, type ProblemOptions,
+  compileExpression,
+  firstPosition,
+  isHostTensor,
+  problem as makeProblem,
+  slice,
+  toFloat64,
+  visibleKeys,
+  type AttentionProblem,
+  type Dtype,
+  type HostTensor,
+  type ProblemOptions,
 } from '@qkv/core'
 import { drawVectors } from './distributions.ts'
 import { drawTokens, type DrawOptions } from './draw-token.ts'
@@ -40,8 +49,14 @@ export function randomProblem(token: string): RandomProblem {
 
   const vectors = drawVectors(
     spec.distribution,
-    { queries: batch * queryHeads * queryLength, keys: batch * keyHeads * keyLength, headDim, valueDim, keyLength,
-      dtype: queryDtype === 'float16' || keyDtype === 'float16' ? 'float16' : 'float32' },
+    {
+      queries: batch * queryHeads * queryLength,
+      keys: batch * keyHeads * keyLength,
+      headDim,
+      valueDim,
+      keyLength,
+      dtype: queryDtype === 'float16' || keyDtype === 'float16' ? 'float16' : 'float32',
+    },
     random(spec.seed, 'vectors'),
   )
   const options = drawOptions(spec, place)
@@ -67,7 +82,12 @@ export function randomProblem(token: string): RandomProblem {
   const gradient = random(spec.seed, 'dOutput')
   const outputShape = [batch, queryHeads, queryLength, valueDim]
   const count = outputShape.reduce((product, size) => product * size, 1)
-  const dOutput = place('dOutput', Float64Array.from({ length: count }, () => gradient.normal()), outputShape, 'float32')
+  const dOutput = place(
+    'dOutput',
+    Float64Array.from({ length: count }, () => gradient.normal()),
+    outputShape,
+    'float32',
+  )
   return {
     token,
     spec,
@@ -93,7 +113,12 @@ function drawOptions(spec: ProblemSpec, place: Place): ProblemOptions {
   const broadcast = (name: string, axes: string, dtype: Dtype, next: (stream: Random) => number): HostTensor => {
     const stream = random(seed, name)
     const shape = [...axes].map((axis) => sizes[axis] ?? 1)
-    return place(name, Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next(stream)), shape, dtype)
+    return place(
+      name,
+      Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next(stream)),
+      shape,
+      dtype,
+    )
   }
   const density = random(seed, 'density').pick([0.15, 0.5, 0.9])
   return {
@@ -107,7 +132,9 @@ function drawOptions(spec: ProblemSpec, place: Place): ProblemOptions {
       : spec.maskMod && maskExpressions[spec.maskMod](spec, place),
     score: spec.score && scoreExpressions[spec.score](spec, place),
     sinks: spec.sinks ? broadcast('sinks', 'h', 'float32', (stream) => 3 * stream.normal()) : undefined,
-    lengths: spec.lengths ? broadcast('lengths', 'b', 'int32', (stream) => stream.integer(stream.chance(0.1) ? 0 : Math.min(1, keyLength), keyLength)) : undefined,
+    lengths: spec.lengths
+      ? broadcast('lengths', 'b', 'int32', (stream) => stream.integer(stream.chance(0.1) ? 0 : Math.min(1, keyLength), keyLength))
+      : undefined,
     dropout: spec.dropout === undefined ? undefined : { probability: spec.dropout, seed },
   }
 }
@@ -140,7 +167,8 @@ function seenKeys(problem: AttentionProblem): Uint8Array {
         const { first, end } = visibleKeys(problem, query, validKeys)
         for (let j = first; j < end; j++) {
           const allowed = allows === undefined || allows[((b * queryHeads + h) * queryLength + i) * keyLength + j] !== 0
-          if (allowed && expression?.(b, h, query, j, i, NaN) !== 0) seen[(b * keyHeads + Math.floor(h / group)) * keyLength + j] = 1
+          if (allowed && expression?.(b, h, query, j, i, NaN) !== 0)
+            seen[(b * keyHeads + Math.floor(h / group)) * keyLength + j] = 1
         }
       }
     }

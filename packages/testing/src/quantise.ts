@@ -20,5 +20,8 @@ export function quantise(vectors: Float64Array, dtype: 'int8' | 'uint8', groupSi
   })
   if (dtype === 'int8') return { elements: roundTo(whole, 'int8'), scales }
   const nibble = (index: number): number => (whole[index] ?? 0) + 8
-  return { elements: Uint8Array.from({ length: whole.length / 2 }, (_, byte) => nibble(2 * byte) + 16 * nibble(2 * byte + 1)), scales }
+  return {
+    elements: Uint8Array.from({ length: whole.length / 2 }, (_, byte) => nibble(2 * byte) + 16 * nibble(2 * byte + 1)),
+    scales,
+  }
 }

@@ -1,6 +1,17 @@
 import {
-  capture, float, int, scalar, select, tensor, type BoolExpression, type Captured, type FloatExpression, type FloatScalar,
-  type IntExpression, type IntScalar, type TokenPair,
+  capture,
+  float,
+  int,
+  scalar,
+  select,
+  tensor,
+  type BoolExpression,
+  type Captured,
+  type FloatExpression,
+  type FloatScalar,
+  type IntExpression,
+  type IntScalar,
+  type TokenPair,
 } from '@qkv/core'
 import type { Random } from './random.ts'
 
@@ -19,7 +30,13 @@ const captured = 24
 export function drawLeaves(random: Random): ExpressionLeaves {
   const list = <T>(length: number, next: () => T): T[] => Array.from({ length }, next)
   return {
-    bools: capture(tensor(list(captured, () => random.chance(0.6)), [captured]), 'bool'),
+    bools: capture(
+      tensor(
+        list(captured, () => random.chance(0.6)),
+        [captured],
+      ),
+      'bool',
+    ),
     // Ascending, as document numbers are.
     ints: capture(tensor(Int32Array.from(list(captured, () => random.integer(0, 3)).sort()), [captured]), 'int'),
     table: capture(tensor(Int8Array.from(list(12, () => random.integer(-3, 3))), [3, 4]), 'int'),
@@ -96,7 +113,8 @@ export function drawWhole(random: Random, pair: TokenPair, leaves: ExpressionLea
 export function drawReal(random: Random, pair: TokenPair, leaves: ExpressionLeaves, depth: number): FloatExpression {
   const real = (): FloatExpression => drawReal(random, pair, leaves, depth - 1)
   const whole = (): IntExpression => drawWhole(random, pair, leaves, depth - 1)
-  if (depth <= 1) return random.pick([leaves.floatScalar, float(random.pick([0, 0.5, 1, -2, 3.25])), pair.query.toFloat(), pair.key.toFloat()])
+  if (depth <= 1)
+    return random.pick([leaves.floatScalar, float(random.pick([0, 0.5, 1, -2, 3.25])), pair.query.toFloat(), pair.key.toFloat()])
   switch (random.integer(0, 15)) {
     case 0:
       return real().add(real())

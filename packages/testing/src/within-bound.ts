@@ -40,7 +40,11 @@ export function compare(actual: ArrayLike<number>, expected: Bounded, backend: P
     magnitude += Math.abs(value)
     allowance += Math.abs(bound[index] ?? 0)
   })
-  return { worstRatio: Math.max(0, worstRatio), worst, mistrusted: values.length > 0 && (magnitude === 0 || !(allowance <= 0.1 * magnitude)) }
+  return {
+    worstRatio: Math.max(0, worstRatio),
+    worst,
+    mistrusted: values.length > 0 && (magnitude === 0 || !(allowance <= 0.1 * magnitude)),
+  }
 }
 
 /** @throws naming the element that is furthest beyond its bound, and the token that replays the problem. */
@@ -85,10 +89,18 @@ export function tally(name: string): Tally {
         worstToken = token
       }
     },
-    get problems() { return problems },
-    get worstRatio() { return worstRatio },
-    get worstToken() { return worstToken },
-    get mistrusted() { return mistrusted },
+    get problems() {
+      return problems
+    },
+    get worstRatio() {
+      return worstRatio
+    },
+    get worstToken() {
+      return worstToken
+    },
+    get mistrusted() {
+      return mistrusted
+    },
     summary,
     expectTrusted(share = 0.1) {
       if (mistrusted > share * problems) throw new Error(`too many problems say nothing. ${summary()}`)

@@ -117,6 +117,12 @@ function mapOf(operation: string, visibility: Visibility, tile: TileSize): Block
 function checkSizes(operation: string, sizes: Readonly<Record<string, number>>, least: number): void {
   for (const [argument, size] of Object.entries(sizes)) {
     if (Number.isSafeInteger(size) && size >= least) continue
-    throw new QkvError({ code: 'OPTION_INVALID', operation, argument, expected: `a whole number ≥ ${least}`, received: describe(size) })
+    throw new QkvError({
+      code: 'OPTION_INVALID',
+      operation,
+      argument,
+      expected: `a whole number ≥ ${least}`,
+      received: describe(size),
+    })
   }
 }

@@ -25,7 +25,9 @@ export function drawText(map: BlockMap): string {
     if (visibleTiles[cell] === 0) return '·'
     return fullTiles[cell] === size(queryTiles, row) * size(keyTiles, column) ? '█' : '▒'
   }
-  const picture = Array.from({ length: rows }, (_, row) => Array.from({ length: columns }, (_, column) => character(row, column)).join(''))
+  const picture = Array.from({ length: rows }, (_, row) =>
+    Array.from({ length: columns }, (_, column) => character(row, column)).join(''),
+  )
   const planesOf = planes === 1 ? '' : `, the first of ${planes} planes`
   const figures =
     `${queryTiles} × ${keyTiles} tiles of ${tile.queries} × ${tile.keys}${planesOf}: ` +
@@ -57,7 +59,9 @@ export function drawBlockMap(map: BlockMap, { plane = 0, width = 320 }: DrawingO
 }
 
 function forEachRun(
-  { runs, runOffsets, queryTiles, planes }: BlockMap, plane: number, visit: (row: number, first: number, end: number, full: boolean) => void,
+  { runs, runOffsets, queryTiles, planes }: BlockMap,
+  plane: number,
+  visit: (row: number, first: number, end: number, full: boolean) => void,
 ): void {
   if (plane >= planes) return
   for (let row = 0; row < queryTiles; row++) {

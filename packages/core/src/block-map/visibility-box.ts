@@ -24,7 +24,6 @@ export interface BoxClassifier {
   classify(firstRow: number, lastRow: number, firstKey: number, lastKey: number): BoxState
 }
 
-
 export function boxClassifier(visibility: Visibility): BoxClassifier {
   const { mask, maskMod } = visibility
   const analyses: RangeAnalysis[] = []
@@ -64,5 +63,9 @@ function readMask(mask: HostTensor): ExpressionNode {
     .map((name, axis) => ({ name, size: mask.shape[axis] ?? 1, stride: mask.strides[axis] ?? 0 }))
     .filter(({ size, stride }) => stride !== 0 && size !== 1)
   const view = { ...mask, shape: axes.map(({ size }) => size), strides: axes.map(({ stride }) => stride) }
-  return captureNode('bool', view, axes.map(({ name }) => indexNode(name)))
+  return captureNode(
+    'bool',
+    view,
+    axes.map(({ name }) => indexNode(name)),
+  )
 }

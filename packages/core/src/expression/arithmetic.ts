@@ -79,7 +79,7 @@ export function binaryThunk(operator: BinaryOperator, type: ValueType, a: Thunk,
 
 /** The remainder that has the divisor's sign. */
 export function floorModulo(a: number, b: number): number {
-  const remainder = a % b | 0
+  const remainder = (a % b) | 0
   return remainder !== 0 && remainder < 0 !== b < 0 ? remainder + b : remainder
 }
 

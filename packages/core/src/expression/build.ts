@@ -3,7 +3,13 @@ import { constantNode, indexNode, scoreNode } from './construct.ts'
 import type { ExpressionNode, IndexName, MaskMod, ScoreMod } from './node.ts'
 import { rejected } from './rejected.ts'
 import {
-  BoolExpression, FloatExpression, IntExpression, boolNode, floatNode, type BoolOperand, type FloatOperand,
+  BoolExpression,
+  FloatExpression,
+  IntExpression,
+  boolNode,
+  floatNode,
+  type BoolOperand,
+  type FloatOperand,
 } from './value.ts'
 import { nodesOf } from './visit.ts'
 

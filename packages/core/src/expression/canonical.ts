@@ -1,6 +1,4 @@
-import {
-  binaryNode, captureNode, constantNode, indexNode, scalarNode, scoreNode, selectNode, unaryNode,
-} from './construct.ts'
+import { binaryNode, captureNode, constantNode, indexNode, scalarNode, scoreNode, selectNode, unaryNode } from './construct.ts'
 import type { ExpressionNode } from './node.ts'
 import { rejected } from './rejected.ts'
 import { foldExpression, nodesOf, operandsOf } from './visit.ts'
@@ -37,11 +35,7 @@ export function substituteScore(root: ExpressionNode, score: ExpressionNode): Ex
   return canonical(rebuild(root, score, (node) => node))
 }
 
-function rebuild(
-  root: ExpressionNode,
-  score: ExpressionNode,
-  share: (node: ExpressionNode) => ExpressionNode,
-): ExpressionNode {
+function rebuild(root: ExpressionNode, score: ExpressionNode, share: (node: ExpressionNode) => ExpressionNode): ExpressionNode {
   return foldExpression<ExpressionNode>(root, {
     constant: ({ type, value }) => share(constantNode(type, value)),
     index: ({ name }) => share(indexNode(name)),

@@ -5,7 +5,10 @@ import type { FloatExpression, IntExpression } from './value.ts'
 /** Captures a tensor, or plain numbers as one with a single axis. */
 export function captureOf(type: 'int', values: HostTensor | readonly number[]): Captured<IntExpression>
 export function captureOf(type: 'float', values: HostTensor | readonly number[]): Captured<FloatExpression>
-export function captureOf(type: 'int' | 'float', values: HostTensor | readonly number[]): Captured<IntExpression | FloatExpression> {
+export function captureOf(
+  type: 'int' | 'float',
+  values: HostTensor | readonly number[],
+): Captured<IntExpression | FloatExpression> {
   const dtype = type === 'int' ? 'int32' : 'float32'
   const held = 'shape' in values ? values : tensor(values, [values.length], { dtype })
   return type === 'int' ? capture(held, 'int') : capture(held)

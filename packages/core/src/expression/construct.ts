@@ -18,7 +18,11 @@ export function constantNode(type: ValueType, value: number | boolean, part = 'c
   const valid =
     type === 'bool' ? typeof value === 'boolean' : type === 'int' ? isInt32(value) : Number.isFinite(Math.fround(Number(value)))
   if (!valid || (type !== 'bool' && typeof value !== 'number')) {
-    throw rejected(part, { bool: 'true or false', int: 'a whole number of 32 bits', float: 'a finite float32' }[type], describe(value))
+    throw rejected(
+      part,
+      { bool: 'true or false', int: 'a whole number of 32 bits', float: 'a finite float32' }[type],
+      describe(value),
+    )
   }
   return Object.freeze({ kind: 'constant', type, value: type === 'float' ? Math.fround(Number(value)) + 0 : value })
 }
@@ -53,7 +57,11 @@ export function captureNode(type: ValueType, tensor: HostTensor, indices: readon
     if (index.kind !== 'constant') return
     const size = shape[axis] ?? 0
     if (Number(index.value) < 0 || Number(index.value) >= size) {
-      throw rejected(`at() index ${axis}`, `from 0 to ${size - 1}, within the captured tensor [${shape.join(',')}]`, String(index.value))
+      throw rejected(
+        `at() index ${axis}`,
+        `from 0 to ${size - 1}, within the captured tensor [${shape.join(',')}]`,
+        String(index.value),
+      )
     }
   })
   return Object.freeze({ kind: 'capture', type, tensor, indices: Object.freeze([...indices]) })
@@ -63,7 +71,13 @@ export function checkCapture(type: ValueType, tensor: HostTensor): void {
   checkTensor('capture', 'tensor', tensor)
   if (!isHostTensor(tensor)) throw rejected('tensor', 'over a typed array', 'a tensor in a backend’s memory', 'capture')
   const held = isFloat(tensor.dtype) ? 'float' : tensor.dtype === 'bool' ? 'bool' : 'int'
-  if (type !== held) throw rejected('tensor', `of ${type === 'int' ? 'an int' : `a ${type}`} dtype`, `${tensor.dtype} (capture(tensor, '${held}') reads it)`, 'capture')
+  if (type !== held)
+    throw rejected(
+      'tensor',
+      `of ${type === 'int' ? 'an int' : `a ${type}`} dtype`,
+      `${tensor.dtype} (capture(tensor, '${held}') reads it)`,
+      'capture',
+    )
 }
 
 export function unaryNode(operator: UnaryOperator, operand: ExpressionNode): ExpressionNode {

@@ -5,14 +5,7 @@ import type { CapturedScalar, ExpressionNode, IndexName } from './node.ts'
 import { foldExpression, nodesOf, operandsOf } from './visit.ts'
 
 /** The value at one pair of tokens: a number, or 0 and 1 for a boolean. */
-export type CompiledExpression = (
-  batch: number,
-  head: number,
-  query: number,
-  key: number,
-  row: number,
-  score: number,
-) => number
+export type CompiledExpression = (batch: number, head: number, query: number, key: number, row: number, score: number) => number
 
 /**
  * An expression as closures, made once; calls allocate nothing. Integers are exact (32 bits), floats are computed in
@@ -33,7 +26,10 @@ export function compileExpression(root: ExpressionNode): CompiledExpression {
   }
   const result = foldExpression<Thunk>(root, {
     constant: ({ value }) => constantThunk(Number(value)),
-    index: ({ name }) => () => at[name],
+    index:
+      ({ name }) =>
+      () =>
+        at[name],
     score: () => () => at.score,
     scalar: ({ type, scalar }) => scalarThunk(type, scalar),
     capture: (node, indices) => once(node, captureThunk(node.tensor, indices)),

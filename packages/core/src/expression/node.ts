@@ -15,9 +15,22 @@ export type IndexName = 'batch' | 'head' | 'query' | 'key' | 'row'
 export type UnaryOperator = 'negate' | 'absolute' | 'exp' | 'log' | 'tanh' | 'floor' | 'not' | 'toFloat' | 'toInt'
 
 export type BinaryOperator =
-  | 'add' | 'subtract' | 'multiply' | 'divide' | 'floorDivide' | 'modulo' | 'minimum' | 'maximum'
-  | 'equal' | 'notEqual' | 'less' | 'lessOrEqual' | 'greater' | 'greaterOrEqual'
-  | 'and' | 'or'
+  | 'add'
+  | 'subtract'
+  | 'multiply'
+  | 'divide'
+  | 'floorDivide'
+  | 'modulo'
+  | 'minimum'
+  | 'maximum'
+  | 'equal'
+  | 'notEqual'
+  | 'less'
+  | 'lessOrEqual'
+  | 'greater'
+  | 'greaterOrEqual'
+  | 'and'
+  | 'or'
 
 /**
  * An immutable expression tree (a DAG: equal subterms are one object). Every backend walks exactly these nodes; nothing

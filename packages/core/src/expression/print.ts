@@ -36,9 +36,19 @@ export function printExpression(root: ExpressionNode): string {
 }
 
 const infix: Partial<Record<BinaryOperator, readonly [symbol: string, strength: number]>> = {
-  or: ['∨', 1], and: ['∧', 2],
-  equal: ['=', 4], notEqual: ['≠', 4], less: ['<', 4], lessOrEqual: ['≤', 4], greater: ['>', 4], greaterOrEqual: ['≥', 4],
-  add: ['+', 5], subtract: ['−', 5], multiply: ['·', 6], divide: ['/', 6], modulo: ['mod', 6],
+  or: ['∨', 1],
+  and: ['∧', 2],
+  equal: ['=', 4],
+  notEqual: ['≠', 4],
+  less: ['<', 4],
+  lessOrEqual: ['≤', 4],
+  greater: ['>', 4],
+  greaterOrEqual: ['≥', 4],
+  add: ['+', 5],
+  subtract: ['−', 5],
+  multiply: ['·', 6],
+  divide: ['/', 6],
+  modulo: ['mod', 6],
 }
 
 function binary(operator: BinaryOperator, left: Text, right: Text): Text {

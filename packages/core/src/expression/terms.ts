@@ -2,8 +2,16 @@ import type { HostTensor } from '../tensor.ts'
 import { captureNode, checkCapture, checkScalar, constantNode, scalarNode, selectNode } from './construct.ts'
 import type { CapturedScalar, ExpressionNode, ValueType } from './node.ts'
 import {
-  BoolExpression, FloatExpression, IntExpression, boolNode, floatNode, intNode, nodeOf, type BoolOperand,
-  type FloatOperand, type IntOperand,
+  BoolExpression,
+  FloatExpression,
+  IntExpression,
+  boolNode,
+  floatNode,
+  intNode,
+  nodeOf,
+  type BoolOperand,
+  type FloatOperand,
+  type IntOperand,
 } from './value.ts'
 
 /** `then` where the condition holds, `otherwise` elsewhere. Two plain numbers are ints; `float(…)` makes a float. */
@@ -46,14 +54,17 @@ export interface Captured<Element> {
 export function capture(tensor: HostTensor, type?: 'float'): Captured<FloatExpression>
 export function capture(tensor: HostTensor, type: 'int'): Captured<IntExpression>
 export function capture(tensor: HostTensor, type: 'bool'): Captured<BoolExpression>
-export function capture(
-  tensor: HostTensor,
-  type: ValueType = 'float',
-): Captured<BoolExpression | IntExpression | FloatExpression> {
+export function capture(tensor: HostTensor, type: ValueType = 'float'): Captured<BoolExpression | IntExpression | FloatExpression> {
   checkCapture(type, tensor)
   return Object.freeze({
     at(...indices: readonly IntOperand[]) {
-      return expressionOf(captureNode(type, tensor, indices.map((index, axis) => intNode(`at() index ${axis}`, index))))
+      return expressionOf(
+        captureNode(
+          type,
+          tensor,
+          indices.map((index, axis) => intNode(`at() index ${axis}`, index)),
+        ),
+      )
     },
   })
 }

@@ -20,11 +20,17 @@ export class BoolExpression {
   }
 
   and(...others: readonly BoolOperand[]): BoolExpression {
-    return others.reduce<BoolExpression>((all, other) => new BoolExpression(binaryNode('and', all.node, boolNode('the operand of and()', other))), this)
+    return others.reduce<BoolExpression>(
+      (all, other) => new BoolExpression(binaryNode('and', all.node, boolNode('the operand of and()', other))),
+      this,
+    )
   }
 
   or(...others: readonly BoolOperand[]): BoolExpression {
-    return others.reduce<BoolExpression>((any, other) => new BoolExpression(binaryNode('or', any.node, boolNode('the operand of or()', other))), this)
+    return others.reduce<BoolExpression>(
+      (any, other) => new BoolExpression(binaryNode('or', any.node, boolNode('the operand of or()', other))),
+      this,
+    )
   }
 
   not(): BoolExpression {

@@ -20,7 +20,11 @@ export function neighbourhood({ height, width }: Grid, size: number): MaskMod {
   }
   const reach = (size - 1) / 2
   const near = (query: IntExpression, key: IntExpression, length: number) =>
-    query.clamp(reach, length - 1 - reach).sub(key).abs().le(reach)
+    query
+      .clamp(reach, length - 1 - reach)
+      .sub(key)
+      .abs()
+      .le(reach)
   return maskMod(({ query, key }) =>
     near(query.floorDiv(width), key.floorDiv(width), height).and(near(query.mod(width), key.mod(width), width)),
   )

@@ -113,7 +113,13 @@ export function outputBound(
  * lse = log Σ e^{s_j}: errors d_j of the exponents move it by at most log Σ p_j e^{d_j} (downwards less, by convexity);
  * the sum's relative error is its logarithm's absolute one; maximum and logarithm are added and rounded.
  */
-export function lseBound(terms: readonly SoftmaxTerm[], lse: number, maximum: number, row: RowError, arithmetic: Arithmetic): number {
+export function lseBound(
+  terms: readonly SoftmaxTerm[],
+  lse: number,
+  maximum: number,
+  row: RowError,
+  arithmetic: Arithmetic,
+): number {
   const largest = row.exponents.reduce((worst, error, index) => (row.plausible[index] ? Math.max(worst, error) : worst), 0)
   const moved = terms.reduce(
     (sum, { weight }, index) => (row.plausible[index] ? sum + weight * Math.exp((row.exponents[index] ?? 0) - largest) : sum),

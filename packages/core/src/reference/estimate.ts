@@ -31,7 +31,15 @@ export type Platform = 'cpu' | 'wgsl'
  */
 export const platforms: Readonly<Record<Platform, Arithmetic>> = {
   cpu: { unit: 2 ** -24, divide: 2 ** -24, exp: 2 ** -23, expSlope: 2 ** -24, tanh: 2 ** -22, log: 2 ** -22, logNearOne: 2 ** -23 },
-  wgsl: { unit: 2 ** -23, divide: 3 * 2 ** -23, exp: 6 * 2 ** -23, expSlope: 4 * 2 ** -23, tanh: 2 ** -20, log: 2 ** -21, logNearOne: 2 ** -21 },
+  wgsl: {
+    unit: 2 ** -23,
+    divide: 3 * 2 ** -23,
+    exp: 6 * 2 ** -23,
+    expSlope: 4 * 2 ** -23,
+    tanh: 2 ** -20,
+    log: 2 ** -21,
+    logNearOne: 2 ** -21,
+  },
 }
 
 /** γ(k): the relative error of a sum of products after `count` roundings, whatever their order. */

@@ -17,9 +17,15 @@ type At = (pair: PairEstimate) => Estimate
 export function estimateExpression(root: ExpressionNode, arithmetic: Arithmetic): At {
   const visitor: ExpressionVisitor<At> = {
     constant: ({ value }) => constant(exact(Number(value))),
-    index: ({ name }) => (pair) => exact(pair[name]),
+    index:
+      ({ name }) =>
+      (pair) =>
+        exact(pair[name]),
     score: () => (pair) => pair.score,
-    scalar: ({ type, scalar }) => () => exact(type === 'int' ? scalar.value | 0 : Math.fround(scalar.value)),
+    scalar:
+      ({ type, scalar }) =>
+      () =>
+        exact(type === 'int' ? scalar.value | 0 : Math.fround(scalar.value)),
     capture: ({ tensor }, indices) => captured(tensor, indices),
     unary: ({ operator, operand }, x) => once(unary(operator, operand.type, x, arithmetic)),
     binary: ({ operator, left }, a, b) => once(binary(operator, left.type, a, b, arithmetic)),
@@ -91,7 +97,12 @@ function unary(operator: UnaryOperator, type: ValueType, x: At, arithmetic: Arit
 function binary(operator: BinaryOperator, type: ValueType, left: At, right: At, arithmetic: Arithmetic): At {
   let a = exact(NaN)
   let b = a
-  const exactly = binaryThunk(operator, type, () => a.value, () => b.value)
+  const exactly = binaryThunk(
+    operator,
+    type,
+    () => a.value,
+    () => b.value,
+  )
   const floatResult = type === 'float' ? floatArithmetic[operator] : undefined
   return (pair) => {
     a = left(pair)

@@ -81,7 +81,8 @@ function checkGradient(problem: AttentionProblem, dOutput: Tensor): OutputGradie
   const { batch, queryHeads, queryLength, valueDim, key, keyScales } = problem
   const refuse = (code: QkvErrorCode, argument: string, expected: string, received: string): QkvError =>
     new QkvError({ code, operation, argument, expected, received })
-  if (keyScales !== undefined) throw refuse('DTYPE_UNSUPPORTED', 'key', 'of a float dtype, as quantised keys have no gradient', key.dtype)
+  if (keyScales !== undefined)
+    throw refuse('DTYPE_UNSUPPORTED', 'key', 'of a float dtype, as quantised keys have no gradient', key.dtype)
   checkTensor(operation, 'dOutput', dOutput)
   if (!isFloat(dOutput.dtype)) throw refuse('DTYPE_UNSUPPORTED', 'dOutput', 'of a float dtype', dOutput.dtype)
   const shape = [batch, queryHeads, queryLength, valueDim]
@@ -109,7 +110,13 @@ function addRow(inputs: Inputs, dOutput: OutputGradient, sums: GradientSums, b: 
 }
 
 function addPair(
-  inputs: Inputs, sums: GradientSums, score: PairScore, weight: Estimate, dO: Vector, delta: Estimate, queryAt: number,
+  inputs: Inputs,
+  sums: GradientSums,
+  score: PairScore,
+  weight: Estimate,
+  dO: Vector,
+  delta: Estimate,
+  queryAt: number,
 ): void {
   const { problem, arithmetic, dropout } = inputs
   const { headDim, valueDim, query, key, value } = problem
@@ -136,7 +143,12 @@ function addPair(
   addScaled(sums.key, keyAt * headDim, dProduct, exactVector(inputs.query, queryAt, headDim, query.dtype, inputs), arithmetic)
 }
 
-function addCaptured({ into, indices, strides, derivative }: CapturedRead, pair: PairEstimate, dFinal: Estimate, arithmetic: Arithmetic): void {
+function addCaptured(
+  { into, indices, strides, derivative }: CapturedRead,
+  pair: PairEstimate,
+  dFinal: Estimate,
+  arithmetic: Arithmetic,
+): void {
   const at = indices.map((index) => index(pair))
   if (at.some(({ error }) => error > 0)) into.sums.giveUp()
   const element = at.reduce((sum, { value }, axis) => sum + value * (strides[axis] ?? 0), 0)

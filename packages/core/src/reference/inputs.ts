@@ -48,9 +48,7 @@ export function decodeInputs(operation: string, problem: AttentionProblem, platf
     key: elements('key', problem.key, keyScales),
     value: elements('value', problem.value, valueScales),
     sinks: sinks && toFloat64(host('sinks', sinks)),
-    lengths: lengths
-      ? Int32Array.from(toFloat64(host('lengths', lengths)))
-      : new Int32Array(problem.batch).fill(problem.keyLength),
+    lengths: lengths ? Int32Array.from(toFloat64(host('lengths', lengths))) : new Int32Array(problem.batch).fill(problem.keyLength),
     bias: bias && elementReader(host('bias', bias)),
     mask: mask && elementReader(host('mask', mask)),
     maskMod: maskMod && compileExpression(maskMod.node),
@@ -88,6 +86,5 @@ function elementReader(view: HostTensor): ElementReader {
   const { storage, offset } = view
   const [byBatch, byHead, byRow, byKey] = view.strides as [number, number, number, number]
   const decode = decoder(view.dtype)
-  return (batch, head, row, key) =>
-    decode(storage[offset + batch * byBatch + head * byHead + row * byRow + key * byKey] ?? NaN)
+  return (batch, head, row, key) => decode(storage[offset + batch * byBatch + head * byHead + row * byRow + key * byKey] ?? NaN)
 }

@@ -48,10 +48,7 @@ function valueColumn(inputs: Inputs, seen: readonly PairScore[], c: number, term
 }
 
 /** Weights exp(s − m) / Σ exp(s − m), and log Σ exp(s). */
-function softmax(
-  seen: readonly PairScore[],
-  sink: number | undefined,
-): { terms: SoftmaxTerm[]; maximum: number; lse: number } {
+function softmax(seen: readonly PairScore[], sink: number | undefined): { terms: SoftmaxTerm[]; maximum: number; lse: number } {
   const scores = seen.map(({ final }) => final)
   if (sink !== undefined && sink !== -Infinity) scores.push({ value: sink, error: 0 })
   const maximum = scores.reduce((highest, { value }) => Math.max(highest, value), -Infinity)

@@ -26,5 +26,13 @@ export function relativeBias(table: HostTensor): ScoreMod {
 
 /** Weights halve with every `halfLife` tokens of distance. */
 export function distanceDecay(halfLife: number): ScoreMod {
-  return scoreMod((score, { query, key }) => score.sub(query.sub(key).abs().toFloat().mul(Math.LN2 / halfLife)))
+  return scoreMod((score, { query, key }) =>
+    score.sub(
+      query
+        .sub(key)
+        .abs()
+        .toFloat()
+        .mul(Math.LN2 / halfLife),
+    ),
+  )
 }

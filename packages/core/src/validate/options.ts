@@ -40,12 +40,19 @@ export function checkWindow(window: ProblemOptions['window']): AttentionProblem[
 }
 
 /** A boolean mask, a mask expression, and the bias, which a float mask is. */
-export function checkMasks({ mask, bias }: ProblemOptions, scoreShape: number[]): Pick<AttentionProblem, 'mask' | 'maskMod' | 'bias'> {
+export function checkMasks(
+  { mask, bias }: ProblemOptions,
+  scoreShape: number[],
+): Pick<AttentionProblem, 'mask' | 'maskMod' | 'bias'> {
   const { maskTensor, maskMod, maskBias } = splitMask(mask)
   if (bias !== undefined && maskBias !== undefined) {
     throw invalid('mask', 'boolean when there is also a bias (a float mask is one)', 'a float mask and a bias')
   }
-  return { mask: broadcastScores('mask', maskTensor, scoreShape), maskMod, bias: broadcastScores('bias', bias ?? maskBias, scoreShape) }
+  return {
+    mask: broadcastScores('mask', maskTensor, scoreShape),
+    maskMod,
+    bias: broadcastScores('bias', bias ?? maskBias, scoreShape),
+  }
 }
 
 function splitMask(mask: ProblemOptions['mask']): { maskTensor?: Tensor; maskBias?: Tensor; maskMod: MaskMod | undefined } {
@@ -109,9 +116,11 @@ export function checkLengths(lengths: ProblemOptions['lengths'], batch: number, 
 /** @returns none where nothing is dropped. */
 export function checkDropout(dropout: Dropout | undefined): Dropout | undefined {
   if (dropout === undefined) return undefined
-  if (typeof dropout !== 'object' || dropout === null) throw invalid('dropout', 'an object { probability, seed }', describe(dropout))
+  if (typeof dropout !== 'object' || dropout === null)
+    throw invalid('dropout', 'an object { probability, seed }', describe(dropout))
   const { probability, seed } = dropout
-  if (!(probability >= 0 && probability < 1)) throw invalid('dropout.probability', 'a number from 0 to below 1', describe(probability))
+  if (!(probability >= 0 && probability < 1))
+    throw invalid('dropout.probability', 'a number from 0 to below 1', describe(probability))
   if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
     throw invalid('dropout.seed', 'a whole number from 0 to below 2³²', describe(seed))
   }

@@ -2,7 +2,15 @@ import { checkIndices } from '../expression/range/check-indices.ts'
 import type { AttentionProblem, ProblemOptions } from '../problem.ts'
 import type { Tensor } from '../tensor.ts'
 import {
-  checkCausal, checkDropout, checkLengths, checkMasks, checkScale, checkScore, checkSinks, checkSoftcap, checkWindow,
+  checkCausal,
+  checkDropout,
+  checkLengths,
+  checkMasks,
+  checkScale,
+  checkScore,
+  checkSinks,
+  checkSoftcap,
+  checkWindow,
 } from './options.ts'
 import { operation } from './refuse.ts'
 import { checkScales, checkShapes } from './vectors.ts'

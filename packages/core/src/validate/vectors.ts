@@ -28,7 +28,11 @@ export function checkShapes(query: Tensor, key: Tensor, value: Tensor): Sizes {
     const sentence = `${right.name} has ${what} ${received}, ${left.name} has ${expected} ${shapes}; they must be equal`
     throw disagreement(right.name, `${what} ${expected}`, String(received), sentence)
   }
-  const [q, k, v] = [{ name: 'query', view: query }, { name: 'key', view: key }, { name: 'value', view: value }]
+  const [q, k, v] = [
+    { name: 'query', view: query },
+    { name: 'key', view: key },
+    { name: 'value', view: value },
+  ]
   same('batch size', q, batch, k, keyBatch)
   same('batch size', q, batch, v, valueBatch)
   same('head size', q, headDim, k, dimOf(key))

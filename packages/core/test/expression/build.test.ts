@@ -1,7 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import {
-  QkvError, and, capture, compileExpression, composeScores, float, maskMod, nodesOf, not, or, printExpression, scalar,
-  scoreMod, select, tensor, type ExpressionNode, type MaskMod,
+  QkvError,
+  and,
+  capture,
+  compileExpression,
+  composeScores,
+  float,
+  maskMod,
+  nodesOf,
+  not,
+  or,
+  printExpression,
+  scalar,
+  scoreMod,
+  select,
+  tensor,
+  type ExpressionNode,
+  type MaskMod,
 } from '../../src/index.ts'
 
 const slope = capture(tensor([0.5, 0.25], [2]))
@@ -71,7 +86,12 @@ describe('equal subterms are one object', () => {
   const shared = (mask: MaskMod): readonly ExpressionNode[] => nodesOf(mask.node)
 
   it('whoever wrote them', () => {
-    const mask = maskMod(({ query, key }) => query.sub(key).lt(5).or(query.sub(key).gt(9), key.add(1).eq(query.add(1))))
+    const mask = maskMod(({ query, key }) =>
+      query
+        .sub(key)
+        .lt(5)
+        .or(query.sub(key).gt(9), key.add(1).eq(query.add(1))),
+    )
     expect(shared(mask).filter((node) => node.kind === 'binary' && node.operator === 'subtract')).toHaveLength(1)
     expect(shared(mask).filter((node) => node.kind === 'constant' && node.value === 1)).toHaveLength(1)
   })
@@ -100,19 +120,47 @@ describe('what is wrong is refused when the expression is built, by name', () =>
     // @ts-expect-error an int is no mask
     ['an int as a mask', () => maskMod(({ key }) => key), /the result of maskMod must be a bool; received int/],
     // @ts-expect-error a bool is no score
-    ['a bool as a score', () => scoreMod((score) => score.lt(0)), /the result of scoreMod must be a float or an int; received bool/],
+    [
+      'a bool as a score',
+      () => scoreMod((score) => score.lt(0)),
+      /the result of scoreMod must be a float or an int; received bool/,
+    ],
     // @ts-expect-error an int's method takes ints
-    ['a float among ints', () => maskMod(({ head, key }) => key.lt(slope.at(head))), /operand of lt\(\) must be an int; received float/],
-    ['a fraction among ints', () => maskMod(({ key }) => key.lt(0.5)), /operand of lt\(\) must be a whole number of 32 bits; received 0.5/],
+    [
+      'a float among ints',
+      () => maskMod(({ head, key }) => key.lt(slope.at(head))),
+      /operand of lt\(\) must be an int; received float/,
+    ],
+    [
+      'a fraction among ints',
+      () => maskMod(({ key }) => key.lt(0.5)),
+      /operand of lt\(\) must be a whole number of 32 bits; received 0.5/,
+    ],
     ['what is not finite', () => scoreMod((score) => score.add(-Infinity)), /must be a finite float32; received -Infinity/],
     ['an index out of bounds', () => maskMod(() => ids.at(3).eq(0)), /at\(\) index 0 must be from 0 to 2.*received 3/],
     ['wrong arity', () => maskMod(({ key }) => ids.at(key, key).eq(0)), /at\(\) must be given one index.*received 2/],
     ['a zero divisor', () => maskMod(({ key }) => key.mod(0).eq(0)), /divisor must be other than 0/],
-    ['a tensor of another type', () => capture(tensor(new Int32Array(2), [2])), /must be of a float dtype; received int32 \(capture\(tensor, 'int'\)/],
+    [
+      'a tensor of another type',
+      () => capture(tensor(new Int32Array(2), [2])),
+      /must be of a float dtype; received int32 \(capture\(tensor, 'int'\)/,
+    ],
     // @ts-expect-error not an expression
-    ['a foreign object', () => maskMod(({ key }) => key.lt({ valueOf: () => 3 })), /operand of lt\(\) must be an int; received an object/],
+    [
+      'a foreign object',
+      () => maskMod(({ key }) => key.lt({ valueOf: () => 3 })),
+      /operand of lt\(\) must be an int; received an object/,
+    ],
     ['a foreign node', () => and({ kind: 'mask', node: { kind: 'wgsl', type: 'bool' } as never }), /received a foreign object/],
-    ['a foreign operator', () => and({ kind: 'mask', node: { kind: 'unary', operator: 'x;y', operand: { kind: 'constant', type: 'bool', value: true }, type: 'bool' } as never }), /'x;y'/],
+    [
+      'a foreign operator',
+      () =>
+        and({
+          kind: 'mask',
+          node: { kind: 'unary', operator: 'x;y', operand: { kind: 'constant', type: 'bool', value: true }, type: 'bool' } as never,
+        }),
+      /'x;y'/,
+    ],
     ['a score in a mask', () => and({ kind: 'mask', node: scoreMod((score) => score).node as never }), /must be a bool/],
   ])('%s', (_, build, message) => {
     expect(refusal(build)).toMatch(message)

@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { drawLeaves, drawReal, random } from '@qkv/testing'
 import {
-  QkvError, capture, compileExpression, differentiate, nodesOf, printExpression, scoreMod, select, tensor, type ScoreMod,
+  QkvError,
+  capture,
+  compileExpression,
+  differentiate,
+  nodesOf,
+  printExpression,
+  scoreMod,
+  select,
+  tensor,
+  type ScoreMod,
 } from '@qkv/core'
 
 const slope = capture(tensor([0.5, 0.25], [2]))
@@ -44,7 +53,17 @@ describe('a score expression’s derivative', () => {
       const leaves = drawLeaves(stream)
       let mod: ScoreMod
       try {
-        mod = scoreMod((score, pair) => drawReal(stream, pair, leaves, 3).mul(score).add(score.mul(0.5).tanh().mul(drawReal(stream, pair, leaves, 3))).sub(score.min(drawReal(stream, pair, leaves, 2))))
+        mod = scoreMod((score, pair) =>
+          drawReal(stream, pair, leaves, 3)
+            .mul(score)
+            .add(
+              score
+                .mul(0.5)
+                .tanh()
+                .mul(drawReal(stream, pair, leaves, 3)),
+            )
+            .sub(score.min(drawReal(stream, pair, leaves, 2))),
+        )
       } catch (error) {
         if (QkvError.is(error)) continue
         throw error

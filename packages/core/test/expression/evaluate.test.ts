@@ -1,7 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import {
-  capture, compileExpression, float, int, maskMod, printExpression, scalar, scoreMod, select, tensor, type BoolExpression,
-  type FloatExpression, type IntExpression, type TokenPair,
+  capture,
+  compileExpression,
+  float,
+  int,
+  maskMod,
+  printExpression,
+  scalar,
+  scoreMod,
+  select,
+  tensor,
+  type BoolExpression,
+  type FloatExpression,
+  type IntExpression,
+  type TokenPair,
 } from '@qkv/core'
 
 /** An int expression's value, where query is 7, key −3, head 2, batch 1 and row 5. */
@@ -35,7 +47,15 @@ describe('whole numbers', () => {
     expect(whole(({ head }) => head.add(2 ** 31 - 1))).toBe(-(2 ** 31) + 1)
     expect(whole(({ head }) => head.mul(2 ** 30))).toBe(-(2 ** 31))
     expect(whole(() => int(-(2 ** 31)).neg())).toBe(-(2 ** 31))
-    expect(whole(({ head }) => head.sub(head).sub(2 ** 31 - 1).sub(2).abs())).toBe(2 ** 31 - 1)
+    expect(
+      whole(({ head }) =>
+        head
+          .sub(head)
+          .sub(2 ** 31 - 1)
+          .sub(2)
+          .abs(),
+      ),
+    ).toBe(2 ** 31 - 1)
   })
 
   it('come from floats by their floor, within 32 bits', () => {
@@ -46,7 +66,11 @@ describe('whole numbers', () => {
   it('compare, clamp and choose', () => {
     expect(whole(({ query, key, row }) => query.clamp(key, row))).toBe(5)
     expect(whole(({ query, key }) => select(query.lt(key), 1, 2))).toBe(2)
-    expect([truth(({ query, row }) => query.gt(row)), truth(({ query }) => query.ne(7)), truth(({ batch }) => batch.ge(1).and(batch.le(1)))]).toEqual([1, 0, 1])
+    expect([
+      truth(({ query, row }) => query.gt(row)),
+      truth(({ query }) => query.ne(7)),
+      truth(({ batch }) => batch.ge(1).and(batch.le(1))),
+    ]).toEqual([1, 0, 1])
   })
 })
 
@@ -71,7 +95,13 @@ describe('captured tensors', () => {
   it('of every dtype are read through their strides', () => {
     const half = capture(tensor(new Uint16Array([0x3c00, 0x4000, 0x4200]), [3], { dtype: 'float16', strides: [-1], offset: 2 }))
     expect(real((_, { head }) => half.at(head))).toBe(1)
-    const cube = capture(tensor(Int8Array.from({ length: 24 }, (_, index) => index), [2, 3, 4]), 'int')
+    const cube = capture(
+      tensor(
+        Int8Array.from({ length: 24 }, (_, index) => index),
+        [2, 3, 4],
+      ),
+      'int',
+    )
     expect(whole(({ batch, head }) => cube.at(batch, head, 3))).toBe(12 + 8 + 3)
   })
 })

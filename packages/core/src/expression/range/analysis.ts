@@ -66,6 +66,10 @@ export function analyseRanges(root: ExpressionNode): RangeAnalysis {
 
 function tooLong(tokens: number): QkvError {
   return new QkvError({
-    code: 'LIMIT_EXCEEDED', operation: 'expression', argument: 'tokens', expected: `fewer than ${mostTokens}`, received: String(tokens),
+    code: 'LIMIT_EXCEEDED',
+    operation: 'expression',
+    argument: 'tokens',
+    expected: `fewer than ${mostTokens}`,
+    received: String(tokens),
   })
 }

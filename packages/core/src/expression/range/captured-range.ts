@@ -59,7 +59,14 @@ interface Level {
 }
 
 /** Looks at what whole blocks of the next level leave out, and leaves the rest to it; false when nothing is left. */
-function peel(level: Level, narrowed: readonly boolean[], shift: number, range: CapturedRange, first: number[], last: number[]): boolean {
+function peel(
+  level: Level,
+  narrowed: readonly boolean[],
+  shift: number,
+  range: CapturedRange,
+  first: number[],
+  last: number[],
+): boolean {
   for (let axis = 0; axis < first.length; axis++) {
     if (!narrowed[axis]) continue
     const from = first[axis]!
@@ -87,7 +94,14 @@ function peel(level: Level, narrowed: readonly boolean[], shift: number, range: 
   return true
 }
 
-function scan(level: Level, range: CapturedRange, first: readonly number[], last: readonly number[], axis: number, at: number): void {
+function scan(
+  level: Level,
+  range: CapturedRange,
+  first: readonly number[],
+  last: readonly number[],
+  axis: number,
+  at: number,
+): void {
   const stride = level.strides[axis] ?? 0
   const innermost = axis + 1 >= first.length
   for (let index = first[axis] ?? 0; index <= (last[axis] ?? 0); index++) {
@@ -133,7 +147,8 @@ function narrow(below: Level, above: Level, narrowed: readonly boolean[], axis: 
   const stride = below.strides[axis]!
   const step = above.strides[axis]!
   if (axis < above.shape.length - 1) {
-    for (let index = 0; index < size; index++) narrow(below, above, narrowed, axis + 1, from + index * stride, to + (index >> shift) * step)
+    for (let index = 0; index < size; index++)
+      narrow(below, above, narrowed, axis + 1, from + index * stride, to + (index >> shift) * step)
   } else if (below.low instanceof Uint8Array && above.low instanceof Int32Array && above.high instanceof Int32Array) {
     narrowBytes(below.low, stride, size, above.low, above.high, shift, from, to)
   } else {
@@ -143,7 +158,14 @@ function narrow(below: Level, above: Level, narrowed: readonly boolean[], axis: 
 
 /** One row. Masks are large: this is the one loop over their elements. */
 function narrowBytes(
-  bytes: Uint8Array, stride: number, size: number, low: Int32Array, high: Int32Array, shift: number, from: number, to: number,
+  bytes: Uint8Array,
+  stride: number,
+  size: number,
+  low: Int32Array,
+  high: Int32Array,
+  shift: number,
+  from: number,
+  to: number,
 ): void {
   for (let index = 0, source = from, target = to; index < size; target++) {
     let least = low[target]!

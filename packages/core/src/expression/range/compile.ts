@@ -118,7 +118,9 @@ function stepOf(node: ExpressionNode, compiler: Compiler): NodeStep {
     case 'unary':
       return { step: unaryStep(node, compiler), reads }
     case 'binary':
-      return node.type === 'bool' && node.left.type === 'int' ? comparison(node, compiler) : { step: binaryStep(node, compiler), reads }
+      return node.type === 'bool' && node.left.type === 'int'
+        ? comparison(node, compiler)
+        : { step: binaryStep(node, compiler), reads }
     case 'select':
       return { step: selectStep(node, compiler), reads }
     default:
@@ -152,7 +154,10 @@ function captureStep(node: NodeOf<'capture'>, { ranges, slotOf, moving, captured
   const { tensor, indices, type } = node
   const slot = slotOf(node)
   const indexSlots = indices.map(slotOf)
-  const elements = capturedRange(tensor, indices.map((index) => moving.has(index)))
+  const elements = capturedRange(
+    tensor,
+    indices.map((index) => moving.has(index)),
+  )
   captured.push(elements)
   const first = indices.map(() => 0)
   const last = indices.map(() => 0)

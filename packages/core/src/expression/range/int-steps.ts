@@ -70,7 +70,12 @@ export function intCompareStep(operator: BinaryOperator, ranges: Ranges, slot: n
 
 /** Whether `operator` holds between numbers whose difference is one of `from, from + step, …, to`. */
 export function compareDifference(
-  operator: BinaryOperator, ranges: Ranges, slot: number, from: number, to: number, step: number,
+  operator: BinaryOperator,
+  ranges: Ranges,
+  slot: number,
+  from: number,
+  to: number,
+  step: number,
 ): void {
   const equal = from === 0 && to === 0
   const unequal = from > 0 || to < 0 || (step > 1 && from % step !== 0)
