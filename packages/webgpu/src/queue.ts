@@ -49,7 +49,7 @@ export class Queue {
     return () => void this.#lossListeners.delete(listener)
   }
 
-  /** How many submissions the device has finished: what a deadline watches. */
+  /** How many submissions and pipelines the device has finished: what a deadline watches. */
   get finished(): number {
     return this.#finished
   }
@@ -141,7 +141,10 @@ export class Queue {
       const ready = waiting === undefined ? this.#commands.length : this.#commands.indexOf(waiting)
       if (ready === 0 && waiting !== undefined && isDispatch(waiting)) {
         waiting.compiled.ready.then(
-          () => this.#drain(),
+          () => {
+            this.#finished++
+            this.#drain()
+          },
           (failure: QkvError) => {
             this.#skip(waiting, failure)
             this.#drain()

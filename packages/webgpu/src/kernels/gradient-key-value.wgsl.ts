@@ -48,7 +48,7 @@ export const gradientKeyValue: Kernel<GradientKeyValueSpec> = {
     workgroupBarrier();
     ${multiplyRows(row.name, column.name, octets, sum)}`).join('\n    ')
     const accumulate = (plan: typeof keyPlan, vector: string, sum: string): string =>
-      multiplyColumns(weight.name, column, plan, stageColumns(column, plan, invocations, (group, part, chunk) =>
+      multiplyColumns(weight, column, plan, stageColumns(column, plan, invocations, (group, part, chunk) =>
         `${vector}(batch, head, ${token(`(phase * ${plan.groups} + ${group})`, part)}, ${chunk})`), sum)
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
@@ -96,11 +96,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         s[r][j] = select(0.0, g.weight, seen);
         d[r][j] = select(0.0, g.scaled, seen);
       }
-      ${storeWeights(weight.name, 's[r]')}
+      ${storeWeights(weight, 's[r]')}
     }
     ${accumulate(valuePlan, 'dOutputAt', 'dv')}
     workgroupBarrier();
-    for (var r = 0; r < 4; r++) { ${storeWeights(weight.name, 'd[r]')} }
+    for (var r = 0; r < 4; r++) { ${storeWeights(weight, 'd[r]')} }
     ${accumulate(keyPlan, 'queryAt', 'dk')}
   }
   }

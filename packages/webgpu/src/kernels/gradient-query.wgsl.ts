@@ -82,9 +82,9 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         let seen = !hides || (at.key >= first && at.key < end && isSeen(at));
         d[r][j] = select(0.0, pairGradient(s[r][j], d[r][j], statistics, at).scaled, seen);
       }
-      ${storeWeights('weightTile', 'd[r]')}
+      ${storeWeights(weight, 'd[r]')}
     }
-    ${multiplyColumns('weightTile', column, plan, stageColumns(column, plan, invocations, (group, part, chunk) =>
+    ${multiplyColumns(weight, column, plan, stageColumns(column, plan, invocations, (group, part, chunk) =>
       `finiteOnly(keyAt(tile.batch, tile.keyHead, min(tileKey + 4 * (phase * ${plan.groups} + ${group}) + ${part}, tile.validKeys - 1), ${chunk}), hides)`), 'dq')}
   `)}
 

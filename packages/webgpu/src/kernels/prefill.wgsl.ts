@@ -4,7 +4,7 @@ import { declareElements, writeVector, type Access } from '../snippets/elements.
 import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
 import {
-  addDot, chunkOrZeros, declareTile, finite, multiplyColumns, multiplyRows, phasesOf, planColumns, quotient, remainder,
+  addDot, chunkOrZeros, declareTile, declareWeights, finite, firstStaged, multiplyColumns, multiplyRows, phasesOf, planColumns, quotient, remainder,
   stageColumns, stageRows, storeWeights, tileBytes, type Phase, type TileShape,
 } from '../snippets/tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
@@ -80,7 +80,7 @@ export const prefill: Kernel<PrefillSpec> = {
     const values = planColumns(keyTile, valueChunks)
     const plain = isPlain(problem)
     const stageQuery = ({ first, octets }: Phase): string =>
-      stageRows(queryTile, octets, invocations, (group, part, chunk) => `queryAt(tile, ${part} * ${rowGroups} + ${group}, ${first} + ${chunk})`)
+      stageRows(queryTile, octets, invocations, (_group, _part, chunk) => `queryAt(stagedQuery[i], ${first} + ${chunk})`)
     const eachRow = (code: string): string => `for (var r = 0; r < 4; r++) { ${code} }`
 
     return `${subgroups ? 'enable subgroups;' : ''}
@@ -88,19 +88,15 @@ ${declarations(this.interface(spec))}
 ${problemFunctions(problem)}
 ${writeVector('output', output, problem.valueDim)}
 ${base('output')}
-${[queryTile, keyTile, weightTile].map(declareTile).join('\n')}
+${[queryTile, keyTile].map(declareTile).join('\n')}
+${declareWeights(weightTile)}
 ${rowReduction(weightTile, columns, subgroups)}
 ${tileOf(rows)}
 
-fn queryAt(tile: Tile, row: i32, chunk: i32) -> vec4f {
-  let own = rowOf(tile, min(row, tile.rowCount - 1));
-  return ${chunkOrZeros('query', 'queryBase(tile.batch, own.head, own.token)', problem.headDim)} * (parameters.scale${plain ? ' * log2e' : ''});
-}
-fn keyAt(tile: Tile, key: i32, chunk: i32) -> vec4f {
-  return ${chunkOrZeros('key', 'keyBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1))', problem.headDim)};
-}
-fn valueAt(tile: Tile, key: i32, chunk: i32, hides: bool) -> vec4f {
-  let x = ${chunkOrZeros('value', 'valueBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1))', problem.valueDim)};
+fn queryAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('query', 'row', problem.headDim)} * (parameters.scale${plain ? ' * log2e' : ''}); }
+fn keyAt(row: KeyRow, chunk: i32) -> vec4f { return ${chunkOrZeros('key', 'row', problem.headDim)}; }
+fn valueAt(row: ValueRow, chunk: i32, hides: bool) -> vec4f {
+  let x = ${chunkOrZeros('value', 'row', problem.valueDim)};
   if (!hides) { return x; }
   return ${finite('x')};
 }
@@ -113,6 +109,16 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let rowGroup = ${quotient('lane', columns)};
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
 
+  /* The rows that this invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
+  var stagedQuery: array<i32, ${4 * 8 * rowGroups / invocations}>;
+  for (var i = 0; i < ${4 * 8 * rowGroups / invocations}; i++) {
+    let part = i * ${invocations / (8 * rowGroups)} + ${firstStaged(queryTile, invocations).part};
+    let own = rowOf(tile, min(part * ${rowGroups} + ${firstStaged(queryTile, invocations).group}, tile.rowCount - 1));
+    stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
+  }
+  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ${firstStaged(keyTile, invocations).group} + ${firstStaged(keyTile, invocations).part});
+  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ${remainder(quotient('lane', columns), values.groups)} + ${firstStaged(keyTile, invocations).part});
+
   var m = vec4f(lowest);
   var l = vec4f();
   var o: array<array<vec4f, 4>, ${values.bands}>;
@@ -123,7 +129,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     var s = array<vec4f, 4>();
     ${phases.map((phase) => `workgroupBarrier();
     ${phases.length === 1 ? '' : stageQuery(phase)}
-    ${stageRows(keyTile, phase.octets, invocations, (group, part, chunk) => `keyAt(tile, tileKey + 4 * ${group} + ${part}, ${phase.first} + ${chunk})`)}
+    ${stageRows(keyTile, phase.octets, invocations, (_group, _part, chunk, step) => `keyAt(stagedKey + (tileKey + ${step}) * keyStep(), ${phase.first} + ${chunk})`)}
     workgroupBarrier();
     ${multiplyRows('queryTile', 'keyTile', phase.octets, 's')}`).join('\n    ')}
     ${plain ? 'if (masked) {' : '{'}
@@ -151,11 +157,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     ${eachRow(`
       let p = exp2(s[r] - select(m[r], 0.0, m[r] == lowest));
       l[r] += (p.x + p.y) + (p.z + p.w);
-      ${storeWeights('weightTile', problem.dropout ? 'keptWeights(tile, rowGroup, r, firstOwnKey, p)' : 'p')}
+      ${storeWeights(weightTile, problem.dropout ? 'keptWeights(tile, rowGroup, r, firstOwnKey, p)' : 'p')}
     `)}
 
-    ${multiplyColumns('weightTile', keyTile, values, stageColumns(keyTile, values, invocations, (group, part, chunk) =>
-      `valueAt(tile, tileKey + 4 * (phase * ${values.groups} + ${group}) + ${part}, ${chunk}, hides)`), 'o')}
+    ${multiplyColumns(weightTile, keyTile, values, stageColumns(keyTile, values, invocations, (_group, _part, chunk, step) =>
+      `valueAt(stagedValue + (tileKey + phase * ${4 * values.groups} + ${step}) * valueStep(), ${chunk}, hides)`), 'o')}
   `)}
 
   let sums = rowSum(l, lane);

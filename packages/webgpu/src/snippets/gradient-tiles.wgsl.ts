@@ -1,5 +1,5 @@
 import type { ProblemSpec } from './problem.wgsl.ts'
-import { addDot, chunkOrZeros, declareTile, finite, type TileShape } from './tiles.wgsl.ts'
+import { addDot, chunkOrZeros, declareTile, declareWeights, finite, type TileShape } from './tiles.wgsl.ts'
 
 /** Tiles are 4 · rowGroups rows by 4 · columns columns; an invocation owns a patch of four by four pairs. */
 export interface GradientTile {
@@ -23,7 +23,9 @@ export function gradientTileFunctions(tile: GradientTile, { headDim, valueDim }:
   const at = (name: string, dim: number, factor = ''): string => `fn ${name}At(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
   return ${chunkOrZeros(name, `${name}Base(batch, head, row)`, dim)}${factor};
 }`
-  return `${Object.values(gradientTiles(tile)).map(declareTile).join('\n')}
+  const { row, column, weight } = gradientTiles(tile)
+  return `${[row, column].map(declareTile).join('\n')}
+${declareWeights(weight)}
 ${at('query', headDim, ' * parameters.scale')}
 ${at('dOutput', valueDim)}
 ${at('key', headDim)}

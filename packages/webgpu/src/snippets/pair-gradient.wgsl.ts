@@ -22,7 +22,7 @@ fn pairGradient(scaled: f32, dWeight: f32, row: vec2f, at: Pair) -> PairGradient
   ${spec.bias === undefined ? '' : 'score += biasAt(at);'}
   g.score = score;
   ${spec.scoreCode === undefined ? 'let changed = score;' : 'let changed = changeScore(at, score);'}
-  let p = exp2(fma(changed, log2e, -row.x));
+  let p = exp2(min(fma(changed, log2e, -row.x), 0.0)); /* No weight exceeds 1, however large the scores. */
   ${spec.dropout ? 'let factor = kept(at);' : ''}
   g.weight = p${spec.dropout ? ' * factor' : ''};
   g.changed = p * (dWeight${spec.dropout ? ' * factor' : ''} - row.y);

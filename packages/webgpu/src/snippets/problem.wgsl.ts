@@ -133,14 +133,23 @@ fn finalScore(scaled: f32, at: Pair) -> f32 {
 }`
 }
 
+/** Also `KeyRow`, what `keyBase` returns, and `keyStep()`, from one row to the next; the same for values. */
 function readKeys(name: string, access: KeyAccess, dim: number): string {
-  if (!isQuantised(access)) return `${readVector(name, access, dim)}\n${base(name)}`
+  const type = `${name[0]!.toUpperCase()}${name.slice(1)}Row`
+  if (!isQuantised(access)) {
+    return `${readVector(name, access, dim)}
+${base(name)}
+alias ${type} = i32;
+fn ${name}Step() -> i32 { return parameters.${name}Stride2; }`
+  }
   return `${readQuantised(name, access, dim)}
 ${base(name, 'RowBase')}
 ${base(`${name}Scales`)}
 fn ${name}Base(batch: i32, head: i32, row: i32) -> vec2i {
   return vec2i(${name}RowBase(batch, head, row), ${name}ScalesBase(batch, head, row));
-}`
+}
+alias ${type} = vec2i;
+fn ${name}Step() -> vec2i { return vec2i(parameters.${name}Stride2, parameters.${name}ScalesStride2); }`
 }
 
 function readBias(bias: FloatDtype | 'context'): string {

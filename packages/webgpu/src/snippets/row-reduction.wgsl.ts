@@ -4,7 +4,7 @@ import { quotient, remainder, swizzled, type TileShape } from './tiles.wgsl.ts'
  * `rowMaximum(x, lane)` and `rowSum(x, lane)`: over the `columns` neighbouring invocations that own the same four rows.
  * With subgroups by exchanges between lanes; without, through the workgroup memory of `tile`, whose contents are lost.
  */
-export function rowReduction({ name }: TileShape, columns: number, subgroups: boolean): string {
+export function rowReduction({ name, slots }: TileShape, columns: number, subgroups: boolean): string {
   if (subgroups) {
     const steps = [1, 2, 4, 8].filter((step) => step < columns)
     const tree = (combine: (y: string) => string): string =>
@@ -16,10 +16,10 @@ fn rowSum(x: vec4f, lane: i32) -> vec4f { var y = x; ${tree((other) => `y + ${ot
   let column = ${remainder('lane', columns)};
   let group = ${quotient('lane', columns)};
   workgroupBarrier();
-  ${name}[column >> 3u][0][${swizzled('group', '(column & 7)')}] = x;
+  ${name}[0][${swizzled('group', 'column', 8 * slots)}] = x;
   workgroupBarrier();
-  var y = ${name}[0][0][group * 8];
-  for (var i = 1; i < ${columns}; i++) { y = ${combine}(y, ${name}[i / 8][0][group * 8 + i % 8]); }
+  var y = ${name}[0][group * ${columns}];
+  for (var i = 1; i < ${columns}; i++) { y = ${combine}(y, ${name}[0][group * ${columns} + i]); }
   workgroupBarrier();
   return y;
 }`

@@ -15,30 +15,45 @@ export function declareTile({ name, groups, slots }: TileShape): string {
   return `var<workgroup> ${name}: array<array<array<vec4f, ${groups * 8}>, 4>, ${slots}>;`
 }
 
+/** A tile of weights has a chunk for each group of four keys; its slots lie side by side, so that one index reaches all. */
+export function declareWeights({ name, groups, slots }: TileShape): string {
+  return `var<workgroup> ${name}: array<array<vec4f, ${groups * 8 * slots}>, 4>;`
+}
+
 export function tileBytes({ groups, slots }: Pick<TileShape, 'groups' | 'slots'>): number {
   return 16 * groups * 8 * 4 * slots
 }
 
-/** Row group g holds its chunk c at 8·g + (c xor (g mod 8)), so that what neighbours read together lies in different banks. */
-export function swizzled(group: string, chunk: string): string {
-  return `(${group} << 3u) + (${chunk} ^ (${group} & 7))`
+/**
+ * Row group g holds its chunk c at `width`·g + (c xor (g mod 8)), so that what neighbours read together lies in different
+ * banks; written as (`width`·g + g mod 8) xor c, of which a loop over chunks need not compute the first part again.
+ */
+export function swizzled(group: string, chunk: string, width = 8): string {
+  return `(${swizzledRow(group, width)} ^ ${chunk})`
 }
 
+function swizzledRow(group: string, width: number): string {
+  return `((${group} << ${Math.log2(width)}u) | (${group} & 7))`
+}
+
+/** WGSL of a chunk that an invocation stages. */
+export type StagedVector = (group: string, part: string, chunk: string, step: string) => string
+
 /**
- * Fills the first `octets` slots of a tile, all invocations together. `vector(group, part, chunk)` is WGSL of a chunk of
- * row `part` of a group.
+ * Fills the first `octets` slots of a tile, all invocations together. `vector(group, part, chunk, step)` is WGSL of a
+ * chunk of row `part` of a group; `step` is how many parts it lies after the invocation's first, the same for all.
  */
 export function stageRows(
   { name, groups }: TileShape,
   octets: number,
   invocations: number,
-  vector: (group: string, part: string, chunk: string) => string,
+  vector: StagedVector,
 ): string {
   return `{
       let group = ${remainder(quotient('lane', 8), groups)};
       let at = ${swizzled('group', '(lane & 7)')};
       for (var slot = 0; slot < ${octets}; slot++) {
-        ${eachPart(8 * groups, invocations, `${name}[slot][part][at] = ${vector('group', 'part', '8 * slot + (lane & 7)')};`)}
+        ${eachPart(8 * groups, invocations, `${name}[slot][part][at] = ${vector('group', 'part', '8 * slot + (lane & 7)', step(8 * groups, invocations))};`)}
       }
     }`
 }
@@ -47,6 +62,15 @@ export function stageRows(
 function eachPart(perPart: number, invocations: number, code: string): string {
   const together = invocations / perPart
   return `for (var i = 0; i < ${4 / together}; i++) { let part = ${together === 1 ? 'i' : `i * ${together} + ${quotient('lane', perPart)}`}; ${code} }`
+}
+
+/** The group and part that an invocation stages first, in a tile of rows. */
+export function firstStaged({ groups }: TileShape, invocations: number): { group: string; part: string } {
+  return { group: remainder(quotient('lane', 8), groups), part: invocations === 8 * groups ? '0' : quotient('lane', 8 * groups) }
+}
+
+function step(perPart: number, invocations: number): string {
+  return invocations === perPart ? 'i' : `i * ${invocations / perPart}`
 }
 
 /** `x / divisor` of what is not negative, by a power of two, in one instruction. */
@@ -83,14 +107,14 @@ export function stageColumns(
   { name, groups: columns }: TileShape,
   { slots, groups }: ColumnPlan,
   invocations: number,
-  vector: (group: string, part: string, chunk: string) => string,
+  vector: StagedVector,
 ): string {
   return `{
       let at = ${remainder('lane', 8 * columns)};
       let group = ${remainder(quotient('at', columns), groups)};
       let band = ${quotient('at', columns * groups)} * ${slots};
       for (var slot = 0; slot < ${slots}; slot++) {
-        ${eachPart(8 * columns, invocations, `${name}[slot][part][at] = ${vector('group', 'part', `(band + slot) * ${columns} + ${remainder('lane', columns)}`)};`)}
+        ${eachPart(8 * columns, invocations, `${name}[slot][part][at] = ${vector('group', 'part', `(band + slot) * ${columns} + ${remainder('lane', columns)}`, step(8 * columns, invocations))};`)}
       }
     }`
 }
@@ -100,17 +124,19 @@ export function stageColumns(
  * is staged of both: 8 loads for 64 multiply-adds.
  */
 export function multiplyRows(rowTile: string, columnTile: string, octets: number, sum: string): string {
-  return `for (var c = 0; c < 8; c++) {
-      let aAt = ${swizzled('rowGroup', 'c')};
-      let bAt = ${swizzled('column', 'c')};
+  return `{
+    let aRow = ${swizzledRow('rowGroup', 8)};
+    let bRow = ${swizzledRow('column', 8)};
+    for (var c = 0; c < 8; c++) {
       for (var slot = 0; slot < ${octets}; slot++) {
-        var a: array<vec4f, 4>;
         var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { a[i] = ${rowTile}[slot][i][aAt]; b[i] = ${columnTile}[slot][i][bAt]; }
+        for (var i = 0; i < 4; i++) { b[i] = ${columnTile}[slot][i][bRow ^ c]; }
         for (var r = 0; r < 4; r++) {
-          ${sum}[r] = vec4f(addDot(a[r], b[0], ${sum}[r].x), addDot(a[r], b[1], ${sum}[r].y), addDot(a[r], b[2], ${sum}[r].z), addDot(a[r], b[3], ${sum}[r].w));
+          let a = ${rowTile}[slot][r][aRow ^ c];
+          ${sum}[r] = vec4f(addDot(a, b[0], ${sum}[r].x), addDot(a, b[1], ${sum}[r].y), addDot(a, b[2], ${sum}[r].z), addDot(a, b[3], ${sum}[r].w));
         }
       }
+    }
     }`
 }
 
@@ -118,25 +144,26 @@ export const addDot = `
 fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }`
 
 /** Puts an invocation's patch of weights, vector `value` of row `r`, where {@link multiplyColumns} reads it. */
-export function storeWeights(weightTile: string, value: string): string {
-  return `${weightTile}[column >> 3u][r][${swizzled('rowGroup', '(column & 7)')}] = ${value};`
+export function storeWeights({ name, slots }: TileShape, value: string): string {
+  return `${name}[r][${swizzled('rowGroup', 'column', 8 * slots)}] = ${value};`
 }
 
 /**
  * `sum[band][r] += weights of row r · values`, for the chunks of the values that are this invocation's; all fillings of
  * the tile after `stage`: 12 loads for 128 multiply-adds.
  */
-export function multiplyColumns(weightTile: string, { name, groups: columns }: TileShape, plan: ColumnPlan, stage: string, sum: string): string {
+export function multiplyColumns(weights: TileShape, { name, groups: columns }: TileShape, plan: ColumnPlan, stage: string, sum: string): string {
   const { slots, perSlot, groups, phases } = plan
-  return `for (var phase = 0; phase < ${phases}; phase++) {
+  return `{
+    let pRow = ${swizzledRow('rowGroup', 8 * weights.slots)};
+    for (var phase = 0; phase < ${phases}; phase++) {
       workgroupBarrier();
       ${stage}
       workgroupBarrier();
       for (var b = 0; b < ${groups}; b++) {
-        let keyGroup = phase * ${groups} + b;
-        let pAt = ${swizzled('rowGroup', '(keyGroup & 7)')};
+        let pAt = pRow ^ (phase * ${groups} + b);
         var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = ${weightTile}[keyGroup >> 3u][r][pAt]; }
+        for (var r = 0; r < 4; r++) { p[r] = ${weights.name}[r][pAt]; }
         for (var part = 0; part < ${perSlot}; part++) {
           let vAt = (part * ${groups} + b) * ${columns} + column;
           for (var slot = 0; slot < ${slots}; slot++) {
@@ -148,6 +175,7 @@ export function multiplyColumns(weightTile: string, { name, groups: columns }: T
           }
         }
       }
+    }
     }`
 }
 

@@ -5,7 +5,7 @@ import { createWebGpuBackend, type WebGpuBackend, type WebGpuOptions } from '@qk
 
 /** A backend on the software adapter that believes what `profile` says of its device. */
 export function testBackend(profile: WebGpuOptions['profile'] = {}): Promise<WebGpuBackend> {
-  return createWebGpuBackend({ gpu: softwareGpu(), profile })
+  return createWebGpuBackend({ gpu: softwareGpu(), profile, patience: 600_000 }) // software drivers compile for long
 }
 
 /** Row-major values of a tensor of the backend's. */

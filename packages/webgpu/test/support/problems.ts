@@ -25,7 +25,7 @@ export function* problemsByKernel({ kernels, each, seed, limits }: Draw): Genera
         ...first,
         batch: stream.integer(1, 2),
         queryLength: few ? stream.integer(1, limits.queryLength) : size(150),
-        keyLength: first.score === 'select' || first.maskMod === 'documents' ? first.keyLength : size(few ? 900 : 200),
+        keyLength: first.score === 'select' || first.maskMod === 'documents' ? first.keyLength : size(few ? 700 : 200),
         distribution: stream.pick(distributions),
         causal: stream.chance(0.6) ? stream.pick(['lower-right', 'upper-left'] as const) : undefined,
         window: stream.chance(0.3) ? { left: stream.integer(0, 70), right: stream.pick([0, 3, Infinity]) } : undefined,
@@ -33,7 +33,7 @@ export function* problemsByKernel({ kernels, each, seed, limits }: Draw): Genera
         seed: stream.integer(0, 2 ** 30),
       }
       const work = spec.batch * spec.queryHeads * spec.queryLength * spec.keyLength * (Math.max(spec.headDim, spec.valueDim) + 16)
-      if (work <= 2 ** 19) yield randomProblem(printToken(spec))
+      if (work <= 4 * (limits.work ?? 2 ** 16)) yield randomProblem(printToken(spec))
     }
   }
 }

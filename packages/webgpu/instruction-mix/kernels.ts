@@ -1,0 +1,66 @@
+import { decode } from '../src/kernels/decode.wgsl.ts'
+import { gradientKeyValue } from '../src/kernels/gradient-key-value.wgsl.ts'
+import { gradientQuery } from '../src/kernels/gradient-query.wgsl.ts'
+import { prefill } from '../src/kernels/prefill.wgsl.ts'
+import type { PrefillTile } from '../src/kernels/prefill.wgsl.ts'
+import type { ProblemSpec } from '../src/snippets/problem.wgsl.ts'
+import type { Work } from './figures.ts'
+
+/** A shader that is measured, and what its algorithm asks of an invocation each time around its key loop. */
+export interface Measured {
+  readonly name: string
+  readonly kernel: 'prefill' | 'gradient-query' | 'gradient-key-value' | 'decode'
+  readonly code: string
+  readonly work: Work
+}
+
+/** Plain attention over rows that lie without gaps, for a device with 32 KiB of workgroup memory and subgroups. */
+export function measuredKernels(): Measured[] {
+  return (['float32', 'float16'] as const).flatMap((dtype) => ([64, 128] as const).flatMap((headDim) => kernelsOf(headDim, dtype)))
+}
+
+function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] {
+  const access = { dtype, vectors: true } as const
+  const problem: ProblemSpec = {
+    headDim, valueDim: headDim, query: access, key: access, value: access,
+    bias: undefined, softcap: false, sinks: false, lengths: false, mask: false, dropout: false,
+    scoreCode: undefined, maskCode: undefined, captureRanks: [], scalarTypes: [],
+  }
+  const tile = tiles[headDim]
+  // Sixteen pairs of a patch; each of the products q·k and p·v, and each of the gradient's, is headDim long.
+  const products = (count: number): number => 16 * headDim * count
+  // A loop over the eight chunks of each filling of 64 elements; over the eight key groups of each filling of values.
+  const rows = headDim === 64 ? [8] : [8, 8]
+  const columns = headDim === 64 ? [8] : [2, 8]
+  const gradient = { problem, dOutput: access, slopeCode: undefined, tile } as const
+  const shaders: Omit<Measured, 'name'>[] = [
+    {
+      kernel: 'prefill',
+      code: prefill.code({ problem, output: access, tile, subgroups: true, blockMap: false }),
+      work: { trips: [...rows, ...columns], multiplyAdds: products(2) },
+    },
+    {
+      kernel: 'gradient-query',
+      code: gradientQuery.code({ ...gradient, blockMap: false }),
+      work: { trips: [...rows, ...rows, ...columns], multiplyAdds: products(3) },
+    },
+    {
+      kernel: 'gradient-key-value',
+      code: gradientKeyValue.code(gradient),
+      work: { trips: [...rows, ...rows, ...columns, ...columns], multiplyAdds: products(4) },
+    },
+    {
+      kernel: 'decode',
+      code: decode.code({ problem, output: access, rows: 4, lanes: 16, subgroups: true }),
+      // Four rows, and of each key a sixteenth of its elements.
+      work: { trips: [], multiplyAdds: (4 * 2 * headDim) / 16 },
+    },
+  ]
+  return shaders.map((shader) => ({ ...shader, name: `${shader.kernel}-${headDim}-${dtype}` }))
+}
+
+/** As `choosePrefillTile` of the backend chooses them. */
+const tiles: Readonly<Record<64 | 128, PrefillTile>> = {
+  64: { rowGroups: 16, columns: 8, depth: 64 },
+  128: { rowGroups: 8, columns: 16, depth: 64 },
+}

@@ -1,0 +1,23 @@
+import type { PrefillSpec, PrefillTile } from '../../src/kernels/prefill.wgsl.ts'
+import type { Access } from '../../src/snippets/elements.wgsl.ts'
+import type { ProblemSpec } from '../../src/snippets/problem.wgsl.ts'
+
+/** Plain attention over float32 rows that lie without gaps: what goldens and instruction counts are of. */
+export function plainProblem(headDim: number, dtype: 'float32' | 'float16' = 'float32'): ProblemSpec {
+  const access: Access<'float32' | 'float16'> = { dtype, vectors: true }
+  return {
+    headDim, valueDim: headDim, query: access, key: access, value: access,
+    bias: undefined, softcap: false, sinks: false, lengths: false, mask: false, dropout: false,
+    scoreCode: undefined, maskCode: undefined, captureRanks: [], scalarTypes: [],
+  }
+}
+
+export function plainPrefill(headDim: number, tile: PrefillTile): PrefillSpec {
+  return { problem: plainProblem(headDim), output: { dtype: 'float32', vectors: true }, tile, subgroups: true, blockMap: false }
+}
+
+/** The tiles that devices with 32 KiB of workgroup memory get. */
+export const tiles: { readonly 64: PrefillTile; readonly 128: PrefillTile } = {
+  64: { rowGroups: 16, columns: 8, depth: 64 },
+  128: { rowGroups: 8, columns: 16, depth: 64 },
+}
