@@ -4,8 +4,8 @@ import { colourOf, ink } from './colour.ts'
 export type WeightRows = readonly ArrayLike<number>[]
 
 export interface MapPainter {
-  /** Brings the canvas up to date; rows that were painted before are not painted again. */
-  paint(rows: WeightRows): void
+  /** Brings the canvas up to date with the first `length` rows; those painted before are not painted again. */
+  paint(rows: WeightRows, length: number): void
   /** Paints everything anew next time, for a new theme. */
   forget(): void
 }
@@ -21,17 +21,17 @@ export function mapPainter(canvas: HTMLCanvasElement): MapPainter {
     forget() {
       painted = undefined
     },
-    paint(rows) {
-      const side = sideOf(rows.length)
-      if (rows !== painted || rows.length < count || side !== canvas.width) {
+    paint(rows, length) {
+      const side = sideOf(length)
+      if (rows !== painted || length < count || side !== canvas.width) {
         canvas.width = canvas.height = side
         painted = rows
         count = 0
       }
       const context = canvas.getContext('2d', { willReadFrequently: true })
-      if (!context || count === rows.length) return
-      context.putImageData(imageOf(rows.slice(count), side, colourOf(canvas)), 0, count)
-      count = rows.length
+      if (!context || count === length) return
+      context.putImageData(imageOf(rows.slice(count, length), side, colourOf(canvas)), 0, count)
+      count = length
     },
   }
 }

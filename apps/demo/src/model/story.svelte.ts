@@ -25,9 +25,9 @@ class Story {
   checkpoint = $state<string>()
   tokenizer = $state<string>()
   /** `[layer][head]`, each a list of rows. */
-  maps: Float32Array[][][] = []
+  maps = $state.raw<Float32Array[][][]>([])
   /** The mean of all heads. */
-  meanMap: Float32Array[] = []
+  meanMap = $state.raw<Float32Array[]>([])
 
   async take(files: Iterable<File>): Promise<void> {
     this.failure = undefined
@@ -36,9 +36,9 @@ class Story {
         const bytes = await file.arrayBuffer()
         const { kind, model } = await engine.takeFile(file.name, bytes)
         this[kind] = file.name
-        if (model) this.model = model
+        if (model) this.#begin(model)
       }
-      if (this.model) this.roles = await engine.measureHeads()
+      if (this.model && !this.roles) this.roles = await engine.measureHeads()
     } catch (failure) {
       this.failure = messageOf(failure)
     }
@@ -66,6 +66,12 @@ class Story {
   /** How much each token looks at each, in one head or in the mean of all. */
   mapOf(name: HeadName | undefined): readonly Float32Array[] {
     return name ? (this.maps[name.layer]?.[name.head] ?? []) : this.meanMap
+  }
+
+  #begin(model: ModelFacts): void {
+    this.model = model
+    this.roles = undefined
+    this.#clear()
   }
 
   #clear(): void {
