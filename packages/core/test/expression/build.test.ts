@@ -119,15 +119,15 @@ describe('what is wrong is refused when the expression is built, by name', () =>
     ['a float as a mask', () => maskMod(() => float(1)), /the result of maskMod must be a bool; received float/],
     // @ts-expect-error an int is no mask
     ['an int as a mask', () => maskMod(({ key }) => key), /the result of maskMod must be a bool; received int/],
-    // @ts-expect-error a bool is no score
     [
       'a bool as a score',
+      // @ts-expect-error a bool is no score
       () => scoreMod((score) => score.lt(0)),
       /the result of scoreMod must be a float or an int; received bool/,
     ],
-    // @ts-expect-error an int's method takes ints
     [
       'a float among ints',
+      // @ts-expect-error an int's method takes ints
       () => maskMod(({ head, key }) => key.lt(slope.at(head))),
       /operand of lt\(\) must be an int; received float/,
     ],
@@ -145,9 +145,9 @@ describe('what is wrong is refused when the expression is built, by name', () =>
       () => capture(tensor(new Int32Array(2), [2])),
       /must be of a float dtype; received int32 \(capture\(tensor, 'int'\)/,
     ],
-    // @ts-expect-error not an expression
     [
       'a foreign object',
+      // @ts-expect-error not an expression
       () => maskMod(({ key }) => key.lt({ valueOf: () => 3 })),
       /operand of lt\(\) must be an int; received an object/,
     ],
