@@ -1,4 +1,4 @@
-import { slice, tensor, toFloat64, type HostTensor } from '@qkv/core'
+import { roundTo, slice, tensor, toFloat64, type HostTensor } from '@qkv/core'
 import { KeyValueCache, MultiHeadAttention, SlidingCache, type CacheState, type MultiHeadAttentionOptions } from '@qkv/attention'
 import { alibi, rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
@@ -89,6 +89,32 @@ export function multiHeadClaims(subject: () => Subject): void {
       expect(latest(state)).toEqual(latest(before))
       cache.dispose()
     }
+  })
+
+  it.each(['float16', 'bfloat16'] as const)('takes %s weights and inputs, to their precision', async (dtype) => {
+    const { backend } = subject()
+    const options: LayerOptions = {
+      modelDim: 16,
+      heads: 2,
+      causal: true,
+      gate: 'head',
+      bias: true,
+      queryKeyNorm: { kind: 'rms' },
+      position: rotary({ dim: 8 }),
+    }
+    using exact = new MultiHeadAttention({ ...options, backend, seed: 3 })
+    const rounded = (view: HostTensor): HostTensor => tensor(roundTo(toFloat64(view), dtype), view.shape, { dtype })
+    const weights = Object.fromEntries(Object.entries(await exact.state()).map(([name, weight]) => [name, rounded(weight)]))
+    using layer = new MultiHeadAttention({ ...options, backend, weights })
+    const input = normal('half input', [1, 5, 16])
+    using output = await layer.forward(rounded(input))
+    using expected = await exact.forward(input)
+    expect(output.dtype).toBe(dtype)
+    const [actual, wanted] = [await valuesOf(subject(), output), await valuesOf(subject(), expected)]
+    const size = Math.hypot(...wanted)
+    expect(Math.hypot(...actual.map((element, index) => element - wanted[index]!)) / size).toBeLessThan(
+      dtype === 'float16' ? 0.004 : 0.03,
+    )
   })
 
   it('attends across to a memory, projected once or each time', async () => {
