@@ -117,8 +117,10 @@ function weightsAndGradients(panel: usize, s: usize, ds: usize, keys: i32): void
       const score = v128.load(from)
       const p = exp(f32x4.pmin(f32x4.sub(score, lse), splat(0)))
       const gradient = f32x4.mul(p, f32x4.sub(v128.load(to), d))
-      v128.store(from, p)
-      v128.store(to, v128.andnot(gradient, f32x4.eq(score, splat(negativeInfinity))))
+      // Hidden pairs are 0 also where the row's lse is NaN.
+      const hidden = f32x4.eq(score, splat(negativeInfinity))
+      v128.store(from, v128.andnot(p, hidden))
+      v128.store(to, v128.andnot(gradient, hidden))
     }
   }
 }

@@ -1,8 +1,10 @@
-import { referenceGradient, type Backend, type Bounded, type OwnedTensor } from '@qkv/core'
+import { referenceGradient, tensor, type Backend, type Bounded, type OwnedTensor } from '@qkv/core'
 import { describe, expect, test } from 'vitest'
 import { drawTokens, type Limits } from '../draw-token.ts'
 import { randomProblem, type RandomProblem } from '../problems.ts'
+import { random } from '../random.ts'
 import { expectWithinBound, tally, type Tally } from '../within-bound.ts'
+import { poisoned } from './properties/problem-parts.ts'
 import { disposeGradient, heldBackend, problemCount, replayedToken, take, type Suite } from './suite.ts'
 
 /** Gradients on a backend against the float64 reference's, over random problems with every option that has one. */
@@ -12,10 +14,13 @@ export function gradientSuite(suite: Suite): void {
     const { platform = 'cpu', limits } = suite
     const drawn: Limits = { including: ['dropout'], work: 2 ** 13, ...limits }
 
-    async function checkProblems(tokens: readonly string[]): Promise<void> {
+    async function checkProblems(
+      tokens: readonly string[],
+      change: (random: RandomProblem) => RandomProblem = (random) => random,
+    ): Promise<void> {
       const tallies = new Map<string, Tally>()
       for (const token of tokens) {
-        const random = randomProblem(token)
+        const random = change(randomProblem(token))
         const expected = referenceGradient(random.problem, random.dOutput, { backend: platform })
         for (const { name, actual, bounded } of pairUp(gradientOf(backend(), random), expected)) {
           const comparison = { name, shape: actual.shape, token, backend: platform }
@@ -38,6 +43,27 @@ export function gradientSuite(suite: Suite): void {
 
     test('problems of many tiles are within their bounds', async () => {
       await checkProblems(drawTokens({ count: problemCount(suite, 30), seed: 4, limits: { ...drawn, work: 2 ** 18 } }))
+    })
+
+    // WGSL promises nothing of what is not finite.
+    test.runIf(platform === 'cpu')('a query or output gradient that is NaN poisons just the keys that its row sees', async () => {
+      // Of equal weights none is too small to matter.
+      const without = ['scale', 'softcap', 'bias', 'score'] as const
+      const tokens = drawTokens({ count: problemCount(suite, 150), seed: 6, limits: { ...drawn, including: [], without } })
+      await checkProblems(tokens, (given) => {
+        const stream = random(given.spec.seed, 'poison')
+        const query = stream.chance(0.5) ? poisoned(given.problem.query, stream, [NaN]) : given.problem.query
+        const dOutput = poisoned(given.dOutput, stream, [NaN])
+        return { ...given, problem: { ...given.problem, scale: 0, query }, dOutput }
+      })
+    })
+
+    test('a sink of −∞ is none: its gradient is 0, and that of all else as if it were not there', async () => {
+      const given = randomProblem('attention|float32/float32|b1 h2/1 q5 k7 d4 v4|normal|plain|causal=lower-right|1')
+      const sinks = tensor([-Infinity, -Infinity], [2])
+      const without = await bitsOf(backend(), given)
+      const bits = await bitsOf(backend(), { ...given, problem: { ...given.problem, sinks } })
+      expect(bits).toEqual([...without, new Float32Array(2)])
     })
 
     test('the same call gives the same bits', async () => {

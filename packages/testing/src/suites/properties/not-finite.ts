@@ -1,9 +1,8 @@
-import { problem, reference, tensor, type AttentionProblem, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import { problem, reference, tensor, type AttentionProblem, type Backend } from '@qkv/core'
 import { expect, test } from 'vitest'
-import type { Random } from '../../random.ts'
 import { expectAttention, takeAttention } from '../suite.ts'
 import type { Claims } from './claims.ts'
-import { likeTensor, onHost } from './problem-parts.ts'
+import { poisoned } from './problem-parts.ts'
 
 /** NaN and infinities reach what sees them, and nothing else. */
 export function notFiniteClaims({ backend, forRandomProblems }: Claims): void {
@@ -44,11 +43,4 @@ async function expectPoisoned(backend: Backend, asked: AttentionProblem, token: 
   const known = (bound: Float64Array): Float64Array => bound.map((own) => (Number.isNaN(own) ? Infinity : own))
   const bounds = { bound: known(expected.bound), lseBound: known(expected.lseBound) }
   expectAttention(await takeAttention(backend, asked), asked, { ...expected, ...bounds }, token)
-}
-
-/** A packed tensor with one element that is not finite. */
-function poisoned(view: Tensor, stream: Random): HostTensor {
-  const elements = onHost(view)
-  if (elements.length > 0) elements[stream.integer(0, elements.length - 1)] = stream.pick([NaN, NaN, Infinity, -Infinity])
-  return likeTensor(view, elements)
 }

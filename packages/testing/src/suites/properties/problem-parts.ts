@@ -78,3 +78,10 @@ export function shuffled(count: number, stream: Random): number[] {
   }
   return order
 }
+
+/** A packed tensor with one element that is not finite. */
+export function poisoned(view: Tensor, stream: Random, values: readonly number[] = [NaN, NaN, Infinity, -Infinity]): HostTensor {
+  const elements = onHost(view)
+  if (elements.length > 0) elements[stream.integer(0, elements.length - 1)] = stream.pick(values)
+  return likeTensor(view, elements)
+}
