@@ -7,7 +7,7 @@
  * and e^(m − m') is left for whoever holds sums made under m. A row that has seen no key has m = −∞; its weights are
  * taken against 0 instead, so that they are e^−∞ = 0 and not e^(∞ − ∞).
  */
-import { exp } from './exp'
+import { exp, expOfFour } from './exp'
 import { multiplyAdd, negativeInfinity, splat } from './vector'
 
 /** Bytes of one key's scores in a panel. */
@@ -32,9 +32,17 @@ function softmaxOfEight(s: usize, keys: i32, m: usize, l: usize, rescale: usize)
   m0 = zeroWhereEmpty(m0)
   m1 = zeroWhereEmpty(m1)
   let l0 = splat(0), l1 = splat(0)
-  for (let at = s; at < end; at += keyScoresBytes) {
-    const p0 = exp(f32x4.sub(v128.load(at), m0))
-    const p1 = exp(f32x4.sub(v128.load(at, 16), m1))
+  let at = s
+  for (; at + 64 <= end; at += 64) {
+    expOfFour(
+      f32x4.sub(v128.load(at), m0), f32x4.sub(v128.load(at, 16), m1),
+      f32x4.sub(v128.load(at, 32), m0), f32x4.sub(v128.load(at, 48), m1), at,
+    )
+    l0 = f32x4.add(f32x4.add(l0, v128.load(at)), v128.load(at, 32))
+    l1 = f32x4.add(f32x4.add(l1, v128.load(at, 16)), v128.load(at, 48))
+  }
+  if (at < end) {
+    const p0 = exp(f32x4.sub(v128.load(at), m0)), p1 = exp(f32x4.sub(v128.load(at, 16), m1))
     v128.store(at, p0)
     v128.store(at, p1, 16)
     l0 = f32x4.add(l0, p0)

@@ -35,7 +35,7 @@ function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, re
 export function chooseTileRows({ batch, keyHeads, queryLength, group }: AttentionProblem, threads: number): number {
   const rows = queryLength * group
   const tilesEach = (tileRows: number): number => (batch * keyHeads * Math.ceil(rows / tileRows)) / threads
-  let tileRows = 128
+  let tileRows = 256
   while (tileRows > 8 && tileRows / 2 >= rows) tileRows /= 2
   while (tileRows > 32 && threads > 1 && tilesEach(tileRows) < 4) tileRows /= 2
   return tileRows
