@@ -23,7 +23,7 @@ export interface Limits {
   /** Options that must not occur. */
   readonly without?: readonly (keyof ProblemSpec)[]
   /** Options that occur only on request. */
-  readonly including?: readonly ('quantised' | 'dropout')[]
+  readonly including?: readonly ('quantised' | 'dropout' | 'random expressions')[]
   /** Sizes around which kernels change their ways: tiles, vectors, register blocks. */
   readonly tiles?: readonly number[]
 }
@@ -60,13 +60,23 @@ function drawSpec(random: Random, limits: Limits): ProblemSpec {
     ...(random.chance(0.5)
       ? { mask: allowed('mask', 0.4) ? drawAxes(random) : undefined }
       : { maskMod: allowed('maskMod', 0.4) ? drawMaskExpression(random) : undefined }),
-    score: allowed('score', 0.25) ? random.pick(scoreExpressionNames) : undefined,
+    score: allowed('score', 0.25) ? random.pick(scoreExpressionNames.filter((name) => name !== 'random')) : undefined,
     sinks: allowed('sinks', 0.2),
     lengths: allowed('lengths', 0.25),
     poison: allowed('poison', 0.3),
     seed: random.integer(0, 2 ** 30),
     quantised: limits.including?.includes('quantised') && random.chance(0.5) ? drawQuantisation(random, shape) : undefined,
     dropout: limits.including?.includes('dropout') && random.chance(0.3) ? random.pick([0.1, 0.5, 0.9]) : undefined,
+    ...(limits.including?.includes('random expressions') && drawExpressions(random)),
+  }
+}
+
+/** In most problems a mask expression, a score expression, or both. */
+function drawExpressions(random: Random): Pick<ProblemSpec, 'mask' | 'maskMod' | 'score'> {
+  const masked = random.chance(0.6)
+  return {
+    ...(masked && { mask: undefined, maskMod: 'random' }),
+    ...((!masked || random.chance(0.4)) && { score: 'random' }),
   }
 }
 
@@ -137,7 +147,9 @@ function drawWindow(random: Random, keyLength: number): { left: number; right: n
 
 /** Seeing nothing at all is rare: it says little. */
 function drawMaskExpression(random: Random): MaskExpression {
-  return random.chance(0.04) ? 'nothing' : random.pick(maskExpressionNames.filter((name) => name !== 'nothing'))
+  return random.chance(0.04)
+    ? 'nothing'
+    : random.pick(maskExpressionNames.filter((name) => name !== 'nothing' && name !== 'random'))
 }
 
 /** Any subset of the axes, written as the letters of those that are kept. */

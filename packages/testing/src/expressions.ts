@@ -1,5 +1,6 @@
 import { capture, maskMod, scalar, scoreMod, select, type Dtype, type HostTensor, type MaskMod, type ScoreMod } from '@qkv/core'
 import type { ProblemSpec } from './problem-token.ts'
+import { drawLeaves, drawTruth, drawWhole } from './random-expression.ts'
 import { random } from './random.ts'
 
 /** Puts row-major values into the problem's kind of memory. */
@@ -49,6 +50,12 @@ export const scoreExpressions = {
       select(key.mod(3).eq(batch.mod(3)), score.mul(gain.at(key.max(0).min(Math.max(0, spec.keyLength - 1)))), score.max(-4)),
     )
   },
+  /** Drawn anew for each problem; see `drawWhole`. */
+  random: (spec: ProblemSpec): ScoreMod => {
+    const stream = random(spec.seed, 'random score')
+    const leaves = drawLeaves(stream, true)
+    return scoreMod((score, pair) => score.add(drawWhole(stream, pair, leaves, 5).clamp(-20, 20)))
+  },
 } as const
 
 /** Mask expressions that see much, little, nothing, and different things by head and batch entry. */
@@ -72,6 +79,12 @@ export const maskExpressions = {
   /** Another rule for each head. */
   heads: (): MaskMod => maskMod(({ head, key, row }) => key.add(row).mod(head.add(2)).ne(0)),
   nothing: (): MaskMod => maskMod(({ key }) => key.lt(0)),
+  /** Drawn anew for each problem; see `drawTruth`. */
+  random: (spec: ProblemSpec): MaskMod => {
+    const stream = random(spec.seed, 'random mask')
+    const leaves = drawLeaves(stream, true)
+    return maskMod((pair) => drawTruth(stream, pair, leaves, 5))
+  },
 } as const
 
 export type ScoreExpression = keyof typeof scoreExpressions

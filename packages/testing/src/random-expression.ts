@@ -17,6 +17,8 @@ import type { Random } from './random.ts'
 
 /** What random expressions capture: drawn once, read by many. */
 export interface ExpressionLeaves {
+  /** No floats but in scores, and no divisor that may be 0: then all platforms compute the same. */
+  readonly exact: boolean
   readonly bools: Captured<BoolExpression>
   readonly ints: Captured<IntExpression>
   readonly table: Captured<IntExpression>
@@ -27,9 +29,10 @@ export interface ExpressionLeaves {
 
 const captured = 24
 
-export function drawLeaves(random: Random): ExpressionLeaves {
+export function drawLeaves(random: Random, exact = false): ExpressionLeaves {
   const list = <T>(length: number, next: () => T): T[] => Array.from({ length }, next)
   return {
+    exact,
     bools: capture(
       tensor(
         list(captured, () => random.chance(0.6)),
@@ -67,7 +70,7 @@ export function drawTruth(random: Random, pair: TokenPair, leaves: ExpressionLea
       return select(truth(), truth(), truth())
     case 5:
     case 6:
-      return comparison(random, real(), real())
+      return leaves.exact ? comparison(random, whole(), whole()) : comparison(random, real(), real())
     default:
       return comparison(random, whole(), whole())
   }
@@ -90,9 +93,9 @@ export function drawWhole(random: Random, pair: TokenPair, leaves: ExpressionLea
     case 4:
       return whole().mul(random.chance(0.7) ? random.integer(-5, 5) : whole())
     case 5:
-      return whole().floorDiv(random.chance(0.8) ? random.pick([1, 2, 3, 4, 8, -3]) : whole())
+      return whole().floorDiv(leaves.exact || random.chance(0.8) ? random.pick([1, 2, 3, 4, 8, -3]) : whole())
     case 6:
-      return whole().mod(random.chance(0.8) ? random.pick([1, 2, 3, 4, 8, -3]) : whole())
+      return whole().mod(leaves.exact || random.chance(0.8) ? random.pick([1, 2, 3, 4, 8, -3]) : whole())
     case 7:
       return whole().min(whole())
     case 8:
@@ -106,7 +109,7 @@ export function drawWhole(random: Random, pair: TokenPair, leaves: ExpressionLea
     case 12:
       return leaves.table.at(whole().mod(3), whole().clamp(0, 3))
     default:
-      return drawReal(random, pair, leaves, depth - 1).toInt()
+      return leaves.exact ? whole() : drawReal(random, pair, leaves, depth - 1).toInt()
   }
 }
 
