@@ -75,6 +75,15 @@ describe('createCpuBackend', () => {
     },
   )
 
+  test.each([-1, 3])('refuses to gather row %i of three, and leaves nothing behind', async (row) => {
+    const backend = await createCpuBackend({ engine: 'javascript' })
+    const indices = tensor(Int32Array.of(0, row, 2), [3])
+    const refusal = { code: 'OPTION_INVALID', argument: 'indices', received: String(row) }
+    expect(() => backend.gather(tensor(new Float32Array(6), [3, 2]), indices)).toThrow(expect.objectContaining(refusal))
+    expect(backend.memory().tensors).toBe(0)
+    backend.dispose()
+  })
+
   test('what does not fit into memory is refused, and the backend goes on', async () => {
     const backend = await createCpuBackend({ threads: 1 })
     expect(() => backend.empty([2 ** 20, 2 ** 11])).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY', operation: 'empty' }))
