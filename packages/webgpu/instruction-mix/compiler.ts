@@ -9,12 +9,11 @@ import { readListing, type Listing } from './listing.ts'
 export const families = ['navi21', 'gfx1100'] as const
 export type Family = (typeof families)[number]
 
-/** The command of `QKV_SHADER_COMPILER`, see the README beside this file. */
-export const compiler: string | undefined = process.env['QKV_SHADER_COMPILER']
-
-/** Compiles many shaders in one start of the compiler; by their names. */
-export function compile(shaders: ReadonlyMap<string, string>, family: Family): Map<string, Listing> {
-  if (compiler === undefined) throw new Error('QKV_SHADER_COMPILER names no compiler')
+/**
+ * Compiles shaders, by their names, in one start of `compiler`; what that command has to do is said in the README beside
+ * this file.
+ */
+export function compile(compiler: string, shaders: ReadonlyMap<string, string>, family: Family): Map<string, Listing> {
   const folder = mkdtempSync(join(tmpdir(), 'instruction-mix-'))
   try {
     const files = [...shaders].map(([name, code]) => {
@@ -28,7 +27,7 @@ export function compile(shaders: ReadonlyMap<string, string>, family: Family): M
       encoding: 'utf8',
       maxBuffer: 2 ** 28,
     })
-    if (status !== 0) throw new Error(`${compiler} failed on ${family}: ${stderr.slice(0, 400)}`)
+    if (status !== 0) throw new Error(`cannot compile for ${family}: ${/Error: .*/.exec(stderr ?? '')?.[0] ?? stderr?.slice(0, 300)}`)
     return new Map([...shaders.keys()].map((name) => [name, readListing(readFileSync(join(folder, `${name}.wgsl.${family}.txt`), 'utf8'))]))
   } finally {
     rmSync(folder, { recursive: true })

@@ -13,7 +13,9 @@ export interface Figures {
   readonly spilledRegisters: number
   readonly wavesPerSimd: number
   readonly workgroupBytes: number
-  /** The part of the vector instructions of each innermost product loop that are multiply-adds. */
+  /** Multiply-adds of all product loops, by `trips`; what the algorithm needs, or else `trips` are wrong. */
+  readonly products: number
+  /** The part of the vector instructions of each product loop that are multiply-adds. */
   readonly productShares: readonly number[]
   /** Multiply-adds for each read of workgroup memory in those loops. */
   readonly productsPerRead: readonly number[]
@@ -34,11 +36,12 @@ export function figures(listing: Listing, { trips, multiplyAdds }: Work): Figure
   const total = (part: (loop: Loop) => Mix): Mix =>
     [...counts].reduce((sum, [index, count]) => addMix(sum, part(loops[index] ?? noLoop), count), nothing)
   const [all, rare] = [total(({ own }) => own), total(({ rare }) => rare)]
-  const products = (inside.length === 0 ? [key] : inside).map((index) => loops[index]?.own ?? nothing).filter(isProduct)
+  const productLoops = [...counts].map(([index, count]) => ({ mix: loops[index]?.own ?? nothing, count })).filter(({ mix }) => isProduct(mix))
   return {
     vectorRegisters, spilledRegisters, wavesPerSimd, workgroupBytes,
-    productShares: products.map((mix) => mix.multiplyAdds / mix.vector),
-    productsPerRead: products.map((mix) => mix.multiplyAdds / mix.workgroupReads),
+    products: productLoops.reduce((sum, { mix, count }) => sum + count * mix.multiplyAdds, 0),
+    productShares: productLoops.map(({ mix }) => mix.multiplyAdds / mix.vector),
+    productsPerRead: productLoops.map(({ mix }) => mix.multiplyAdds / mix.workgroupReads),
     keyLoopShare: multiplyAdds / all.vector,
     slotsPerProduct: (all.vector + all.workgroupAccesses) / multiplyAdds,
     usualSlotsPerProduct: (all.vector - rare.vector + all.workgroupAccesses) / multiplyAdds,
@@ -47,7 +50,8 @@ export function figures(listing: Listing, { trips, multiplyAdds }: Work): Figure
 
 const noLoop: Loop = { parent: undefined, own: nothing, rare: nothing }
 
-const isProduct = ({ multiplyAdds, vector }: Mix): boolean => multiplyAdds >= 32 && 2 * multiplyAdds > vector
+/** A loop that mostly multiplies and adds what it reads of workgroup memory. */
+const isProduct = ({ multiplyAdds, vector, workgroupReads }: Mix): boolean => 2 * multiplyAdds > vector && workgroupReads > 0
 
 function isInside(loops: readonly Loop[], index: number, outer: number): boolean {
   const parent = loops[index]?.parent

@@ -2,8 +2,7 @@ import { decode } from '../src/kernels/decode.wgsl.ts'
 import { gradientKeyValue } from '../src/kernels/gradient-key-value.wgsl.ts'
 import { gradientQuery } from '../src/kernels/gradient-query.wgsl.ts'
 import { prefill } from '../src/kernels/prefill.wgsl.ts'
-import type { PrefillTile } from '../src/kernels/prefill.wgsl.ts'
-import type { ProblemSpec } from '../src/snippets/problem.wgsl.ts'
+import { plainProblem, tiles } from '../test/support/specs.ts'
 import type { Work } from './figures.ts'
 
 /** A shader that is measured, and what its algorithm asks of an invocation each time around its key loop. */
@@ -21,11 +20,7 @@ export function measuredKernels(): Measured[] {
 
 function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] {
   const access = { dtype, vectors: true } as const
-  const problem: ProblemSpec = {
-    headDim, valueDim: headDim, query: access, key: access, value: access,
-    bias: undefined, softcap: false, sinks: false, lengths: false, mask: false, dropout: false,
-    scoreCode: undefined, maskCode: undefined, captureRanks: [], scalarTypes: [],
-  }
+  const problem = plainProblem(headDim, dtype)
   const tile = tiles[headDim]
   // Sixteen pairs of a patch; each of the products q·k and p·v, and each of the gradient's, is headDim long.
   const products = (count: number): number => 16 * headDim * count
@@ -57,10 +52,4 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
     },
   ]
   return shaders.map((shader) => ({ ...shader, name: `${shader.kernel}-${headDim}-${dtype}` }))
-}
-
-/** As `choosePrefillTile` of the backend chooses them. */
-const tiles: Readonly<Record<64 | 128, PrefillTile>> = {
-  64: { rowGroups: 16, columns: 8, depth: 64 },
-  128: { rowGroups: 8, columns: 16, depth: 64 },
 }

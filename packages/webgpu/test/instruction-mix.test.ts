@@ -1,101 +1,90 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { writeFileSync } from 'node:fs'
 import { sharedFolder } from '@qkv/testing/shared-folder'
-import { describe, expect, test } from 'vitest'
-import { prefill } from '../src/kernels/prefill.wgsl.ts'
-import { planColumns } from '../src/snippets/tiles.wgsl.ts'
-import { plainPrefill, tiles } from './support/specs.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { compile, families, type Family } from '../instruction-mix/compiler.ts'
+import { figures, type Figures, type Work } from '../instruction-mix/figures.ts'
+import { measuredKernels } from '../instruction-mix/kernels.ts'
+import type { Listing } from '../instruction-mix/listing.ts'
+import { peerShaders } from '../instruction-mix/peer.ts'
 
 /**
- * What a GPU would run: prefill compiled by Mesa's compiler for two families of AMD GPUs, without the GPU. Needs a tool
- * that is kept beside the repository, gcc and Mesa's Vulkan drivers; skipped where they are absent.
+ * What a GPU would run of our kernels, compiled for it without it; `instruction-mix/README.md` says how to have a compiler.
+ * The one that may lie beside the repository may lack the drivers that it needs: then, too, these tests are skipped.
  */
-const tool = sharedFolder('tools/shader-isa/shader-isa.mjs')
+const { QKV_SHADER_COMPILER: chosen, QKV_PEER_SHADERS: peerFolder, QKV_RECORD: record } = process.env
+const kept = sharedFolder('tools/shader-isa/shader-isa.mjs')
+const compiler = chosen ?? (kept && `node ${kept}`)
+const peers = peerFolder === undefined ? [] : peerShaders(peerFolder)
+const kernels = measuredKernels()
+const results: (Figures & { readonly shader: string; readonly family: Family })[] = []
 
-interface Mix {
-  readonly fma?: number
-  readonly lds?: number
-  readonly lds128?: number
-  readonly valuTotal: number
-}
+for (const family of families) {
+  describe.skipIf(compiler === undefined)(`compiled for ${family}`, () => {
+    let compiled = new Map<string, Listing>()
+    let absent: string | undefined
+    beforeAll(() => {
+      try {
+        compiled = compile(compiler ?? '', new Map([...kernels, ...peers].map(({ name, code }) => [name, code])), family)
+      } catch (error) {
+        if (chosen !== undefined || !(error instanceof Error)) throw error
+        absent = error.message
+      }
+    }, 300_000)
 
-interface Loop {
-  readonly depth: number
-  readonly mix: Mix
-}
+    const measured = (name: string, work: Work): Figures => {
+      const listing = compiled.get(name)
+      if (listing === undefined) throw new Error(`${name} was not compiled`)
+      const known = results.find((result) => result.shader === name && result.family === family)
+      if (known !== undefined) return known
+      const result = { shader: name, family, ...figures(listing, work) }
+      results.push(result)
+      return result
+    }
 
-interface Report {
-  readonly vgprs: number
-  readonly spilledVgprs: number
-  readonly wavesPerSimd: number
-  readonly loops: readonly Loop[]
-}
-
-describe.skipIf(tool === undefined)('instruction mix of prefill', { timeout: 300_000 }, () => {
-  for (const family of ['navi21', 'gfx1100']) {
-    for (const headDim of [64, 128] as const) {
-      test(`head size ${headDim} on ${family}: most instructions multiply and add`, ({ skip }) => {
-        const report = compile(prefill.code(plainPrefill(headDim, tiles[headDim])), family)
-        if (typeof report === 'string') return skip(report)
-        const inner = report.loops.filter(({ mix }) => (mix.fma ?? 0) >= 64 && mix === innermost(report, mix))
-        for (const { mix } of inner) expect((mix.fma ?? 0) / mix.valuTotal).toBeGreaterThanOrEqual(0.9)
-        expect((inner[0]?.mix.fma ?? 0) / (inner[0]?.mix.lds128 ?? 0), 'multiply-adds per read of workgroup memory').toBeGreaterThanOrEqual(8)
-        const whole = keyLoop(report, headDim)
-        console.log(`${family}, ${headDim}: ${(whole.fma / whole.valu).toFixed(2)} of the key loop, ${((whole.valu + whole.lds) / whole.fma).toFixed(2)} issue slots per multiply-add, ${report.vgprs} registers`)
-        expect(whole.fma / whole.valu, 'over the whole key loop').toBeGreaterThanOrEqual(0.75)
-        expect(report.spilledVgprs).toBe(0)
-        expect(report.wavesPerSimd).toBeGreaterThanOrEqual(4)
+    for (const { name, kernel, work } of kernels) {
+      test(`${name}: ${kernel === 'decode' ? 'registers hold it' : 'most instructions multiply and add'}`, ({ skip }) => {
+        if (absent !== undefined) return skip(absent)
+        const mix = measured(name, work)
+        expect(mix.spilledRegisters).toBe(0)
+        expect(mix.wavesPerSimd).toBeGreaterThanOrEqual(4)
+        expect(mix.workgroupBytes).toBeLessThanOrEqual(32768)
+        if (kernel === 'decode') return
+        expect(mix.products, 'multiply-adds of product loops, by the trips that are assumed').toBe(work.multiplyAdds)
+        for (const share of mix.productShares) expect(share, 'of each product loop').toBeGreaterThanOrEqual(0.9)
+        for (const products of mix.productsPerRead) expect(products, 'for each read of workgroup memory').toBeGreaterThanOrEqual(8)
+        expect(mix.keyLoopShare, 'of the whole key loop').toBeGreaterThanOrEqual(0.75)
       })
     }
-  }
+
+    for (const peer of peers) {
+      test(`prefill needs fewer instructions than ${peer.name}`, () => {
+        const ours = kernels.find(({ name }) => name === peer.name.replace('peer', 'prefill'))
+        if (ours === undefined) throw new Error(`nothing of ours to compare ${peer.name} with`)
+        const ratio = measured(peer.name, peer.work(family)).usualSlotsPerProduct / measured(ours.name, ours.work).usualSlotsPerProduct
+        expect(ratio).toBeGreaterThanOrEqual(1.5)
+      })
+    }
+  })
+}
+
+afterAll(() => {
+  if (results.length === 0) return
+  console.table(Object.fromEntries(results.map(({ shader, family, ...mix }) => [`${shader} ${family}`, row(mix)])))
+  if (record === undefined) return
+  const file = new URL('../instruction-mix/results.json', import.meta.url)
+  const rounded = JSON.stringify({ compiler: record, date: new Date().toISOString().slice(0, 10), results }, (_, value: unknown) =>
+    typeof value === 'number' ? Number(value.toPrecision(4)) : value, 1)
+  writeFileSync(file, `${rounded.replace(/\[\n\s+([\d.,\s]+?)\n\s+\]/g, (_, list: string) => `[${list.replace(/\s+/g, ' ')}]`)}\n`)
 })
 
-function compile(code: string, family: string): Report | string {
-  const folder = mkdtempSync(join(tmpdir(), 'instruction-mix-'))
-  const file = join(folder, 'kernel.wgsl')
-  writeFileSync(file, code)
-  try {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [tool!, '--family', family, '--json', file], {
-      cwd: fileURLToPath(new URL('..', import.meta.url)), encoding: 'utf8',
-    })
-    if (status !== 0) return `cannot compile for ${family} here: ${/Error: (.*)/.exec(stderr)?.[1] ?? stderr.slice(0, 200)}`
-    return (JSON.parse(stdout) as Record<string, Report>)[file] ?? 'no report'
-  } finally {
-    rmSync(folder, { recursive: true })
+function row(mix: Figures): Record<string, string | number> {
+  return {
+    'product loops': mix.productShares.map((share) => share.toFixed(2)).join(' '),
+    'key loop': mix.keyLoopShare.toFixed(2),
+    'slots/product': mix.slotsPerProduct.toFixed(2),
+    usual: mix.usualSlotsPerProduct.toFixed(2),
+    registers: mix.vectorRegisters,
+    spilled: mix.spilledRegisters,
+    waves: mix.wavesPerSimd,
   }
-}
-
-/** The deepest loop's own mix: a loop that holds another is not innermost. */
-function innermost({ loops }: Report, mix: Mix): Mix | undefined {
-  const at = loops.findIndex((loop) => loop.mix === mix)
-  const holdsOther = loops.slice(0, at).some((other) => other.depth > (loops[at]?.depth ?? 0) && (other.mix.fma ?? 0) >= 64)
-  return holdsOther ? undefined : mix
-}
-
-/** All instructions of one turn of the loop over key tiles, inner loops as often as they run, masking included. */
-function keyLoop({ loops }: Report, headDim: 64 | 128): { fma: number; valu: number; lds: number } {
-  const outer = loops.find(({ depth, mix }) => depth === 0 && (mix.fma ?? 0) > 0)
-  if (outer === undefined) throw new Error('no loop over key tiles')
-  const { columns, depth } = tiles[headDim]
-  const { groups, phases } = planColumns({ name: '', groups: columns, slots: depth / 32 }, headDim / 4)
-  const products = loops.filter((loop) => loop !== outer && (loop.mix.fma ?? 0) >= 64)
-  const nested = products.findIndex(({ depth }) => depth === 2)
-  const phaseLoop = nested < 0 ? undefined : products[nested + 1] // loops are listed by where they end
-  const total = { fma: 0, valu: 0, lds: 0 }
-  const add = ({ fma = 0, lds = 0, lds128 = 0, valuTotal }: Mix, times: number): void => {
-    total.fma += times * fma
-    total.valu += times * valuTotal
-    total.lds += times * (lds + lds128)
-  }
-  add(outer.mix, 1)
-  if (phaseLoop) add(phaseLoop.mix, phases - 1)
-  for (const loop of products) {
-    if (loop === phaseLoop) continue
-    const turns = loop.depth === 2 ? phases * (groups - 1) : (!phaseLoop && loop === products.at(-1) ? groups : 8) - 1
-    add(loop.mix, turns)
-  }
-  return total
 }
