@@ -1,4 +1,5 @@
 import type { AttentionProblem } from './problem.ts'
+import { isHostTensor } from './tensor.ts'
 
 /** Keys `first ≤ key < end`; empty when `end ≤ first`. */
 export interface KeyRange {
@@ -21,4 +22,15 @@ export function visibleKeys(problem: Pick<AttentionProblem, 'causal' | 'window'>
     first: Math.max(0, Math.min(validKeys, position - problem.window.left)),
     end: Math.max(0, Math.min(validKeys, position + right + 1)),
   }
+}
+
+/** How many keys of a batch entry are valid: at least, and at most. They differ where a backend holds the lengths. */
+export function validKeysOf(
+  { lengths, keyLength }: Pick<AttentionProblem, 'lengths' | 'keyLength'>,
+  entry: number,
+): readonly [number, number] {
+  if (lengths === undefined) return [keyLength, keyLength]
+  if (!isHostTensor(lengths)) return [0, keyLength]
+  const length = lengths.storage[lengths.offset + entry * (lengths.strides[0] ?? 0)] ?? 0
+  return [length, length]
 }

@@ -1,6 +1,6 @@
 import { nodesOf } from '../expression/visit.ts'
 import { isHostTensor } from '../tensor.ts'
-import { firstPosition } from '../visibility.ts'
+import { firstPosition, validKeysOf } from '../visibility.ts'
 import type { Visibility } from './visibility-box.ts'
 
 /** What may tell apart what two (batch, head) pairs see. */
@@ -21,17 +21,21 @@ export function planesOf(visibility: Visibility): { planes: readonly Plane[]; pl
   const planes: Plane[] = []
   const numbers = new Map<string, number>()
   const planeNumbers = new Uint32Array(batch * queryHeads)
-  for (let entry = 0; entry < batch; entry++) {
-    const validKeys = validKeysOf(visibility, entry)
-    for (let head = 0; head < queryHeads; head++) {
-      const sees = `${byBatch ? entry : ''} ${byHead ? head : ''} ${validKeys}`
-      const number = numbers.get(sees) ?? planes.length
-      planeNumbers[entry * queryHeads + head] = number
-      if (number < planes.length) continue
-      numbers.set(sees, number)
+  const numberOf = (entry: number, head: number, validKeys: Plane['validKeys']): number => {
+    const sees = `${byBatch ? entry : ''} ${byHead ? head : ''} ${validKeys}`
+    const number = numbers.get(sees) ?? planes.length
+    if (number === planes.length) {
       const [least, most] = validKeys
+      numbers.set(sees, number)
       planes.push({ batch: entry, head, validKeys, position: [firstPosition(visibility, least), firstPosition(visibility, most)] })
     }
+    return number
+  }
+  for (let entry = 0; entry < batch && queryHeads > 0; entry++) {
+    const validKeys = validKeysOf(visibility, entry)
+    const first = entry * queryHeads
+    planeNumbers.fill(numberOf(entry, 0, validKeys), first, first + queryHeads)
+    if (byHead) for (let head = 1; head < queryHeads; head++) planeNumbers[first + head] = numberOf(entry, head, validKeys)
   }
   return { planes, planeNumbers }
 }
@@ -39,12 +43,4 @@ export function planesOf(visibility: Visibility): { planes: readonly Plane[]; pl
 function depends({ mask, maskMod }: Visibility, index: 'batch' | 'head', axis: number): boolean {
   const masked = mask !== undefined && isHostTensor(mask) && mask.strides[axis] !== 0
   return masked || (maskMod !== undefined && nodesOf(maskMod.node).some((node) => node.kind === 'index' && node.name === index))
-}
-
-/** How many keys of a batch entry are valid: at least, and at most. */
-export function validKeysOf({ lengths, keyLength }: Visibility, entry: number): readonly [number, number] {
-  if (lengths === undefined) return [keyLength, keyLength]
-  if (!isHostTensor(lengths)) return [0, keyLength]
-  const length = lengths.storage[lengths.offset + entry * (lengths.strides[0] ?? 0)] ?? 0
-  return [length, length]
 }

@@ -1,11 +1,10 @@
 import type { AttentionProblem } from '../../problem.ts'
-import { isHostTensor } from '../../tensor.ts'
-import { firstPosition } from '../../visibility.ts'
+import { firstPosition, validKeysOf } from '../../visibility.ts'
 import type { ExpressionNode } from '../node.ts'
 import { printExpression } from '../print.ts'
 import { rejected } from '../rejected.ts'
 import { nodesOf } from '../visit.ts'
-import { rangeAnalysis } from './analysis.ts'
+import { rangeAnalysis, type Ends } from './analysis.ts'
 
 /** The tokens of a call. */
 export type TokenSizes = Pick<AttentionProblem, 'batch' | 'queryHeads' | 'queryLength' | 'keyLength' | 'alignment' | 'lengths'>
@@ -40,11 +39,7 @@ export function checkIndices(operation: string, argument: string, root: Expressi
 }
 
 /** Where query row 0 may stand. */
-function positionsOf(sizes: TokenSizes): readonly [number, number] {
-  const { lengths, batch, keyLength } = sizes
-  if (lengths === undefined) return [firstPosition(sizes, keyLength), firstPosition(sizes, keyLength)]
-  if (!isHostTensor(lengths)) return [firstPosition(sizes, 0), firstPosition(sizes, keyLength)]
-  const { storage, offset, strides } = lengths
-  const valid = Array.from({ length: batch }, (_, entry) => storage[offset + entry * (strides[0] ?? 0)] ?? 0)
+function positionsOf(sizes: TokenSizes): Ends {
+  const valid = Array.from({ length: sizes.lengths ? sizes.batch : 1 }, (_, entry) => validKeysOf(sizes, entry)).flat()
   return [firstPosition(sizes, Math.min(...valid)), firstPosition(sizes, Math.max(...valid))]
 }
