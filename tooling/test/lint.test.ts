@@ -12,7 +12,10 @@ function complaints(files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), 'planted-'))
   mkdirSync(join(folder, 'src'))
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'src', name), text)
-  const { stdout } = spawnSync(oxlint, ['--config', join(repository, '.oxlintrc.json'), '--format=unix'], { cwd: folder, encoding: 'utf8' })
+  const { stdout } = spawnSync(oxlint, ['--config', join(repository, '.oxlintrc.json'), '--format=unix'], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
   rmSync(folder, { recursive: true })
   return stdout
 }
