@@ -1,33 +1,35 @@
 import type { AttentionProblem } from '@qkv/core'
 import type { AttentionTarget, Run } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
+import type { Draft } from './draft.ts'
 import type { Wasm } from './instance.ts'
-import { problemRecord, type ProblemRecord } from './problem.ts'
+import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
 
 /** Attention as units of work: a query tile each, or where there are few rows, a split of the keys each. */
 export function attention(wasm: Wasm, space: Workspace, problem: AttentionProblem, target: AttentionTarget): Run | undefined {
-  const record = problemRecord(space, problem)
-  record.setTensor(part.output, space.place(target.output))
-  record.setInt(part.lse, target.lse ? space.place(target.lse).address : 0)
+  const draft = problemRecord(space, problem)
+  draft.setTensor(part.output, space.place(target.output))
+  draft.setInt(part.lse, target.lse ? space.place(target.lse).address : 0)
   const rows = problem.queryLength * problem.group
-  return rows <= decodeRows ? decode(wasm, space, problem, record) : prefill(wasm, space, problem, record)
+  return rows <= decodeRows ? decode(wasm, space, problem, draft) : prefill(wasm, space, problem, draft)
 }
 
 /** As many as fit one panel. */
 const decodeRows = 8
 
-function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, record: ProblemRecord): Run {
+function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
   const { batch, keyHeads, queryLength, group } = problem
   const tileRows = chooseTileRows(problem, crew.threads)
   const tiles = Math.ceil((queryLength * group) / tileRows)
-  record.setInt(part.tileRows, tileRows)
-  record.setInt(part.tiles, tiles)
-  const scratchBytes = crew.scratchBytes('prefill', record.address)
+  draft.setInt(part.tileRows, tileRows)
+  draft.setInt(part.tiles, tiles)
+  const record = draft.place()
+  const scratchBytes = crew.scratchBytes('prefill', record)
   const scratch = space.scratch(scratchBytes * crew.threads)
   return {
     units: batch * keyHeads * tiles,
-    run: (first, end) => crew.run({ kernel: 'prefill', record: record.address, first, end, scratch, scratchBytes, work: attentionWork(problem) }),
+    run: (first, end) => crew.run({ kernel: 'prefill', record, first, end, scratch, scratchBytes, work: attentionWork(problem) }),
   }
 }
 
@@ -44,16 +46,17 @@ export function chooseTileRows({ batch, keyHeads, queryLength, group }: Attentio
 /** Long enough that merging is little work, short enough for threads to share a sequence. The same for any of them. */
 const splitKeys = 512
 
-function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, record: ProblemRecord): Run {
+function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
   const { batch, keyHeads, keyLength, valueDim } = problem
   const splits = Math.max(1, Math.ceil(keyLength / splitKeys))
   const units = batch * keyHeads * splits
-  record.setInt(part.splitKeys, splitKeys)
-  record.setInt(part.splits, splits)
-  if (splits > 1) record.setInt(part.partials, space.scratch(units * partialBytes(valueDim)))
-  const scratchBytes = crew.scratchBytes('decode', record.address)
+  draft.setInt(part.splitKeys, splitKeys)
+  draft.setInt(part.splits, splits)
+  if (splits > 1) draft.setInt(part.partials, space.scratch(units * partialBytes(valueDim)))
+  const record = draft.place()
+  const scratchBytes = crew.scratchBytes('decode', record)
   const scratch = space.scratch(scratchBytes * crew.threads)
-  const job = { record: record.address, scratch, scratchBytes, work: attentionWork(problem) }
+  const job = { record, scratch, scratchBytes, work: attentionWork(problem) }
   return {
     units,
     run(first, end) {

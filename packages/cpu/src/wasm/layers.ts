@@ -1,8 +1,8 @@
-import { bytesPerElement, isContiguous, type Activation, type RotaryTable, type Tensor } from '@qkv/core'
-import type { Placed, Workspace } from '../memory/workspace.ts'
+import { isContiguous, type Activation, type RotaryTable, type Tensor } from '@qkv/core'
+import type { Workspace } from '../memory/workspace.ts'
+import { draftRecord, type Draft } from './draft.ts'
 import type { Wasm } from './instance.ts'
 import * as part from './layer-record.ts'
-import { dtypeNumber, emptyRecord } from './problem.ts'
 import * as problemPart from './record.ts'
 
 /** Each operation answers whether it did the work: false where there is no kernel for the operands' dtypes or strides. */
@@ -17,26 +17,26 @@ export function linear(
   const [outputs = 0, inputs = 0] = weight.shape
   const rows = input.shape.slice(0, -1).reduce((product, size) => product * size, 1)
   if (rows === 0 || outputs === 0) return true
-  const record = layerRecord(space)
+  const draft = draftRecord(space, part.layerRecordBytes)
   // Placed where there were gaps, they may lie closer.
   const [from, by] = [space.place(input), space.place(weight)]
-  record.setMatrix(part.input, from, collapsedRowStride(from) ?? 0, from.strides.at(-1) ?? 1)
-  record.setMatrix(part.weight, by, by.strides[0]!, by.strides[1]!)
-  if (bias !== undefined) record.setMatrix(part.bias, space.place(bias), 0, space.place(bias).strides[0]!)
-  record.setMatrix(part.output, space.place(output), outputs, 1)
-  record.setInt(part.rows, rows)
-  record.setInt(part.inputs, inputs)
-  record.setInt(part.outputs, outputs)
+  draft.setMatrix(part.input, from, collapsedRowStride(from) ?? 0, from.strides.at(-1) ?? 1)
+  draft.setMatrix(part.weight, by, by.strides[0]!, by.strides[1]!)
+  if (bias !== undefined) draft.setMatrix(part.bias, space.place(bias), 0, space.place(bias).strides[0]!)
+  draft.setMatrix(part.output, space.place(output), outputs, 1)
+  draft.setInt(part.rows, rows)
+  draft.setInt(part.inputs, inputs)
+  draft.setInt(part.outputs, outputs)
   const { threads } = wasm.crew
   const kernel = rows <= fewRows ? 'linearRows' : 'linear'
   const tileRows = Math.min(128, Math.ceil(rows / 4) * 4)
   const tileColumns = kernel === 'linear' ? tileWidth(outputs, Math.ceil(rows / tileRows), threads) : Math.min(256, Math.ceil(outputs / threads / 8) * 8)
   const columnTiles = Math.ceil(outputs / tileColumns)
-  record.setInt(part.tileRows, tileRows)
-  record.setInt(part.tileColumns, tileColumns)
-  record.setInt(part.columnTiles, columnTiles)
+  draft.setInt(part.tileRows, tileRows)
+  draft.setInt(part.tileColumns, tileColumns)
+  draft.setInt(part.columnTiles, columnTiles)
   const units = kernel === 'linear' ? columnTiles * Math.ceil(rows / tileRows) : columnTiles
-  run(wasm, space, kernel, record.address, units, rows * outputs * inputs)
+  run(wasm, space, kernel, draft, units, rows * outputs * inputs)
   return true
 }
 
@@ -63,16 +63,16 @@ function normalise(
   if (![input, weight, bias].every((tensor) => tensor === undefined || isPlain(tensor))) return false
   const n = input.shape.at(-1) ?? 0
   const rows = n === 0 ? 0 : count(input) / n
-  const record = layerRecord(space)
-  record.setMatrix(part.input, space.place(input), n, 1)
-  record.setMatrix(part.weight, space.place(weight), 0, 1)
-  if (bias !== undefined) record.setMatrix(part.bias, space.place(bias), 0, 1)
-  record.setMatrix(part.output, space.place(output), n, 1)
-  record.setInt(part.rows, rows)
-  record.setInt(part.inputs, n)
-  record.setInt(part.operation, operation)
-  record.setFloat(part.epsilon, epsilon)
-  run(wasm, space, 'normalise', record.address, Math.ceil(rows / unitRows), rows * n)
+  const draft = draftRecord(space, part.layerRecordBytes)
+  draft.setMatrix(part.input, space.place(input), n, 1)
+  draft.setMatrix(part.weight, space.place(weight), 0, 1)
+  if (bias !== undefined) draft.setMatrix(part.bias, space.place(bias), 0, 1)
+  draft.setMatrix(part.output, space.place(output), n, 1)
+  draft.setInt(part.rows, rows)
+  draft.setInt(part.inputs, n)
+  draft.setInt(part.operation, operation)
+  draft.setFloat(part.epsilon, epsilon)
+  run(wasm, space, 'normalise', draft, Math.ceil(rows / unitRows), rows * n)
   return true
 }
 
@@ -84,12 +84,12 @@ export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation
   const operation = operations[activation]
   if (operation === undefined || !isPlain(input)) return false
   const n = count(input)
-  const record = layerRecord(space)
-  record.setMatrix(part.input, space.place(input), n, 1)
-  record.setMatrix(part.output, space.place(output), n, 1)
-  record.setInt(part.inputs, n)
-  record.setInt(part.operation, operation)
-  run(wasm, space, 'activate', record.address, Math.ceil(n / unitElements), 8 * n)
+  const draft = draftRecord(space, part.layerRecordBytes)
+  draft.setMatrix(part.input, space.place(input), n, 1)
+  draft.setMatrix(part.output, space.place(output), n, 1)
+  draft.setInt(part.inputs, n)
+  draft.setInt(part.operation, operation)
+  run(wasm, space, 'activate', draft, Math.ceil(n / unitElements), 8 * n)
   return true
 }
 
@@ -97,14 +97,14 @@ export function combine(wasm: Wasm, space: Workspace, how: 'add' | 'multiply', l
   const period = repeatedRun(right)
   if (period === undefined || !isPlain(left)) return false
   const n = count(left)
-  const record = layerRecord(space)
-  record.setMatrix(part.input, space.place(left), n, 1)
-  record.setMatrix(part.weight, space.place(right), 0, 1)
-  record.setMatrix(part.output, space.place(output), n, 1)
-  record.setInt(part.inputs, n)
-  record.setInt(part.outputs, period)
-  record.setInt(part.operation, how === 'add' ? part.add : part.multiply)
-  run(wasm, space, 'combine', record.address, Math.ceil(n / unitElements), n)
+  const draft = draftRecord(space, part.layerRecordBytes)
+  draft.setMatrix(part.input, space.place(left), n, 1)
+  draft.setMatrix(part.weight, space.place(right), 0, 1)
+  draft.setMatrix(part.output, space.place(output), n, 1)
+  draft.setInt(part.inputs, n)
+  draft.setInt(part.outputs, period)
+  draft.setInt(part.operation, how === 'add' ? part.add : part.multiply)
+  run(wasm, space, 'combine', draft, Math.ceil(n / unitElements), n)
   return true
 }
 
@@ -113,14 +113,14 @@ export function rotate(wasm: Wasm, space: Workspace, input: Tensor, { cos, sin, 
   if (![input, cos, sin, output].every((tensor) => tensor.dtype === 'float32' && (tensor.strides[3] === 1 || tensor.shape[3] === 1))) return false
   if ([batch, heads, length].includes(0)) return true
   const tensors = [[problemPart.query, space.place(input)], [problemPart.key, space.place(cos)], [problemPart.value, space.place(sin)], [problemPart.output, space.place(output)]] as const
-  const record = emptyRecord(space)
-  for (const [at, placed] of tensors) record.setTensor(at, placed)
-  record.setInt(problemPart.queryHeads, heads)
-  record.setInt(problemPart.queryLength, length)
-  record.setInt(problemPart.headDim, headDim)
-  record.setInt(problemPart.valueDim, dim)
-  record.setInt(problemPart.group, layout === 'half' ? part.half : part.interleaved)
-  run(wasm, space, 'rotate', record.address, batch * heads, batch * heads * length * headDim)
+  const draft = draftRecord(space, problemPart.recordBytes)
+  for (const [at, placed] of tensors) draft.setTensor(at, placed)
+  draft.setInt(problemPart.queryHeads, heads)
+  draft.setInt(problemPart.queryLength, length)
+  draft.setInt(problemPart.headDim, headDim)
+  draft.setInt(problemPart.valueDim, dim)
+  draft.setInt(problemPart.group, layout === 'half' ? part.half : part.interleaved)
+  run(wasm, space, 'rotate', draft, batch * heads, batch * heads * length * headDim)
   return true
 }
 
@@ -128,37 +128,11 @@ export function rotate(wasm: Wasm, space: Workspace, input: Tensor, { cos, sin, 
 const unitRows = 16
 const unitElements = 4096
 
-function run({ crew }: Wasm, space: Workspace, kernel: string, record: number, units: number, work: number): void {
+function run({ crew }: Wasm, space: Workspace, kernel: string, draft: Draft, units: number, work: number): void {
+  const record = draft.place()
   const scratchBytes = crew.scratchBytes(kernel, record)
   const scratch = scratchBytes === 0 ? 0 : space.scratch(scratchBytes * crew.threads)
   crew.run({ kernel, record, first: 0, end: units, scratch, scratchBytes, work })
-}
-
-interface LayerRecord {
-  readonly address: number
-  setInt(at: number, value: number): void
-  setFloat(at: number, value: number): void
-  /** Strides in elements. */
-  setMatrix(at: number, placed: Placed, rowStride: number, elementStride: number): void
-}
-
-function layerRecord(space: Workspace): LayerRecord {
-  const address = space.scratch(part.layerRecordBytes)
-  const words = (): Int32Array => new Int32Array(space.arena.memory.buffer, address, part.layerRecordBytes / 4)
-  words().fill(0)
-  const setInt = (at: number, value: number): void => void (words()[at / 4] = value)
-  return {
-    address,
-    setInt,
-    setFloat: (at, value) => void (new Float32Array(space.arena.memory.buffer, address + at, 1)[0] = value),
-    setMatrix(at, { address: start, dtype }, rowStride, elementStride) {
-      const bytes = bytesPerElement[dtype]
-      setInt(at + part.address, start)
-      setInt(at + part.dtype, dtypeNumber(dtype, false))
-      setInt(at + part.rowStride, rowStride * bytes)
-      setInt(at + part.elementStride, elementStride * bytes)
-    },
-  }
 }
 
 function isPlain(tensor: Tensor): boolean {

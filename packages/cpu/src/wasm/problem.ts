@@ -1,6 +1,7 @@
-import { bytesPerElement, dropoutThreshold, toFloat32, toFloat64, type AttentionProblem, type Dtype } from '@qkv/core'
+import { dropoutThreshold, toFloat32, toFloat64, type AttentionProblem } from '@qkv/core'
 import { hostView } from '../memory/storage.ts'
 import type { Placed, Workspace } from '../memory/workspace.ts'
+import { draftRecord, type Draft } from './draft.ts'
 import { placeProgram } from './expression.ts'
 import { placeVector } from './place.ts'
 import * as part from './record.ts'
@@ -9,18 +10,11 @@ import { placeTileMap } from './tile-map.ts'
 /** Larger than any length, and small enough to be added to one. */
 const unbounded = 2 ** 29
 
-/** A problem's record in linear memory, and setting parts of it. */
-export interface ProblemRecord {
-  readonly address: number
-  setInt(part: number, value: number): void
-  setTensor(part: number, placed: Placed, quantized?: boolean): void
-}
-
 /**
  * Places a problem's tensors and expressions and describes it for the kernels. Results are the caller's to add,
  * as are programs of its own, which need `registerBytes`.
  */
-export function problemRecord(space: Workspace, problem: AttentionProblem, registerBytes = 0): ProblemRecord {
+export function problemRecord(space: Workspace, problem: AttentionProblem, registerBytes = 0): Draft {
   const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } = problem
   const quantized = keyScales !== undefined
   const tensors: readonly (readonly [number, Placed | undefined])[] = [
@@ -38,7 +32,7 @@ export function problemRecord(space: Workspace, problem: AttentionProblem, regis
   const sinksAt = sinks && placeVector(space, toFloat32(hostView(sinks)))
   const lengthsAt = lengths && placeVector(space, Int32Array.from(toFloat64(hostView(lengths))))
 
-  const record = emptyRecord(space)
+  const record = draftRecord(space, part.recordBytes)
   for (const [at, placed] of tensors) if (placed !== undefined) record.setTensor(at, placed, quantized)
   const { setInt } = record
   setInt(part.sinks, sinksAt ?? 0)
@@ -65,47 +59,8 @@ export function problemRecord(space: Workspace, problem: AttentionProblem, regis
   setInt(part.planes, tileMap?.planes ?? 0)
   setInt(part.registerBytes, Math.max(registerBytes, scoreProgram?.registerBytes ?? 0, maskProgram?.registerBytes ?? 0))
 
-  const view = new DataView(space.arena.memory.buffer, record.address)
-  view.setFloat64(part.scale, problem.scale, true)
-  view.setFloat32(part.softcap, problem.softcap, true)
-  view.setFloat32(part.dropoutScale, 1 / (1 - (dropout?.probability ?? 0)), true)
+  record.setDouble(part.scale, problem.scale)
+  record.setFloat(part.softcap, problem.softcap)
+  record.setFloat(part.dropoutScale, 1 / (1 - (dropout?.probability ?? 0)))
   return record
-}
-
-/** A record of zeros. */
-export function emptyRecord(space: Workspace): ProblemRecord {
-  const address = space.scratch(part.recordBytes)
-  const words = (): Int32Array => new Int32Array(space.arena.memory.buffer, address, part.recordBytes / 4)
-  words().fill(0)
-  const setInt = (at: number, value: number): void => void (words()[at / 4] = value)
-  return {
-    address,
-    setInt,
-    setTensor(at, { address: start, dtype, strides }, quantized = false) {
-      const bytes = bytesPerElement[dtype]
-      setInt(at + part.address, start)
-      setInt(at + part.dtype, dtypeNumber(dtype, quantized))
-      strides.slice(0, 4).forEach((stride, axis) => setInt(at + part.batchStride + 4 * axis, stride * bytes))
-    },
-  }
-}
-
-/** Only quantised keys and values are uint8: they hold 4-bit elements. */
-export function dtypeNumber(dtype: Dtype, quantized: boolean): number {
-  switch (dtype) {
-    case 'float32':
-      return part.float32
-    case 'float16':
-      return part.float16
-    case 'bfloat16':
-      return part.bfloat16
-    case 'int8':
-      return part.int8
-    case 'uint8':
-      return quantized ? part.int4 : part.int8
-    case 'int32':
-      return part.int32
-    case 'bool':
-      return part.bool
-  }
 }
