@@ -40,6 +40,10 @@ function readRun(file: string): BenchmarkRun {
     date: report.date,
     machine: report.machine,
     threads: report.threads,
-    cases: report.cases.map(({ bench, rows }: { bench: Omit<BenchmarkCase, 'rows'>; rows: BenchmarkRow[] }) => ({ id: bench.id, source: bench.source, rows })),
+    cases: report.cases.map(({ bench, rows }: { bench: Omit<BenchmarkCase, 'rows'>; rows: BenchmarkRow[] }) => ({
+      id: bench.id,
+      source: bench.source,
+      rows,
+    })),
   }
 }
