@@ -122,6 +122,21 @@ describe('a block map', () => {
     expect(draw()).toBe('·▒')
   })
 
+  it('calls partial what depends on rounding, or on whether tiny numbers count as 0', () => {
+    const draw = (values: number[]): string => {
+      const table = capture(tensor(values, [4]))
+      return picture(
+        blockMap(
+          maskMod(({ key }) => table.at(key).gt(0)),
+          { queries: 4, keys: 4, tile },
+        ),
+      )
+    }
+    expect([draw([1, 2, 3, 4]), draw([-1, -2, 0, -4]), draw([1, 1e-40, 1, 1])]).toEqual(['█', '·', '▒'])
+    const third = maskMod(({ key }) => key.toFloat().add(1).div(3).mul(3).ge(key.add(1)))
+    expect(picture(blockMap(third, { queries: 4, keys: 4, tile }))).toBe('▒')
+  })
+
   it('knows what it saves', () => {
     expect(sparsity(blockMap(causal(), { queries: 16, keys: 16, tile }))).toEqual({
       full: 6,

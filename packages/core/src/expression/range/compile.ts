@@ -1,7 +1,7 @@
 import type { ExpressionNode } from '../node.ts'
 import { operandsOf, type NodeOf } from '../visit.ts'
 import { capturedRange, type CapturedRange } from './captured-range.ts'
-import { floatBinaryStep, floatCompareStep, floatUnaryStep, setFloat, toFloatStep } from './float-steps.ts'
+import { floatBinaryStep, floatCompareStep, floatUnaryStep, setElement, setFloat, toFloatStep } from './float-steps.ts'
 import { absoluteStep, differenceStep, intCompareStep, intStep, linearStep, toIntStep } from './int-steps.ts'
 import { addLinear, fitsInt, linearConstant, linearDifference, linearSlot, type Linear } from './linear.ts'
 import { setAnyInt, setBool, setEither, setInt, type Ranges, type Step } from './range.ts'
@@ -170,7 +170,7 @@ function captureStep(node: NodeOf<'capture'>, { ranges, slotOf, moving, captured
     }
     if (within) elements.find(first, last)
     if (type === 'bool') setBool(ranges, slot, within && elements.low !== 0, !within || elements.high !== 0)
-    else if (type === 'float') setFloat(ranges, slot, within ? elements.low : -Infinity, within ? elements.high : Infinity, false)
+    else if (type === 'float') setElement(ranges, slot, within ? elements.low : -Infinity, within ? elements.high : Infinity)
     else if (within) setInt(ranges, slot, elements.low, elements.high)
     else setAnyInt(ranges, slot)
   }

@@ -19,6 +19,16 @@ export function setFloat({ low, high }: Ranges, slot: number, from: number, to: 
   high[slot] = known ? to + margin : Infinity
 }
 
+/** Below the normal numbers of any float dtype a GPU may take an element for 0. */
+const smallestNormal = 2 ** -14
+
+/** Sets the range of elements as they are stored. */
+export function setElement(ranges: Ranges, slot: number, from: number, to: number): void {
+  const least = from > 0 && from < smallestNormal ? 0 : from
+  const greatest = to < 0 && to > -smallestNormal ? 0 : to
+  setFloat(ranges, slot, least, greatest, false)
+}
+
 /** Every whole number to 2²⁴ is a float32. */
 export function toFloatStep(ranges: Ranges, slot: number, a: number): Step {
   const { low, high } = ranges
