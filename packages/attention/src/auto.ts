@@ -1,7 +1,7 @@
 import { describe, type Backend } from '@qkv/core'
 import type { CpuOptions } from '@qkv/cpu'
 import type { WebGpuOptions } from '@qkv/webgpu'
-import { refused } from './refuse.ts'
+import { invalid, refused } from './refuse.ts'
 
 export type BackendName = 'webgpu' | 'cpu'
 
@@ -77,5 +77,5 @@ const makers: Readonly<Record<BackendName, (options: CreateBackendOptions) => Pr
 function namesOf(prefer: CreateBackendOptions['prefer'] = ['webgpu', 'cpu']): readonly BackendName[] {
   const names = typeof prefer === 'string' ? [prefer] : prefer
   if (Array.isArray(names) && names.length > 0 && names.every((name) => name in makers)) return names
-  throw refused('OPTION_INVALID', 'createBackend', 'prefer', 'webgpu, cpu or a list of them', describe(prefer))
+  throw invalid('createBackend', 'prefer', 'webgpu, cpu or a list of them', describe(prefer))
 }

@@ -1,7 +1,7 @@
 import { tensor, type AttentionResult, type HostTensor, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
 import { compute, type AttentionOptions } from './attention.ts'
 import { prepare } from './prepare.ts'
-import { checkShape, refused } from './refuse.ts'
+import { checkShape, invalid, refused } from './refuse.ts'
 
 /** Gradients in float32, contiguous, in the shapes of what they belong to; each is the caller's to dispose. */
 export interface Gradients {
@@ -45,7 +45,7 @@ export async function attentionWithGradient(
   const operation = 'attentionWithGradient'
   const { backend, position } = options
   if (position?.kind === 'score' && position.follows === 'content') {
-    throw refused('OPTION_INVALID', operation, 'position', 'an encoding that follows positions alone', 'one that follows content')
+    throw invalid(operation, 'position', 'an encoding that follows positions alone', 'one that follows content')
   }
   const prepared = await prepare(operation, query, key, value, options)
   let forward: AttentionResult

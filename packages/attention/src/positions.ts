@@ -9,7 +9,7 @@ import {
   type Tensor,
 } from '@qkv/core'
 import type { PositionEncoding, Positions } from '@qkv/positional'
-import { refused } from './refuse.ts'
+import { invalid } from './refuse.ts'
 
 /** How attention learns the order of tokens. */
 export interface PositionOptions {
@@ -28,7 +28,7 @@ export interface PositionOptions {
 /** @throws QkvError `OPTION_INVALID` for positions that nothing follows. */
 export function checkPositions(operation: string, position: PositionEncoding | undefined, positions: unknown): void {
   if (positions === undefined || position?.kind === 'rotary') return
-  throw refused('OPTION_INVALID', operation, 'positions', 'absent without a rotary position', 'positions')
+  throw invalid(operation, 'positions', 'absent without a rotary position', 'positions')
 }
 
 export interface Places {

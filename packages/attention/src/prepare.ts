@@ -10,7 +10,7 @@ import {
 } from '@qkv/core'
 import type { ContentScore, RotaryEncoding } from '@qkv/positional'
 import { bringHome, checkPositions, placesOf, type PositionOptions } from './positions.ts'
-import { checkBackend, refused } from './refuse.ts'
+import { checkBackend, invalid, refused } from './refuse.ts'
 
 /** A problem with its positions already in it: rotated queries and keys, or a score change. */
 export interface PreparedProblem {
@@ -50,13 +50,7 @@ export async function prepare(
       return unchanged(problem(query, key, value, { ...options, score: compose(position.scoreMod, options.score) }))
     }
     case 'embedding':
-      throw refused(
-        'OPTION_INVALID',
-        operation,
-        'position',
-        'rotary or a score encoding',
-        'an embedding, which the first inputs take',
-      )
+      throw invalid(operation, 'position', 'rotary or a score encoding', 'an embedding, which the first inputs take')
   }
 }
 

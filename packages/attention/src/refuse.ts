@@ -5,22 +5,21 @@ export function refused(code: QkvErrorCode, operation: string, argument: string,
   return new QkvError({ code, operation, argument, expected, received })
 }
 
+/** For an option that cannot be. */
+export function invalid(operation: string, argument: string, expected: string, received: string): QkvError {
+  return refused('OPTION_INVALID', operation, argument, expected, received)
+}
+
 /** @throws QkvError `OPTION_INVALID` unless `backend` is one. */
 export function checkBackend(operation: string, backend: Backend | undefined): asserts backend is Backend {
   if (typeof backend === 'object' && backend !== null && typeof backend.attention === 'function') return
-  throw refused(
-    'OPTION_INVALID',
-    operation,
-    'backend',
-    'a backend (await createBackend() of @qkv/attention/auto makes one)',
-    describe(backend),
-  )
+  throw invalid(operation, 'backend', 'a backend (await createBackend() of @qkv/attention/auto makes one)', describe(backend))
 }
 
 /** @throws QkvError `OPTION_INVALID` unless `value` is a whole number of at least `lowest`. */
 export function checkCount(operation: string, argument: string, value: number, lowest = 1): void {
   if (Number.isSafeInteger(value) && value >= lowest) return
-  throw refused('OPTION_INVALID', operation, argument, `a whole number ≥ ${lowest}`, describe(value))
+  throw invalid(operation, argument, `a whole number ≥ ${lowest}`, describe(value))
 }
 
 /** @throws QkvError `SHAPE_MISMATCH` unless `shape` is `expected`, where −1 stands for any size. */

@@ -1,6 +1,6 @@
 import { permute, slice, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
 import { attention, type AttentionOptions } from './attention.ts'
-import { checkBackend, checkShape, refused } from './refuse.ts'
+import { checkBackend, checkShape, invalid } from './refuse.ts'
 
 export interface PackedAttentionOptions extends Omit<AttentionOptions, 'lengths' | 'positions' | 'mask' | 'bias'> {
   /** Where each sequence's queries start, and the end: [0, 5, 12] are sequences of 5 and 7 tokens. Empty ones are fine. */
@@ -40,13 +40,7 @@ export async function packedAttention(
   checkOffsets('queryOffsets', queryOffsets, query)
   checkOffsets('keyOffsets', keyOffsets, key)
   if (keyOffsets.length !== queryOffsets.length) {
-    throw refused(
-      'OPTION_INVALID',
-      'packedAttention',
-      'keyOffsets',
-      `${queryOffsets.length} numbers, as queryOffsets has`,
-      String(keyOffsets.length),
-    )
+    throw invalid('packedAttention', 'keyOffsets', `${queryOffsets.length} numbers, as queryOffsets has`, String(keyOffsets.length))
   }
   const [queries = 0, heads = 0] = query.shape
   const output = backend.empty([queries, heads, value.shape[2] ?? 0], query.dtype)
@@ -85,8 +79,7 @@ function checkOffsets(argument: string, offsets: ArrayLike<number>, { shape: [to
   const numbers = Array.from(offsets ?? [])
   const rises = numbers.every((offset, index) => Number.isSafeInteger(offset) && offset >= (numbers[index - 1] ?? 0))
   if (rises && numbers.length > 0 && numbers[0] === 0 && numbers.at(-1) === tokens) return
-  throw refused(
-    'OPTION_INVALID',
+  throw invalid(
     'packedAttention',
     argument,
     `whole numbers that rise from 0 to ${tokens}`,

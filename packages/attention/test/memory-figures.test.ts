@@ -33,7 +33,7 @@ it('agrees with the cost model', () => {
 it('refuses shapes that a cache would refuse', () => {
   expect(() => cacheBytes({ heads: 0, headDim: 4 }, 1)).toThrow('cacheBytes: heads must be a whole number ≥ 1; received 0')
   expect(() => cacheBytes({ heads: 1, headDim: 4, dtype: 'int2' as never }, 1)).toThrow(
-    'dtype must be float32, float16, bfloat16, int8 or int4',
+    'dtype must be one of float32, float16, bfloat16, int8, int4',
   )
   expect(() => cacheBytes({ heads: 1, headDim: 5, dtype: 'int4' }, 1)).toThrow(
     'groupSize must be a divisor of head size 5 and value size 5, and even',

@@ -1,6 +1,6 @@
 import { and, type AttentionResult, type Backend, type MaskMod, type Tensor } from '@qkv/core'
 import { attention, type AttentionOptions } from '../attention.ts'
-import { refused } from '../refuse.ts'
+import { invalid } from '../refuse.ts'
 import type { AttentionCache, CachedKeys } from './cache.ts'
 
 /** What a cache settles by itself is left out: its backend, its lengths, where its keys stand. */
@@ -35,8 +35,7 @@ export async function cachedAttention(
 export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: CachedAttentionOptions): AttentionOptions {
   const { position } = options
   if (position !== undefined && !(position.kind === 'score' && position.follows === 'positions')) {
-    throw refused(
-      'OPTION_INVALID',
+    throw invalid(
       'cachedAttention',
       'position',
       'a score encoding that follows positions (rotate before appending)',
@@ -46,8 +45,8 @@ export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: Cache
   return {
     causal: true,
     ...options,
-    position: position && keys.reindex ? { ...position, scoreMod: keys.reindex(position.scoreMod) } : position,
-    score: options.score && keys.reindex ? keys.reindex(options.score) : options.score,
+    position: position && { ...position, scoreMod: keys.reindex(position.scoreMod) },
+    score: options.score && keys.reindex(options.score),
     mask: cachedMask(keys, options),
     keyScales: keys.keyScales,
     valueScales: keys.valueScales,
@@ -57,15 +56,8 @@ export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: Cache
 
 /** The caller's mask and the cache's. */
 function cachedMask(keys: CachedKeys, { mask }: CachedAttentionOptions): Tensor | MaskMod | undefined {
-  if (mask === undefined || keys.mask === undefined) return mask ?? keys.mask
-  if (!('kind' in mask)) {
-    throw refused(
-      'OPTION_INVALID',
-      'cachedAttention',
-      'mask',
-      'an expression (maskMod) with a cache that has a mask of its own',
-      'a tensor',
-    )
-  }
-  return and(keys.reindex ? keys.reindex(mask) : mask, keys.mask)
+  const own = mask && 'kind' in mask ? keys.reindex(mask) : mask
+  if (own === undefined || keys.mask === undefined) return own ?? keys.mask
+  if ('kind' in own) return and(own, keys.mask)
+  throw invalid('cachedAttention', 'mask', 'an expression (maskMod) with a cache that has a mask of its own', 'a tensor')
 }

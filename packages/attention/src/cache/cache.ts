@@ -1,6 +1,7 @@
-import type { Backend, HostTensor, MaskMod, ScoreMod, Tensor } from '@qkv/core'
+import type { Backend, HostTensor, MaskMod, Tensor } from '@qkv/core'
 import type { CacheLayout } from './layout.ts'
 import type { StoredKeys } from './memory.ts'
+import type { Reindex } from './reindex.ts'
 
 /**
  * Keys and values of the tokens so far, kept on a backend between calls. Attend to them with `cachedAttention`.
@@ -41,7 +42,7 @@ export interface CachedKeys extends StoredKeys {
   /** What restricts visibility besides causality, in the indices of these keys; undefined = nothing. */
   readonly mask: MaskMod | undefined
   /** Expressions over a sequence's own indices, made to hold for these keys, where tokens are missing among them. */
-  readonly reindex: (<E extends MaskMod | ScoreMod>(expression: E) => E) | undefined
+  readonly reindex: Reindex
   dispose(): void
 }
 

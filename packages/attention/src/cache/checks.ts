@@ -1,4 +1,4 @@
-import { checkShape, refused } from '../refuse.ts'
+import { checkShape, invalid, refused } from '../refuse.ts'
 import type { CacheState } from './cache.ts'
 import { storedVector, type CacheLayout } from './layout.ts'
 
@@ -27,7 +27,7 @@ export class Turn {
   check(): void {
     if (this.disposed) throw refused('DISPOSED', this.#cache, 'cache', 'not disposed', 'a disposed one')
     if (this.#appending)
-      throw refused('OPTION_INVALID', this.#cache, 'cache', 'used after its append has settled (await it)', 'one that is appending')
+      throw invalid(this.#cache, 'cache', 'used after its append has settled (await it)', 'one that is appending')
   }
 
   /** Ends its use; false where it had ended before. */
@@ -40,13 +40,13 @@ export class Turn {
 
 export function checkTruncation(length: number, shortest: number, longest: number): void {
   if (Number.isSafeInteger(length) && length >= shortest && length <= longest) return
-  throw refused('OPTION_INVALID', 'truncate', 'length', `a whole number from ${shortest} to ${longest}`, String(length))
+  throw invalid('truncate', 'length', `a whole number from ${shortest} to ${longest}`, String(length))
 }
 
 /** @throws QkvError unless `state` is one of this kind and layout, its tensors as it says. */
 export function checkRestored(state: CacheState, kind: CacheState['kind'], layout: CacheLayout): void {
   const expect = (argument: string, expected: unknown, received: unknown): void => {
-    if (received !== expected) throw refused('OPTION_INVALID', 'restore', argument, String(expected), String(received))
+    if (received !== expected) throw invalid('restore', argument, String(expected), String(received))
   }
   expect('state.kind', kind, state?.kind)
   for (const name of ['batch', 'heads', 'headDim', 'valueDim', 'dtype', 'groupSize'] as const) {

@@ -1,7 +1,9 @@
 import type { Backend } from '@qkv/core'
-import { checkBackend, checkCount, refused } from '../refuse.ts'
+import { checkBackend, checkCount } from '../refuse.ts'
+import type { CachedKeys } from './cache.ts'
 import { HeldTokens } from './held-tokens.ts'
 import { cacheLayout, type CacheOptions } from './layout.ts'
+import { unchanged } from './reindex.ts'
 
 export interface KeyValueCacheOptions extends CacheOptions {
   readonly backend: Backend
@@ -18,7 +20,7 @@ export interface KeyValueCacheOptions extends CacheOptions {
  */
 export class KeyValueCache extends HeldTokens {
   protected readonly shortest = 0
-  protected readonly visibility = { mask: undefined, reindex: undefined }
+  protected readonly visibility: Pick<CachedKeys, 'mask' | 'reindex'> = { mask: undefined, reindex: unchanged }
   readonly #capacity: number | undefined
 
   constructor(options: KeyValueCacheOptions) {
@@ -29,13 +31,15 @@ export class KeyValueCache extends HeldTokens {
     this.#capacity = capacity
   }
 
-  protected sibling(): KeyValueCache {
-    return new KeyValueCache({ ...this.layout, backend: this.backend, capacity: this.#capacity })
+  fork(): KeyValueCache {
+    return this.forkInto(() => new KeyValueCache({ ...this.layout, backend: this.backend, capacity: this.#capacity }))
+  }
+
+  protected get growing(): boolean {
+    return this.#capacity === undefined
   }
 
   protected makeRoom(count: number): void {
-    const { held, rows } = this
-    if (this.#capacity === undefined) return this.layOut(Math.max(held + count, 2 * rows), { first: held, last: 0 })
-    throw refused('LIMIT_EXCEEDED', 'KeyValueCache', 'tokens', `at most ${rows - held} more, within its capacity`, String(count))
+    this.layOut(Math.max(this.held + count, 2 * this.rows), { first: this.held, last: 0 })
   }
 }

@@ -1,4 +1,5 @@
 import type { Backend, OwnedTensor, Tensor } from '@qkv/core'
+import { refused } from '../refuse.ts'
 import type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
 import { checkRestored, checkTruncation, Turn } from './checks.ts'
 import type { CacheLayout } from './layout.ts'
@@ -28,18 +29,20 @@ export abstract class HeldTokens implements AttentionCache {
     this.backend = backend
     this.layout = layout
     this.#kind = kind
-    this.#turn = new Turn(new.target.name)
+    this.#turn = new Turn(`${kind} cache`)
     this.#rows = rows
     this.#stored = allocate(backend, layout, layout.batch, rows)
   }
 
-  /** An empty one like it. */
-  protected abstract sibling(): HeldTokens
+  /** Whether it may take more memory than it began with. */
+  protected abstract readonly growing: boolean
   /** Makes room for `count` more tokens, by `layOut`. */
   protected abstract makeRoom(count: number): void
   /** The shortest length to go back to. */
   protected abstract readonly shortest: number
   protected abstract readonly visibility: Pick<CachedKeys, 'mask' | 'reindex'>
+
+  abstract fork(): HeldTokens
 
   get length(): number {
     return this.#length
@@ -67,7 +70,7 @@ export abstract class HeldTokens implements AttentionCache {
     return this.#turn.take(async () => {
       const count = checkAppended('append', this.layout, key, value)
       const encoded = await encode(this.backend, this.layout, key, value)
-      if (this.held + count > this.#rows) this.makeRoom(count)
+      if (this.#exceedsRoom(this.held + count)) this.makeRoom(count)
       copyStored(this.backend, encoded, this.#part(this.held, this.held + count))
       this.#length += count
     })
@@ -77,13 +80,6 @@ export abstract class HeldTokens implements AttentionCache {
     this.#turn.check()
     checkTruncation(length, this.shortest, this.#length)
     this.#length = length
-  }
-
-  fork(): this {
-    this.#turn.check()
-    const fork = this.sibling()
-    fork.#take(this.#part(0, this.held), this.#length)
-    return fork as this
   }
 
   keys(): CachedKeys {
@@ -111,6 +107,14 @@ export abstract class HeldTokens implements AttentionCache {
     this.dispose()
   }
 
+  /** An empty cache like this one, made to hold the same. */
+  protected forkInto<Cache extends HeldTokens>(make: () => Cache): Cache {
+    this.#turn.check()
+    const fork = make()
+    fork.#take(this.#part(0, this.held), this.#length)
+    return fork
+  }
+
   /** Moves what is kept, in order, to new memory of `rows` rows. */
   protected layOut(rows: number, { first, last }: Kept): void {
     const { held } = this
@@ -126,11 +130,17 @@ export abstract class HeldTokens implements AttentionCache {
   /** Holds these tokens and no others, the last of a text of `length`. */
   #take(stored: StoredKeys, length: number): void {
     const held = stored.key.shape[2] ?? 0
-    this.#length = this.#missing = 0
-    if (held > this.#rows) this.makeRoom(held)
+    if (this.#exceedsRoom(held)) this.layOut(held, { first: 0, last: 0 })
     copyStored(this.backend, stored, this.#part(0, held))
     this.#length = length
     this.#missing = length - held
+  }
+
+  /** @throws QkvError `LIMIT_EXCEEDED` where more room is not to be had. */
+  #exceedsRoom(tokens: number): boolean {
+    if (tokens <= this.#rows) return false
+    if (this.growing) return true
+    throw refused('LIMIT_EXCEEDED', 'cache', 'tokens', `at most ${this.#rows}, its capacity`, String(tokens))
   }
 
   #part(start: number, end: number): StoredKeys {

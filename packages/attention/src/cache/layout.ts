@@ -1,8 +1,10 @@
 import { bytesPerElement, type Dtype, type FloatDtype } from '@qkv/core'
-import { checkCount, refused } from '../refuse.ts'
+import { checkCount, invalid } from '../refuse.ts'
 
 /** How a cache keeps elements. int8 and int4 are whole numbers with a float32 scale for each group of a vector. */
 export type CacheDtype = FloatDtype | 'int8' | 'int4'
+
+const cacheDtypes: readonly CacheDtype[] = ['float32', 'float16', 'bfloat16', 'int8', 'int4']
 
 /** The sizes of the keys and values that a cache keeps. */
 export interface CacheOptions {
@@ -37,22 +39,14 @@ export function cacheLayout(operation: string, options: CacheOptions): CacheLayo
   checkCount(operation, 'heads', heads)
   checkCount(operation, 'headDim', headDim)
   checkCount(operation, 'valueDim', valueDim, 0)
-  if (!['float32', 'float16', 'bfloat16', 'int8', 'int4'].includes(dtype)) {
-    throw refused('OPTION_INVALID', operation, 'dtype', 'float32, float16, bfloat16, int8 or int4', String(dtype))
-  }
+  if (!cacheDtypes.includes(dtype)) throw invalid(operation, 'dtype', `one of ${cacheDtypes.join(', ')}`, String(dtype))
   const layout = { batch, heads, headDim, valueDim, dtype }
   if (!isQuantized(dtype)) return { ...layout, groupSize: 0 }
   const groupSize = options.groupSize ?? greatestDivisor(32, greatestDivisor(headDim, valueDim))
   checkCount(operation, 'groupSize', groupSize)
   if (headDim % groupSize !== 0 || valueDim % groupSize !== 0 || (dtype === 'int4' && groupSize % 2 !== 0)) {
     const even = dtype === 'int4' ? ', and even' : ''
-    throw refused(
-      'OPTION_INVALID',
-      operation,
-      'groupSize',
-      `a divisor of head size ${headDim} and value size ${valueDim}${even}`,
-      String(groupSize),
-    )
+    throw invalid(operation, 'groupSize', `a divisor of head size ${headDim} and value size ${valueDim}${even}`, String(groupSize))
   }
   return { ...layout, groupSize }
 }

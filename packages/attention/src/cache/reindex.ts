@@ -1,12 +1,18 @@
 import { foldExpression, type CapturedScalar, type ExpressionNode, type MaskMod, type ScoreMod } from '@qkv/core'
 
+/** An expression over one kind of indices as the same over another. */
+export type Reindex = <E extends MaskMod | ScoreMod>(expression: E) => E
+
+/** Where the indices are the same. */
+export const unchanged: Reindex = (expression) => expression
+
 /**
  * Makes expressions over a sequence's own indices hold for a cache that keeps its first `sinks` tokens, then leaves
  * `missing` out: key j of the cache is token j, or token j + missing from the sinks on, and so are queries.
  *
  * The number missing is a scalar: as it grows nothing is compiled again.
  */
-export function reindexed(sinks: number, missing: number): <E extends MaskMod | ScoreMod>(expression: E) => E {
+export function reindexed(sinks: number, missing: number): Reindex {
   const skipped = scalarNode({ name: 'missing', value: missing })
   const later = (index: ExpressionNode): ExpressionNode => ({
     kind: 'binary',

@@ -3,7 +3,7 @@ import { checkBackend, checkCount } from '../refuse.ts'
 import type { CachedKeys } from './cache.ts'
 import { HeldTokens } from './held-tokens.ts'
 import { cacheLayout, type CacheOptions } from './layout.ts'
-import { reindexed } from './reindex.ts'
+import { reindexed, unchanged } from './reindex.ts'
 
 export interface SlidingCacheOptions extends CacheOptions {
   readonly backend: Backend
@@ -25,6 +25,7 @@ export interface SlidingCacheOptions extends CacheOptions {
 export class SlidingCache extends HeldTokens {
   readonly window: number
   readonly sinks: number
+  protected readonly growing = true
   /** Among the keys held, distances within the window are what they are in the text, and sinks come first. */
   readonly #inReach: MaskMod
 
@@ -47,13 +48,13 @@ export class SlidingCache extends HeldTokens {
   protected get visibility(): Pick<CachedKeys, 'mask' | 'reindex'> {
     return {
       mask: this.held > this.window ? this.#inReach : undefined,
-      reindex: this.missing > 0 ? reindexed(this.sinks, this.missing) : undefined,
+      reindex: this.missing > 0 ? reindexed(this.sinks, this.missing) : unchanged,
     }
   }
 
-  protected sibling(): SlidingCache {
+  fork(): SlidingCache {
     const { backend, layout, window, sinks } = this
-    return new SlidingCache({ ...layout, backend, window, sinks })
+    return this.forkInto(() => new SlidingCache({ ...layout, backend, window, sinks }))
   }
 
   /** Drops what no window of the tokens to come reaches. */

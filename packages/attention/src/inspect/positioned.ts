@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from '@qkv/core'
 import { checkPositions, placesOf, type PositionOptions } from '../positions.ts'
-import { refused } from '../refuse.ts'
+import { invalid } from '../refuse.ts'
 
 /** A problem over host tensors with its positions in it, as `prepare` makes them on a backend. */
 export function positionedOnHost(
@@ -44,7 +44,7 @@ export function positionedOnHost(
       return again(terms.query, terms.key, mods.length === 0 ? undefined : composeScores(...mods))
     }
     case 'embedding':
-      throw refused('OPTION_INVALID', operation, 'position', 'rotary or a score encoding', 'an embedding')
+      throw invalid(operation, 'position', 'rotary or a score encoding', 'an embedding')
   }
 }
 
@@ -74,5 +74,5 @@ function rotated(operation: string, input: HostTensor, { cos, sin, layout, dim }
 
 function onHost(operation: string, argument: string, view: Tensor): HostTensor {
   if (isHostTensor(view)) return view
-  throw refused('OPTION_INVALID', operation, argument, 'in host memory, or given with its backend', 'a tensor that a backend owns')
+  throw invalid(operation, argument, 'in host memory, or given with its backend', 'a tensor that a backend owns')
 }

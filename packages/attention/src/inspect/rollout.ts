@@ -1,5 +1,5 @@
 import { describe } from '@qkv/core'
-import { refused } from '../refuse.ts'
+import { invalid, refused } from '../refuse.ts'
 import type { WeightMap } from './weights.ts'
 
 /**
@@ -36,8 +36,7 @@ export function flow(maps: readonly WeightMap[], tokens?: readonly number[]): Fl
   const length = layers[0]?.length ?? 0
   const chosen = tokens ?? (length === 0 ? [] : [length - 1])
   const wrong = chosen.find((token) => !(Number.isInteger(token) && token >= 0 && token < length))
-  if (wrong !== undefined)
-    throw refused('OPTION_INVALID', 'inspect.flow', 'tokens', `whole numbers from 0 to ${length - 1}`, String(wrong))
+  if (wrong !== undefined) throw invalid('inspect.flow', 'tokens', `whole numbers from 0 to ${length - 1}`, String(wrong))
   return chosen.map((token) => Float64Array.from({ length }, (_, input) => maximumFlow(layers, token, input)))
 }
 

@@ -19,7 +19,7 @@ import {
 } from '@qkv/core'
 import { dequantize } from '../cache/quantize.ts'
 import { bringHome, type PositionOptions } from '../positions.ts'
-import { checkCount, refused } from '../refuse.ts'
+import { checkCount, invalid } from '../refuse.ts'
 import { positionedOnHost } from './positioned.ts'
 
 /** The options of attention that shape its weights, and which of them to look at. */
@@ -110,13 +110,12 @@ function chosen(
   options: WeightOptions,
 ): WeightSizes {
   checkCount(operation, 'batch', options.batch ?? 0, 0)
-  if ((options.batch ?? 0) >= Math.max(1, batch))
-    throw refused('OPTION_INVALID', operation, 'batch', `below ${batch}`, String(options.batch))
+  if ((options.batch ?? 0) >= Math.max(1, batch)) throw invalid(operation, 'batch', `below ${batch}`, String(options.batch))
   const pick = (argument: string, picked: readonly number[] | undefined, count: number): readonly number[] => {
     if (picked === undefined) return Array.from({ length: batch === 0 ? 0 : count }, (_, index) => index)
     const wrong = picked.find((index) => !Number.isSafeInteger(index) || index < 0 || index >= count)
     if (wrong === undefined) return picked
-    throw refused('OPTION_INVALID', operation, argument, `whole numbers from 0 to ${count - 1}`, String(wrong))
+    throw invalid(operation, argument, `whole numbers from 0 to ${count - 1}`, String(wrong))
   }
   return { heads: pick('heads', options.heads, queryHeads), rows: pick('rows', options.rows, queryLength), keyLength }
 }
@@ -196,11 +195,5 @@ function numbers(operation: string, view: Tensor): Float64Array {
 
 function onHost(operation: string, view: Tensor): HostTensor {
   if (isHostTensor(view)) return view
-  throw refused(
-    'OPTION_INVALID',
-    operation,
-    'tensors',
-    'in host memory, or given with their backend',
-    'a tensor that a backend owns',
-  )
+  throw invalid(operation, 'tensors', 'in host memory, or given with their backend', 'a tensor that a backend owns')
 }

@@ -1,5 +1,5 @@
 import { bytesPerElement, elementCount, type Backend, type Dtype, type Tensor } from '@qkv/core'
-import { refused } from '../refuse.ts'
+import { invalid } from '../refuse.ts'
 
 /** What a backend on WebGPU has besides: `WebGpuBackend` of @qkv/webgpu is one. */
 export interface GpuBackend extends Backend {
@@ -25,7 +25,7 @@ export async function toGpuBuffer(backend: GpuBackend, view: Tensor, buffer?: GP
   const { shape, dtype } = view
   const bytes = elementCount(shape) * bytesPerElement[dtype]
   if (buffer !== undefined && buffer.size < bytes) {
-    throw refused('OPTION_INVALID', 'toGpuBuffer', 'buffer', `of ${bytes} bytes or more`, `one of ${buffer.size}`)
+    throw invalid('toGpuBuffer', 'buffer', `of ${bytes} bytes or more`, `one of ${buffer.size}`)
   }
   const target =
     buffer ??

@@ -1,5 +1,5 @@
 import { isHostTensor, tensor, type Backend, type Dtype, type Tensor, type TypedArray } from '@qkv/core'
-import { refused } from '../refuse.ts'
+import { invalid, refused } from '../refuse.ts'
 import { isGpuBackend, toGpuBuffer } from './gpu-buffer.ts'
 import { elementsAtHome, isGpuBuffer } from './home.ts'
 
@@ -37,21 +37,14 @@ export function fromOnnx(onnx: OnnxTensor, backend?: Backend): Tensor {
   const dtype = dtypeOf(onnx.type)
   if (onnx.location === 'gpu-buffer') {
     if (backend === undefined || !isGpuBackend(backend)) {
-      throw refused(
-        'OPTION_INVALID',
-        'fromOnnx',
-        'backend',
-        'one on the tensor’s GPU device',
-        backend === undefined ? 'nothing' : backend.name,
-      )
+      throw invalid('fromOnnx', 'backend', 'one on the tensor’s GPU device', backend === undefined ? 'nothing' : backend.name)
     }
     const { gpuBuffer } = onnx
-    if (!isGpuBuffer(gpuBuffer)) throw refused('OPTION_INVALID', 'fromOnnx', 'tensor.gpuBuffer', 'a GPUBuffer', typeof gpuBuffer)
+    if (!isGpuBuffer(gpuBuffer)) throw invalid('fromOnnx', 'tensor.gpuBuffer', 'a GPUBuffer', typeof gpuBuffer)
     return backend.fromBuffer(gpuBuffer, onnx.dims, dtype)
   }
   const { data } = onnx
-  if (!ArrayBuffer.isView(data))
-    throw refused('OPTION_INVALID', 'fromOnnx', 'tensor', 'on the CPU or in a GPU buffer', `at ${onnx.location}`)
+  if (!ArrayBuffer.isView(data)) throw invalid('fromOnnx', 'tensor', 'on the CPU or in a GPU buffer', `at ${onnx.location}`)
   return tensor(data, onnx.dims, { dtype })
 }
 

@@ -1,5 +1,5 @@
 import { slice, type Tensor } from '@qkv/core'
-import { checkCount, checkShape, refused } from '../refuse.ts'
+import { checkCount, checkShape, invalid } from '../refuse.ts'
 import type { MultiHeadAttentionOptions } from './options.ts'
 
 /**
@@ -19,11 +19,10 @@ export function fromPyTorch(
   const named = (name: string): Tensor => {
     const found = state[name]
     if (found !== undefined) return found
-    throw refused('OPTION_INVALID', operation, `state['${name}']`, 'a tensor', 'nothing')
+    throw invalid(operation, `state['${name}']`, 'a tensor', 'nothing')
   }
   for (const name of ['bias_k', 'bias_v']) {
-    if (state[name] !== undefined)
-      throw refused('OPTION_INVALID', operation, `state['${name}']`, 'absent (add_bias_kv=False)', 'a tensor')
+    if (state[name] !== undefined) throw invalid(operation, `state['${name}']`, 'absent (add_bias_kv=False)', 'a tensor')
   }
   const output = named('out_proj.weight')
   checkShape(operation, "state['out_proj.weight']", output.shape, [-1, output.shape[0] ?? 0])
@@ -41,7 +40,7 @@ export function fromPyTorch(
   const memoryDim = weights['key.weight']?.shape[1] ?? 0
   const valueInputs = weights['value.weight']?.shape[1] ?? 0
   if (memoryDim !== valueInputs) {
-    throw refused('OPTION_INVALID', operation, 'state', `kdim and vdim that are equal`, `${memoryDim} and ${valueInputs}`)
+    throw invalid(operation, 'state', `kdim and vdim that are equal`, `${memoryDim} and ${valueInputs}`)
   }
   const inputs = state['in_proj_bias'] !== undefined
   const bias =

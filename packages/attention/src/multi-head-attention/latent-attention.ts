@@ -15,7 +15,7 @@ import { attention } from '../attention.ts'
 import { cachedAttention } from '../cache/attention.ts'
 import type { AttentionCache, CachedKeys } from '../cache/cache.ts'
 import { KeyValueCache, type KeyValueCacheOptions } from '../cache/contiguous.ts'
-import { checkBackend, checkCount, checkShape, refused } from '../refuse.ts'
+import { checkBackend, checkCount, checkShape, invalid } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { joinHeads } from './heads.ts'
 import { ModuleWeights } from './weights.ts'
@@ -77,8 +77,7 @@ export class LatentAttention implements Disposable {
       checkCount('LatentAttention', size, options[size])
     }
     if (position?.kind !== 'rotary' || position.dim !== rotaryDim) {
-      throw refused(
-        'OPTION_INVALID',
+      throw invalid(
         'LatentAttention',
         'position',
         `rotary over ${rotaryDim} elements`,
@@ -254,13 +253,7 @@ function weightShapes(options: LatentAttentionOptions): Record<string, readonly 
 function latentValues(keys: CachedKeys, { layout }: AttentionCache, latentDim: number): CachedKeys {
   const { dtype, groupSize } = layout
   if (groupSize > 0 && latentDim % groupSize !== 0) {
-    throw refused(
-      'OPTION_INVALID',
-      'LatentAttention.forward',
-      'cache.groupSize',
-      `a divisor of the latent size ${latentDim}`,
-      String(groupSize),
-    )
+    throw invalid('LatentAttention.forward', 'cache.groupSize', `a divisor of the latent size ${latentDim}`, String(groupSize))
   }
   const elements = dtype === 'int4' ? latentDim / 2 : latentDim
   return {

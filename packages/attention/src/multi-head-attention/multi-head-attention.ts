@@ -3,7 +3,7 @@ import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
 import { checkPositions } from '../positions.ts'
-import { checkShape, refused } from '../refuse.ts'
+import { checkShape, invalid } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { gated } from './gate.ts'
 import { joinHeads } from './heads.ts'
@@ -128,12 +128,8 @@ export class MultiHeadAttention implements Disposable {
     checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
-    if (cache === undefined) return
-    if (memory !== undefined) {
-      throw refused('OPTION_INVALID', operation, 'cache', 'absent with a memory (project() it once instead)', 'a cache')
-    }
-    if (lengths !== undefined) {
-      throw refused('OPTION_INVALID', operation, 'lengths', 'absent with a cache, whose sequences are of one length', 'lengths')
+    for (const [option, value] of Object.entries({ memory, lengths })) {
+      if (cache && value) throw invalid(operation, option, 'absent with a cache', 'both')
     }
   }
 }

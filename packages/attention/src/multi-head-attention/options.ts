@@ -1,6 +1,6 @@
 import type { Alignment, Backend, Tensor } from '@qkv/core'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
-import { checkBackend, checkCount, refused } from '../refuse.ts'
+import { checkBackend, checkCount, invalid } from '../refuse.ts'
 import type { WeightShapes } from './weights.ts'
 
 export interface MultiHeadAttentionOptions {
@@ -68,21 +68,14 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
   checkCount(operation, 'modelDim', modelDim)
   checkCount(operation, 'heads', heads)
   checkCount(operation, 'kvHeads', kvHeads)
-  if (heads % kvHeads !== 0)
-    throw refused('OPTION_INVALID', operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
+  if (heads % kvHeads !== 0) throw invalid(operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
   const { headDim = modelDim / heads } = options
   checkCount(operation, 'headDim', headDim)
   const { valueDim = headDim, memoryDim = modelDim } = options
   checkCount(operation, 'valueDim', valueDim)
   checkCount(operation, 'memoryDim', memoryDim)
   if (fused && memoryDim !== modelDim) {
-    throw refused(
-      'OPTION_INVALID',
-      operation,
-      'fused',
-      `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`,
-      'true',
-    )
+    throw invalid(operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
   }
   const { scale, softcap, causal, window, position } = options
   return {

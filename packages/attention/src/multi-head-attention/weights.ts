@@ -1,5 +1,5 @@
 import { isFloat, isHostTensor, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
-import { checkShape, refused } from '../refuse.ts'
+import { checkShape, invalid, refused } from '../refuse.ts'
 import { uniform } from '../uniform.ts'
 
 /** Shapes by the names of a module's weights; matrices are [outputs, inputs]. */
@@ -64,12 +64,11 @@ export class ModuleWeights {
 function checkWeights(module: string, weights: Readonly<Record<string, Tensor>>, shapes: WeightShapes): void {
   const surplus = Object.keys(weights).find((name) => !(name in shapes))
   if (surplus !== undefined) {
-    throw refused('OPTION_INVALID', module, `weights['${surplus}']`, 'absent', 'a tensor')
+    throw invalid(module, `weights['${surplus}']`, 'absent', 'a tensor')
   }
   for (const [name, shape] of Object.entries(shapes)) {
     const weight = weights[name]
-    if (weight === undefined)
-      throw refused('OPTION_INVALID', module, `weights['${name}']`, `a tensor [${shape.join(',')}]`, 'nothing')
+    if (weight === undefined) throw invalid(module, `weights['${name}']`, `a tensor [${shape.join(',')}]`, 'nothing')
     checkShape(module, `weights['${name}']`, weight.shape, shape)
     if (!isFloat(weight.dtype)) throw refused('DTYPE_UNSUPPORTED', module, `weights['${name}']`, 'a float dtype', weight.dtype)
   }

@@ -3,7 +3,7 @@ import type { RotaryEncoding } from '@qkv/positional'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
 import type { MultiHeadConfig } from '../multi-head-attention/options.ts'
 import { bringHome } from '../positions.ts'
-import { checkCount, refused } from '../refuse.ts'
+import { checkCount, invalid } from '../refuse.ts'
 import { GraphBuilder } from './graph-builder.ts'
 import { onnxModel, type OnnxValue } from './model.ts'
 
@@ -142,7 +142,7 @@ function separate(state: Weights, { fused, heads, kvHeads, headDim }: MultiHeadC
 function checkExpressible(config: MultiHeadConfig, cache: boolean): RotaryEncoding | undefined {
   const { window, gate, sinks, position, modelDim, memoryDim, causal } = config
   const refuse = (option: string, received: string): never => {
-    throw refused('OPTION_INVALID', 'exportAttentionLayer', option, 'absent, for ONNX’s Attention has none', received)
+    throw invalid('exportAttentionLayer', option, 'absent, for ONNX’s Attention has none', received)
   }
   if (window !== undefined) refuse('window', 'a window')
   if (gate !== undefined) refuse('gate', `a gate per ${gate}`)

@@ -1,4 +1,4 @@
-import { maskMod, problem, reference, scoreMod, slice, type HostTensor, type ProblemOptions } from '@qkv/core'
+import { and, maskMod, problem, reference, scoreMod, slice, type HostTensor, type ProblemOptions } from '@qkv/core'
 import {
   attention,
   cacheBytes,
@@ -61,7 +61,7 @@ export function cacheClaims(subject: () => Subject): void {
       },
     )
 
-    it('serves score encodings and score changes as the whole text does', async () => {
+    it('serves score encodings, score changes and masks as the whole text does', async () => {
       using held = poolOf(make(subject()))
       const position = alibi({ heads: 4 })
       if (position.kind !== 'score' || position.follows !== 'positions') throw new Error('alibi follows positions')
@@ -69,6 +69,10 @@ export function cacheClaims(subject: () => Subject): void {
       using other = poolOf(make(subject()))
       const score = scoreMod((before, { query, key }) => before.add(query.mod(5).mul(key.mod(3)).toFloat().mul(0.2)))
       await expectPrefill(subject(), other.cache, { ...options, score }, { score })
+      using third = poolOf(make(subject()))
+      const mask = maskMod(({ query, key }) => key.mod(3).ne(1).or(key.eq(query)))
+      const both = options.mask === undefined ? mask : and(mask, inWindow)
+      await expectPrefill(subject(), third.cache, { ...options, mask: both }, { mask })
     })
 
     it('goes back to where it was', async () => {
@@ -133,9 +137,15 @@ export function cacheClaims(subject: () => Subject): void {
     const { backend } = subject()
     using full = new KeyValueCache({ ...shape, backend, capacity: 4 })
     await expect(full.append(part(k, 0, 5), part(v, 0, 5))).rejects.toThrow(
-      'KeyValueCache: tokens must be at most 4 more, within its capacity; received 5',
+      'cache: tokens must be at most 4, its capacity; received 5',
     )
-    expect(full.length).toBe(0)
+    await full.append(part(k, 0, 3), part(v, 0, 3))
+    const larger = new KeyValueCache({ ...shape, backend })
+    await larger.append(part(k, 0, 5), part(v, 0, 5))
+    const state = await larger.save()
+    larger.dispose()
+    expect(() => full.restore(state)).toThrow('tokens must be at most 4, its capacity; received 5')
+    expect(full.length).toBe(3)
     expect(full.byteLength).toBe(cacheBytes(shape, 4))
     using growing = new KeyValueCache({ ...shape, backend, dtype: 'int8' })
     expect(growing.byteLength).toBe(cacheBytes({ ...shape, dtype: 'int8' }, 64))

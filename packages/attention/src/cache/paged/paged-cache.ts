@@ -4,6 +4,7 @@ import type { AttentionCache, CachedKeys, CacheState } from '../cache.ts'
 import { checkRestored, checkTruncation, Turn } from '../checks.ts'
 import type { CacheLayout } from '../layout.ts'
 import { checkAppended, copyStored, encode, mapStored, part, readStored, type StoredKeys } from '../memory.ts'
+import { unchanged } from '../reindex.ts'
 import type { PagePool } from './page-pool.ts'
 
 export interface PagedCacheOptions {
@@ -85,10 +86,10 @@ export class PagedCache implements AttentionCache {
     this.#turn.check()
     const only = this.#pages.length === 1 ? this.#pages[0] : undefined
     if (only !== undefined)
-      return { ...this.pool.page(only, [0, this.#length]), mask: undefined, reindex: undefined, dispose: () => {} }
+      return { ...this.pool.page(only, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => {} }
     const made = temporaries()
     const gathered = mapStored(this.pool.stored, (view) => this.#gather(view, (copy) => made.keep(copy)))
-    return { ...part(gathered, [0, this.#length]), mask: undefined, reindex: undefined, dispose: () => made.dispose() }
+    return { ...part(gathered, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => made.dispose() }
   }
 
   async save(): Promise<CacheState> {
