@@ -29,6 +29,7 @@ function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, dr
   const scratch = space.scratch(scratchBytes * crew.threads)
   return {
     units: batch * keyHeads * tiles,
+    grain: crew.threads,
     run: (first, end) => crew.run({ kernel: 'prefill', record, first, end, scratch, scratchBytes, work: attentionWork(problem) }),
   }
 }
@@ -59,6 +60,7 @@ function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, dra
   const job = { record, scratch, scratchBytes, work: attentionWork(problem) }
   return {
     units,
+    grain: crew.threads,
     run(first, end) {
       crew.run({ ...job, kernel: 'decode', first, end })
       if (splits > 1 && end === units) crew.run({ ...job, kernel: 'mergeSplits', first: 0, end: batch * keyHeads })
