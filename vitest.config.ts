@@ -45,7 +45,7 @@ export default defineConfig({
         ...source,
         test: {
           name: 'browser',
-          include: ['{packages,apps}/*/test/**/*.browser.test.ts'],
+          include: ['{packages/*,apps/*,docs}/test/**/*.browser.test.ts'],
           fileParallelism: false,
           testTimeout: 2 * patience,
           hookTimeout: 2 * patience,
