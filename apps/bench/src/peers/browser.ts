@@ -1,3 +1,6 @@
+import plain from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url'
+import simd from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url'
+import threaded from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url'
 import type { Fields } from './field.ts'
 import { jaxWasm, jaxWebGpu } from './jax.ts'
 import { onnxRuntimeWeb, onnxRuntimeWebGpu } from './onnxruntime-web.ts'
@@ -6,9 +9,15 @@ import { plainLoop } from './plain-loop.ts'
 import { qkvCpu, qkvPortable, qkvWebGpu } from './qkv.ts'
 import { tensorflowCpu, tensorflowWasm, tensorflowWebGpu } from './tensorflow.ts'
 
+const binaries = {
+  'tfjs-backend-wasm.wasm': plain,
+  'tfjs-backend-wasm-simd.wasm': simd,
+  'tfjs-backend-wasm-threaded-simd.wasm': threaded,
+}
+
 /** Who competes in a page. */
 export const browserFields: Fields = {
-  cpu: { subject: qkvCpu, peers: [onnxRuntimeWeb, tensorflowWasm, tensorflowCpu, jaxWasm, qkvPortable, plainLoop] },
+  cpu: { subject: qkvCpu, peers: [onnxRuntimeWeb, tensorflowWasm(binaries), tensorflowCpu, jaxWasm, qkvPortable, plainLoop] },
   gpu: { subject: qkvWebGpu(browserAdapter), peers: [onnxRuntimeWebGpu, tensorflowWebGpu, jaxWebGpu] },
 }
 

@@ -5,12 +5,15 @@ import { Unavailable, type Contestant, type Peer } from './peer.ts'
 
 type TensorflowBackend = 'wasm' | 'cpu' | 'webgpu'
 
+/** Where a page finds the wasm backend's binaries, by their names; Node finds them by itself. */
+export type BinaryUrls = Readonly<Record<'tfjs-backend-wasm.wasm' | 'tfjs-backend-wasm-simd.wasm' | 'tfjs-backend-wasm-threaded-simd.wasm', string>>
+
 /** TensorFlow.js: attention as matrix product, softmax, matrix product, for it has no operator of that name. */
-export const tensorflowWasm: Peer = tensorflow('wasm', 'cpu', 'TensorFlow.js (wasm)')
+export const tensorflowWasm = (urls?: BinaryUrls): Peer => tensorflow('wasm', 'cpu', 'TensorFlow.js (wasm)', urls)
 export const tensorflowCpu: Peer = tensorflow('cpu', 'cpu', 'TensorFlow.js (plain JavaScript)')
 export const tensorflowWebGpu: Peer = tensorflow('webgpu', 'gpu', 'TensorFlow.js (WebGPU)')
 
-function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: string): Peer {
+function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: string, urls?: BinaryUrls): Peer {
   return {
     id: `tensorflow.js/${backend}`,
     title,
@@ -20,23 +23,26 @@ function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: s
         throw new Unavailable('needs a browser with WebGPU')
       }
       const tf = await import('@tensorflow/tfjs-core')
-      await load(backend, threads)
+      await load(backend, threads, urls)
+      // Its threads start from their own source text, whose names a bundler has changed: in pages it gets one.
+      if (urls !== undefined) tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false)
       if (!(await tf.setBackend(backend))) throw new Unavailable(`the ${backend} backend did not start`)
       await tf.ready()
       return {
         version: tf.version_core,
-        settings: `${backend} backend`,
+        settings: `${backend} backend${urls === undefined ? '' : ', one thread'}`,
         prepare: async (bench) => (bench.kind === 'linear' ? linear(tf, bench) : attention(tf, bench)),
       }
     },
   }
 }
 
-async function load(backend: TensorflowBackend, threads: number): Promise<void> {
+async function load(backend: TensorflowBackend, threads: number, urls: BinaryUrls | undefined): Promise<void> {
   if (backend === 'cpu') await import('@tensorflow/tfjs-backend-cpu')
   if (backend === 'webgpu') await import('@tensorflow/tfjs-backend-webgpu')
   if (backend === 'wasm') {
     const wasm = await import('@tensorflow/tfjs-backend-wasm')
+    if (urls !== undefined) wasm.setWasmPaths(urls)
     wasm.setThreadsCount(threads)
   }
 }
