@@ -1,6 +1,7 @@
 import { decode } from '../src/kernels/decode.wgsl.ts'
 import { gradientKeyValue } from '../src/kernels/gradient-key-value.wgsl.ts'
 import { gradientQuery } from '../src/kernels/gradient-query.wgsl.ts'
+import { linear } from '../src/kernels/linear.wgsl.ts'
 import { prefill } from '../src/kernels/prefill.wgsl.ts'
 import { plainProblem, tiles } from '../test/support/specs.ts'
 import type { Work } from './figures.ts'
@@ -8,7 +9,7 @@ import type { Work } from './figures.ts'
 /** A shader that is measured, and what its algorithm asks of an invocation each time around its key loop. */
 export interface Measured {
   readonly name: string
-  readonly kernel: 'prefill' | 'gradient-query' | 'gradient-key-value' | 'decode'
+  readonly kernel: 'prefill' | 'gradient-query' | 'gradient-key-value' | 'linear' | 'decode'
   readonly code: string
   readonly work: Work
 }
@@ -43,6 +44,12 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
       kernel: 'gradient-key-value',
       code: gradientKeyValue.code(gradient),
       work: { trips: [...rows, ...rows, ...columns, ...columns], multiplyAdds: products(4) },
+    },
+    {
+      kernel: 'linear',
+      code: linear.code({ inputs: 16 * headDim, outputs: 16 * headDim, input: access, weight: access, bias: dtype, output: access }),
+      // Of what is staged at a time, 32 elements of each vector, the compiler unrolls the loop.
+      work: { trips: [], multiplyAdds: 16 * 32 },
     },
     {
       kernel: 'decode',

@@ -28,6 +28,7 @@ import { deviceProfile, type DeviceProfile } from './device-profile.ts'
 import { disposed } from './errors.ts'
 import { attention, attentionInto } from './operations/attention.ts'
 import { attentionShape } from './operations/bind-problem.ts'
+import { expectLayout, expectReadable, expectShape, expectOption } from './operations/checks.ts'
 import { contiguous, copyElements, mapElements } from './operations/elementwise.ts'
 import { attentionGradient } from './operations/gradient.ts'
 import { gatherRows, multiplyByWeight, normaliseRows, rotateVectors } from './operations/layers.ts'
@@ -90,12 +91,13 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     groups: device.limits.maxComputeWorkgroupsPerDimension,
   })
   const patience = options.patience ?? 60_000
+  const owner = Symbol('@qkv/webgpu')
   let isDisposed = false
 
   function allocate(shape: readonly number[], dtype: Dtype, strides?: readonly number[]): OwnedTensor {
     const bytes = bufferBytes(elementCount(shape), dtype)
     const buffer = queue.acquire(bytes)
-    return ownedTensor(storageOf(buffer, bytes), shape, dtype, () => queue.pool.release(buffer), strides)
+    return ownedTensor(storageOf(owner, buffer, bytes), shape, dtype, () => queue.pool.release(buffer), strides)
   }
 
   function allocatePair(first: readonly number[], second: readonly number[]): [OwnedTensor, OwnedTensor] {
@@ -107,18 +109,22 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       if (--holders === 0) queue.pool.release(buffer)
     }
     return [
-      ownedTensor(storageOf(buffer, bytes), first, 'float32', release),
-      ownedTensor(storageOf(buffer, bytes), second, 'float32', release, contiguousStrides(second), offset),
+      ownedTensor(storageOf(owner, buffer, bytes), first, 'float32', release),
+      ownedTensor(storageOf(owner, buffer, bytes), second, 'float32', release, contiguousStrides(second), offset),
     ]
   }
 
   function workspace(operation: string, recorder: Recorder): Workspace {
-    return { recorder, limits: device.limits, profile, operation, allocate, allocatePair }
+    return { recorder, limits: device.limits, profile, operation, owner, allocate, allocatePair }
   }
 
   function run<T>(operation: string, work: (workspace: Workspace) => T): T {
     checkAlive()
     return queue.record((recorder) => work(workspace(operation, recorder)))
+  }
+
+  function bufferOf(tensor: Tensor): GPUBuffer {
+    return gpuStorage(owner, 'webgpu', 'tensor', tensor).buffer
   }
 
   function checkAlive(): void {
@@ -145,7 +151,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       checkAlive()
       const compute = (recorder: Recorder): AttentionResult =>
         attention(workspace('attention', recorder), problem, request.lse === true)
-      return inSteps(queue, compute, request, patience)
+      return inSteps(queue, compute, request, patience, bufferOf)
     },
 
     attentionGradient: (problem: AttentionProblem, forward: Partial, dOutput: Tensor): AttentionGradient =>
@@ -177,19 +183,22 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     rotate: (input: Tensor, table: RotaryTable): OwnedTensor => run('rotate', (space) => rotateVectors(space, input, table)),
 
     empty: (shape: readonly number[], dtype: Dtype = 'float32'): OwnedTensor =>
-      run('empty', ({ recorder }) => {
+      run('empty', (space) => {
+        expectLayout(space, shape, dtype)
+        const { recorder } = space
         const result = allocate(shape, dtype)
-        recorder.clear(gpuStorage('empty', 'tensor', result).buffer)
+        recorder.clear(bufferOf(result))
         return result
       }),
 
     upload: (tensor: HostTensor): OwnedTensor =>
       run('upload', (space) => {
+        expectReadable(space, 'tensor', tensor)
         const result = allocate(tensor.shape, tensor.dtype)
         if (isContiguous(tensor)) {
           const { buffer, byteOffset, BYTES_PER_ELEMENT: size } = tensor.storage
           const bytes = new Uint8Array(buffer, byteOffset + tensor.offset * size, elementCount(tensor.shape) * size)
-          writeBytes(device, gpuStorage('upload', 'tensor', result).buffer, bytes)
+          writeBytes(device, bufferOf(result), bytes)
         } else {
           copyElements(space, operand(space, 'tensor', tensor), operand(space, 'result', result))
         }
@@ -199,7 +208,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     async read(tensor: Tensor, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<TypedArray> {
       checkAlive()
       const span = run('read', (space) => {
-        if (!isHostTensor(tensor)) gpuStorage('read', 'tensor', tensor)
+        expectReadable(space, 'tensor', tensor)
         const view = operand(space, 'tensor', tensor)
         const splitsWord = (view.offset * bytesPerElement[tensor.dtype]) % 4 !== 0
         const { binding, offset } = contiguous(space, view, tensor.dtype, splitsWord)
@@ -213,7 +222,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       checkAlive()
       return {
         dtype, shape: [...shape], strides: [...(strides ?? contiguousStrides(shape))], offset,
-        storage: storageOf(buffer, buffer.size),
+        storage: storageOf(owner, buffer, buffer.size),
       }
     },
 
@@ -253,18 +262,10 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
 
 /** Copies over the elements that `target` views; through memory in between where both lie in one buffer. */
 function copyTensor(space: Workspace, source: Tensor, target: Tensor): void {
-  if (String(source.shape) !== String(target.shape)) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH', operation: 'copy', argument: 'source',
-      expected: `the target's shape [${target.shape.join(',')}]`, received: `[${source.shape.join(',')}]`,
-    })
-  }
-  if (isHostTensor(target)) {
-    throw new QkvError({
-      code: 'OPTION_INVALID', operation: 'copy', argument: 'target',
-      expected: 'a tensor of this backend', received: 'a tensor over a typed array',
-    })
-  }
+  expectReadable(space, 'source', source)
+  expectReadable(space, 'target', target)
+  expectShape(space, 'source', source, String(source.shape) === String(target.shape), `the target's shape [${target.shape.join(',')}]`)
+  expectOption(space, 'target', !isHostTensor(target), 'a tensor of this backend', 'a tensor over a typed array')
   const into = operand(space, 'target', target)
   const from = operand(space, 'source', source)
   const apart = from.binding.buffer === into.binding.buffer ? contiguous(space, from, from.dtype, true) : from

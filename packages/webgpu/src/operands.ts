@@ -17,11 +17,17 @@ export interface BindingLimits {
   readonly minStorageBufferOffsetAlignment: number
 }
 
+/** Where tensors are bound: whose operation, on what, and whose tensors. */
+export interface BindingSpace {
+  readonly recorder: Recorder
+  readonly limits: BindingLimits
+  readonly operation: string
+  readonly owner: symbol
+}
+
 /** Binds a tensor; one over a typed array is copied in for the time of the recorded work, gaps and all. */
 export function bind(
-  recorder: Recorder,
-  limits: BindingLimits,
-  operation: string,
+  { recorder, limits, operation, owner }: BindingSpace,
   argument: string,
   tensor: Tensor,
 ): Operand {
@@ -34,7 +40,7 @@ export function bind(
     const data = new Uint8Array(storage.buffer, storage.byteOffset + start, Math.max(0, (last + 1) * bytes - start))
     return { dtype, shape, strides, offset: tensor.offset - start / bytes, binding: { buffer: recorder.upload(data) } }
   }
-  const { buffer } = gpuStorage(operation, argument, tensor)
+  const { buffer } = gpuStorage(owner, operation, argument, tensor)
   if (buffer.size <= limits.maxStorageBufferBindingSize) {
     return { dtype, shape, strides, offset: tensor.offset, binding: { buffer } }
   }

@@ -9,9 +9,6 @@ import {
   type Tensor,
 } from '@qkv/core'
 
-/** Marks the storage of every WebGPU backend; which device it belongs to is its buffer's affair. */
-const owner = Symbol('@qkv/webgpu')
-
 /** A tensor's memory on the GPU: a buffer of the pool's or one that someone lent us. */
 export interface GpuStorage extends DeviceStorage {
   readonly buffer: GPUBuffer
@@ -19,14 +16,15 @@ export interface GpuStorage extends DeviceStorage {
   disposed: boolean
 }
 
-export function storageOf(buffer: GPUBuffer, byteLength: number): GpuStorage {
+/** @param owner the mark of the backend it belongs to */
+export function storageOf(owner: symbol, buffer: GPUBuffer, byteLength: number): GpuStorage {
   return { owner, byteLength, buffer, disposed: false }
 }
 
 /** @throws QkvError when `tensor` lives elsewhere or was disposed. */
-export function gpuStorage(operation: string, argument: string, tensor: Tensor): GpuStorage {
+export function gpuStorage(owner: symbol, operation: string, argument: string, tensor: Tensor): GpuStorage {
   const { storage } = tensor
-  if (!isGpuStorage(storage)) {
+  if (!isOwnStorage(owner, storage)) {
     throw new QkvError({
       code: 'OPTION_INVALID',
       operation,
@@ -41,7 +39,7 @@ export function gpuStorage(operation: string, argument: string, tensor: Tensor):
   return storage
 }
 
-export function isGpuStorage(storage: Tensor['storage']): storage is GpuStorage {
+function isOwnStorage(owner: symbol, storage: Tensor['storage']): storage is GpuStorage {
   return !ArrayBuffer.isView(storage) && storage.owner === owner
 }
 

@@ -10,14 +10,16 @@ export interface Workspace {
   readonly profile: DeviceProfile
   /** The name that errors give the caller's operation. */
   readonly operation: string
+  /** The mark of this backend's tensors. */
+  readonly owner: symbol
   /** A tensor of its own; its contents are anything. Strides must leave no gaps. */
   allocate(shape: readonly number[], dtype: Dtype, strides?: readonly number[]): OwnedTensor
   /** Two float32 tensors in one buffer, which goes back when both are disposed. */
   allocatePair(first: readonly number[], second: readonly number[]): [OwnedTensor, OwnedTensor]
 }
 
-export function operand({ recorder, limits, operation }: Workspace, argument: string, tensor: Tensor): Operand {
-  return bind(recorder, limits, operation, argument, tensor)
+export function operand(space: Workspace, argument: string, tensor: Tensor): Operand {
+  return bind(space, argument, tensor)
 }
 
 /** Float32 memory for the time of the recorded work, as a contiguous operand. */

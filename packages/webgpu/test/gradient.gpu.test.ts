@@ -19,7 +19,7 @@ test.each(Object.entries(kernels))('%s: gradients of random problems stay within
   for (const random of problemsByKernel(draw)) await checkGradient(backend, random, tallies)
   tallies.get('dQuery')?.expectTrusted(0.3)
   expect(backend.memory.buffers).toBe(0)
-}, 900_000)
+}, 1_800_000)
 
 async function checkGradient(backend: WebGpuBackend, { problem, dOutput, token, expectUntouched }: RandomProblem, tallies: Map<string, Tally>): Promise<void> {
   const exact = referenceGradient(problem, dOutput, { backend: 'wgsl' })

@@ -22,4 +22,4 @@ test.each(Object.entries(kernels))('%s: random problems stay within their bounds
   }
   agreements.expectTrusted(0.2)
   expect(backend.memory.buffers).toBe(0)
-}, 600_000)
+}, 1_800_000)

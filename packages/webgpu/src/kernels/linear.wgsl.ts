@@ -1,6 +1,7 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, type KernelInterface } from '../kernel.ts'
 import { declareElements, readElement, readVector, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { addDot, chunkOrZeros, declareTile, multiplyRows, quotient, remainder, stageRows, type TileShape } from '../snippets/tiles.wgsl.ts'
 
 export interface LinearSpec {
   readonly inputs: number
@@ -9,20 +10,10 @@ export interface LinearSpec {
   readonly weight: Access<FloatDtype>
   readonly bias: FloatDtype | undefined
   readonly output: Access<FloatDtype>
-  /** Rows of the input that one invocation multiplies with its four rows of the weight. */
-  readonly rows: 1 | 4
 }
 
-export const linearGroupSize = 64
-
-/**
- * output = input · weightᵀ + bias, one invocation per `rows` × 4 outputs: each vector of the weight that is loaded
- * serves `rows` dot products, each vector of the input four.
- */
-export const linear: Kernel<LinearSpec> = {
-  name: 'linear',
-
-  interface: ({ input, weight, bias, output }) => ({
+export function linearInterface({ input, weight, bias, output }: LinearSpec): KernelInterface {
+  return {
     parameters: {
       rowCount: 'i32',
       inputOffset: 'i32', inputStride3: 'i32', inputRowStride: 'i32',
@@ -36,41 +27,68 @@ export const linear: Kernel<LinearSpec> = {
       ...(bias === undefined ? {} : { bias: declareElements({ dtype: bias, vectors: false }) }),
       output: declareElements(output, 'read_write'),
     },
-  }),
+  }
+}
+
+/** A workgroup computes a tile of 64 rows by 32 outputs; an invocation a patch of four by four. Its tiles take 12 KiB. */
+export const linearTile = { rows: 64, outputs: 32 } as const
+const [rowGroups, columns] = [linearTile.rows / 4, linearTile.outputs / 4]
+const invocations = rowGroups * columns
+const inputTile: TileShape = { name: 'inputTile', groups: rowGroups, slots: 1 }
+const weightTile: TileShape = { name: 'weightTile', groups: columns, slots: 1 }
+
+/**
+ * output = input · weightᵀ + bias for many rows, as prefill computes scores:
+ *
+ *     for each 32 elements of the inputs:
+ *       stage them of the tile's rows of input and weight;  s += input · weight        8 loads for 64 multiply-adds
+ *     output = s + bias
+ */
+export const linear: Kernel<LinearSpec> = {
+  name: 'linear',
+
+  interface: linearInterface,
 
   code(spec) {
-    const { inputs, outputs, rows, bias } = spec
-    const chunks = Math.ceil(inputs / 4)
-    const tiles = Math.ceil(outputs / 4)
-    const each = (code: (row: number) => string): string => [...new Array(rows).keys()].map(code).join('\n    ')
-    return `${declarations(this.interface(spec))}
+    const { inputs, outputs, bias } = spec
+    return `${declarations(linearInterface(spec))}
 ${readVector('input', spec.input, inputs)}
 ${readVector('weight', spec.weight, inputs)}
 ${bias === undefined ? '' : readElement('bias', bias)}
 ${writeVector('output', spec.output, outputs)}
+${[inputTile, weightTile].map(declareTile).join('\n')}
+fn inputAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('input', 'row', inputs)}; }
+fn weightAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('weight', 'row', inputs)}; }
+${addDot}
 
-@compute @workgroup_size(${linearGroupSize})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${linearGroupSize} + i32(lane);
-  let row = item / ${tiles} * ${rows};
-  let tile = item % ${tiles};
-  if (row >= parameters.rowCount) { return; }
-  let lastRow = parameters.rowCount - 1;
-  var weightRows: array<i32, 4>;
-  for (var j = 0; j < 4; j++) {
-    weightRows[j] = parameters.weightOffset + min(4 * tile + j, ${outputs - 1}) * parameters.weightRowStride;
+@compute @workgroup_size(${invocations})
+fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
+  let lane = i32(localIndex);
+  let column = ${remainder('lane', columns)};
+  let rowGroup = ${quotient('lane', columns)};
+  let tile = i32(groupId.x) + parameters.firstGroup;
+  let firstRow = tile / ${Math.ceil(outputs / linearTile.outputs)} * ${linearTile.rows};
+  let firstOutput = tile % ${Math.ceil(outputs / linearTile.outputs)} * ${linearTile.outputs};
+
+  var s = array<vec4f, 4>();
+  for (var first = 0; first < ${Math.ceil(inputs / 4)}; first += 8) {
+    workgroupBarrier();
+    ${stageRows(inputTile, 1, invocations, (group, part, chunk) =>
+      `inputAt(parameters.inputOffset + min(firstRow + ${part} * ${rowGroups} + ${group}, parameters.rowCount - 1) * parameters.inputRowStride, first + ${chunk})`)}
+    ${stageRows(weightTile, 1, invocations, (group, part, chunk) =>
+      `weightAt(parameters.weightOffset + min(firstOutput + 4 * ${group} + ${part}, ${outputs - 1}) * parameters.weightRowStride, first + ${chunk})`)}
+    workgroupBarrier();
+    ${multiplyRows(inputTile.name, weightTile.name, 1, 's')}
   }
-  ${each((r) => `let input${r} = parameters.inputOffset + min(row + ${r}, lastRow) * parameters.inputRowStride; var sum${r} = mat4x4f();`)}
-  for (var c = 0; c < ${chunks}; c++) {
-    ${each((r) => `let x${r} = inputVector(input${r}, c);`)}
-    for (var j = 0; j < 4; j++) {
-      let w = weightVector(weightRows[j], c);
-      ${each((r) => `sum${r}[j] = fma(w, x${r}, sum${r}[j]);`)}
-    }
+
+  let firstOwn = firstOutput + 4 * column;
+  if (firstOwn >= ${outputs}) { return; }
+  var offset = vec4f();
+  ${bias === undefined ? '' : `for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(firstOwn + j, ${outputs - 1}) * parameters.biasStride); }`}
+  for (var r = 0; r < 4; r++) {
+    let row = firstRow + rowGroup + r * ${rowGroups};
+    if (row < parameters.rowCount) { outputStore(parameters.outputOffset + row * ${outputs}, firstOwn >> 2u, s[r] + offset); }
   }
-  ${bias === undefined ? 'let offset = vec4f();' : `var offset = vec4f();
-  for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(4 * tile + j, ${outputs - 1}) * parameters.biasStride); }`}
-  ${each((r) => `if (row + ${r} <= lastRow) { outputStore(parameters.outputOffset + (row + ${r}) * ${outputs}, tile, vec4f(1) * sum${r} + offset); }`)}
 }
 `
   },

@@ -110,7 +110,7 @@ function wordsOf(workspace: Workspace, argument: string, tensor: Tensor, dtype: 
 
 
 /** The bytes that a mask touches, as they lie in memory; `offset` is the byte of its element 0. */
-function bytesOf({ operation, recorder }: Workspace, mask: Tensor): { section: Section; offset: number } {
+function bytesOf({ operation, owner, recorder }: Workspace, mask: Tensor): { section: Section; offset: number } {
   const { first, last } = reach(mask.shape, mask.strides, mask.offset)
   const start = Math.max(0, first) & ~3
   const byteLength = Math.max(0, Math.ceil((last + 1 - start) / 4) * 4)
@@ -120,7 +120,7 @@ function bytesOf({ operation, recorder }: Workspace, mask: Tensor): { section: S
     const host = new Uint8Array(buffer, byteOffset + start, Math.max(0, last + 1 - start))
     return { section: { words: byteLength / 4, host }, offset }
   }
-  const { buffer: source } = gpuStorage(operation, 'mask', mask)
+  const { buffer: source } = gpuStorage(owner, operation, 'mask', mask)
   const fromDevice = (buffer: GPUBuffer, firstWord: number): void => {
     if (byteLength > 0) recorder.copy(source, start, buffer, 4 * firstWord, byteLength)
   }

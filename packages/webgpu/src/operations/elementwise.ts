@@ -1,8 +1,12 @@
-import { broadcastTo, contiguousStrides, elementCount, type Dtype, type OwnedTensor, type Tensor } from '@qkv/core'
+import { contiguousStrides, elementCount, type Activation, type Dtype, type OwnedTensor, type Tensor } from '@qkv/core'
 import { elementwise, elementwiseGroupSize, type ElementwiseSpec } from '../kernels/elementwise.wgsl.ts'
 import { strideParameters, type Operand } from '../operands.ts'
 import { elementsPerWord } from '../snippets/bits.wgsl.ts'
 import { operand, type Workspace } from '../workspace.ts'
+import { broadcastOperand, expectFloats, expectOption } from './checks.ts'
+
+const activations: readonly Activation[] = ['silu', 'gelu', 'gelu-tanh', 'relu']
+const elementwiseOperations: readonly ElementwiseSpec['operation'][] = ['copy', 'add', 'multiply', ...activations]
 
 /** A new contiguous tensor f(left, right), of the left's shape and dtype; `right` broadcasts to `left`. */
 export function mapElements(
@@ -11,8 +15,10 @@ export function mapElements(
   left: Tensor,
   right?: Tensor,
 ): OwnedTensor {
+  expectFloats(workspace, right === undefined ? 'input' : 'left', left)
+  expectOption(workspace, 'activation', elementwiseOperations.includes(operation), `one of ${activations.join(', ')}`, operation)
   const leftOperand = operand(workspace, 'left', left)
-  const rightOperand = right && operand(workspace, 'right', broadcastTo(right, left.shape))
+  const rightOperand = right && operand(workspace, 'right', broadcastOperand(workspace, 'right', right, left.shape))
   const output = workspace.allocate(left.shape, left.dtype)
   run(workspace, operation, leftOperand, rightOperand, operand(workspace, 'output', output), false)
   return output

@@ -1,14 +1,13 @@
 import {
-  broadcastTo,
   contiguousStrides,
   elementCount,
-  QkvError,
   type OwnedTensor,
   type RotaryTable,
   type Tensor,
 } from '@qkv/core'
 import { gather, gatherGroupSize } from '../kernels/gather.wgsl.ts'
-import { linear, linearGroupSize } from '../kernels/linear.wgsl.ts'
+import { linearRows, linearRowsGroupSize } from '../kernels/linear-rows.wgsl.ts'
+import { linear, linearTile } from '../kernels/linear.wgsl.ts'
 import { normalise } from '../kernels/normalise.wgsl.ts'
 import { rotate, rotateGroupSize } from '../kernels/rotate.wgsl.ts'
 import { hasVectors, strideParameters, type Operand } from '../operands.ts'
@@ -16,6 +15,7 @@ import type { Access } from '../snippets/elements.wgsl.ts'
 import { elementsPerWord } from '../snippets/bits.wgsl.ts'
 import { stridesLike } from '../storage.ts'
 import { floatDtype, operand, type Workspace } from '../workspace.ts'
+import { broadcastOperand, expectFloats, expectOption, expectReadable, expectShape, refusal } from './checks.ts'
 import { collapse, contiguous } from './elementwise.ts'
 import { produce } from './output.ts'
 import type { FloatDtype } from '@qkv/core'
@@ -30,6 +30,9 @@ interface Rows {
 }
 
 export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Tensor, bias?: Tensor): OwnedTensor {
+  expectFloats(workspace, 'input', input)
+  expectFloats(workspace, 'weight', weight)
+  if (bias) expectFloats(workspace, 'bias', bias)
   const [outputs = 0, inputs = 0] = weight.shape
   expectShape(workspace, 'weight', weight, weight.shape.length === 2, '[outputs, inputs]')
   expectShape(workspace, 'input', input, input.shape.at(-1) === inputs, `[..., ${inputs}]`)
@@ -38,12 +41,8 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
   const weights = rowsOf(workspace, 'weight', weight)
   const offset = bias && operand(workspace, 'bias', bias)
   return produce(workspace, [...input.shape.slice(0, -1), outputs], input.dtype, (access, target) => {
-    const rowsEach = rows.count < 4 ? 1 : 4
-    const spec = {
-      inputs, outputs, input: rows.access, weight: weights.access, bias: offset && floatDtype(offset.dtype), output: access,
-      rows: rowsEach,
-    } as const
-    workspace.recorder.dispatch(linear, spec, {
+    const spec = { inputs, outputs, input: rows.access, weight: weights.access, bias: offset && floatDtype(offset.dtype), output: access }
+    const job = {
       parameters: {
         rowCount: rows.count,
         ...rowParameters('input', rows),
@@ -55,9 +54,16 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
         input: rows.operand.binding, weight: weights.operand.binding, output: target.binding,
         ...(offset ? { bias: offset.binding } : {}),
       },
-      groups: Math.ceil((Math.ceil(rows.count / rowsEach) * Math.ceil(outputs / 4)) / linearGroupSize),
       work: rows.count * outputs * inputs,
-    })
+    }
+    if (rows.count >= 16 && !workspace.profile.software) {
+      const groups = Math.ceil(rows.count / linearTile.rows) * Math.ceil(outputs / linearTile.outputs)
+      workspace.recorder.dispatch(linear, spec, { ...job, groups })
+    } else {
+      const rowsEach = rows.count < 4 ? 1 : 4
+      const invocations = Math.ceil(rows.count / rowsEach) * Math.ceil(outputs / 4)
+      workspace.recorder.dispatch(linearRows, { ...spec, rows: rowsEach }, { ...job, groups: Math.ceil(invocations / linearRowsGroupSize) })
+    }
   })
 }
 
@@ -69,8 +75,12 @@ export function normaliseRows(
   epsilon: number,
   centred: boolean,
 ): OwnedTensor {
+  expectFloats(workspace, 'input', input)
+  expectShape(workspace, 'input', input, input.shape.length > 0, '[…, dim]')
+  expectOption(workspace, 'epsilon', epsilon >= 0 && Number.isFinite(epsilon), 'a number ≥ 0', epsilon)
   const dim = input.shape.at(-1) ?? 0
   for (const [argument, view] of [['weight', weight], ['bias', bias]] as const) {
+    if (view) expectFloats(workspace, argument, view)
     if (view) expectShape(workspace, argument, view, view.shape.length === 1 && view.shape[0] === dim, `[${dim}]`)
   }
   const rows = rowsOf(workspace, 'input', input)
@@ -99,13 +109,15 @@ export function normaliseRows(
 }
 
 export function rotateVectors(workspace: Workspace, input: Tensor, table: RotaryTable): OwnedTensor {
+  expectFloats(workspace, 'input', input)
+  expectOption(workspace, 'table.layout', table.layout === 'half' || table.layout === 'interleaved', 'half or interleaved', table.layout)
   const [batch = 0, heads = 0, length = 0, headDim = 0] = input.shape
   expectShape(workspace, 'input', input, input.shape.length === 4, '[batch, heads, length, headDim]')
-  expectShape(workspace, 'table', input, table.dim % 2 === 0 && table.dim <= headDim, `at least ${table.dim} elements a vector`)
+  expectShape(workspace, 'input', input, table.dim % 2 === 0 && table.dim <= headDim, `at least ${table.dim} elements a vector`)
   const tableShape = [batch, heads, length, table.dim / 2]
   const source = operand(workspace, 'input', input)
-  const cosine = operand(workspace, 'table.cos', broadcastTo(table.cos, tableShape))
-  const sine = operand(workspace, 'table.sin', broadcastTo(table.sin, tableShape))
+  const cosine = operand(workspace, 'table.cos', broadcastOperand(workspace, 'table.cos', table.cos, tableShape))
+  const sine = operand(workspace, 'table.sin', broadcastOperand(workspace, 'table.sin', table.sin, tableShape))
   const rows = batch * heads * length
   return produce(workspace, input.shape, input.dtype, (access, target) => {
     const spec = {
@@ -126,12 +138,12 @@ export function rotateVectors(workspace: Workspace, input: Tensor, table: Rotary
 }
 
 export function gatherRows(workspace: Workspace, table: Tensor, indices: Tensor): OwnedTensor {
+  expectReadable(workspace, 'table', table)
+  expectReadable(workspace, 'indices', indices)
   const [rows = 0, dim = 0] = table.shape
   expectShape(workspace, 'table', table, table.shape.length === 2, '[rows, dim]')
   if (indices.dtype !== 'int32') {
-    throw new QkvError({
-      code: 'DTYPE_UNSUPPORTED', operation: workspace.operation, argument: 'indices', expected: 'int32', received: indices.dtype,
-    })
+    throw refusal(workspace, 'DTYPE_UNSUPPORTED', 'indices', 'int32', indices.dtype)
   }
   const source = operand(workspace, 'table', table)
   const places = contiguous(workspace, operand(workspace, 'indices', indices))
@@ -165,9 +177,4 @@ function rowParameters(name: string, { operand: view, rowStride }: Rows): Record
 
 function vectorParameters(name: string, { offset, strides }: Operand): Record<string, number> {
   return { [`${name}Offset`]: offset, [`${name}Stride`]: strides[0] ?? 1 }
-}
-
-function expectShape({ operation }: Workspace, argument: string, view: Tensor, holds: boolean, expected: string): void {
-  if (holds) return
-  throw new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received: `[${view.shape.join(',')}]` })
 }

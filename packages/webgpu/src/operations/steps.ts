@@ -1,8 +1,7 @@
-import type { AttentionResult, Watch } from '@qkv/core'
+import type { AttentionResult, OwnedTensor, Watch } from '@qkv/core'
 import { isDispatch, type Recorder } from '../commands.ts'
 import type { Queue } from '../queue.ts'
 import { checkSignal, withPatience } from '../patience.ts'
-import { gpuStorage } from '../storage.ts'
 
 /** Runs an operation one submission at a time, reporting progress and obeying the signal in between. */
 export async function inSteps(
@@ -10,6 +9,7 @@ export async function inSteps(
   operation: (recorder: Recorder) => AttentionResult,
   { signal, onProgress }: Watch,
   patience: number,
+  bufferOf: (tensor: OwnedTensor) => GPUBuffer,
 ): Promise<AttentionResult> {
   checkSignal('attention', signal)
   const waiting = { operation: 'attention', patience, signal }
@@ -27,8 +27,7 @@ export async function inSteps(
       onProgress?.(total === 0 ? 1 : done / total)
       checkSignal('attention', signal)
     }
-    const { buffer } = gpuStorage('attention', 'output', result.output)
-    await withPatience(queue, queue.check(buffer), waiting)
+    await withPatience(queue, queue.check(bufferOf(result.output)), waiting)
     return result
   } catch (cause) {
     result.output.dispose()

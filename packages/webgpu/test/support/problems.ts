@@ -1,7 +1,7 @@
 import { distributions, drawTokens, parseToken, printToken, random, randomProblem, type Limits, type RandomProblem } from '@qkv/testing'
 
 export interface Draw {
-  /** Kernels compiled: problems that differ in what is compiled in. */
+  /** Kernels compiled: problems that differ in what is compiled in. The environment's QKV_PROBLEMS multiplies it. */
   readonly kernels: number
   /** Problems for each of them. */
   readonly each: number
@@ -14,7 +14,8 @@ export interface Draw {
  * hundred times. Those that share a kernel differ in sizes, numbers, causality, window and scale.
  */
 export function* problemsByKernel({ kernels, each, seed, limits }: Draw): Generator<RandomProblem> {
-  for (const token of drawTokens({ count: kernels, seed, limits })) {
+  const share = Number(process.env['QKV_PROBLEMS'] ?? 1)
+  for (const token of drawTokens({ count: Math.ceil(share * kernels), seed, limits })) {
     yield randomProblem(token)
     const stream = random(seed, token)
     const first = parseToken(token)

@@ -1,0 +1,57 @@
+import { declarations, type Kernel } from '../kernel.ts'
+import { readElement, readVector, writeVector } from '../snippets/elements.wgsl.ts'
+import { linearInterface, type LinearSpec } from './linear.wgsl.ts'
+
+export interface LinearRowsSpec extends LinearSpec {
+  /** Rows of the input that one invocation multiplies with its four rows of the weight. */
+  readonly rows: 1 | 4
+}
+
+export const linearRowsGroupSize = 64
+
+/**
+ * output = input · weightᵀ + bias for few rows, one invocation per `rows` × 4 outputs: each vector of the weight that is loaded
+ * serves `rows` dot products, each vector of the input four.
+ */
+export const linearRows: Kernel<LinearRowsSpec> = {
+  name: 'linear-rows',
+
+  interface: linearInterface,
+
+  code(spec) {
+    const { inputs, outputs, rows, bias } = spec
+    const chunks = Math.ceil(inputs / 4)
+    const tiles = Math.ceil(outputs / 4)
+    const each = (code: (row: number) => string): string => [...new Array(rows).keys()].map(code).join('\n    ')
+    return `${declarations(linearInterface(spec))}
+${readVector('input', spec.input, inputs)}
+${readVector('weight', spec.weight, inputs)}
+${bias === undefined ? '' : readElement('bias', bias)}
+${writeVector('output', spec.output, outputs)}
+
+@compute @workgroup_size(${linearRowsGroupSize})
+fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let item = (i32(groupId.x) + parameters.firstGroup) * ${linearRowsGroupSize} + i32(lane);
+  let row = item / ${tiles} * ${rows};
+  let tile = item % ${tiles};
+  if (row >= parameters.rowCount) { return; }
+  let lastRow = parameters.rowCount - 1;
+  var weightRows: array<i32, 4>;
+  for (var j = 0; j < 4; j++) {
+    weightRows[j] = parameters.weightOffset + min(4 * tile + j, ${outputs - 1}) * parameters.weightRowStride;
+  }
+  ${each((r) => `let input${r} = parameters.inputOffset + min(row + ${r}, lastRow) * parameters.inputRowStride; var sum${r} = mat4x4f();`)}
+  for (var c = 0; c < ${chunks}; c++) {
+    ${each((r) => `let x${r} = inputVector(input${r}, c);`)}
+    for (var j = 0; j < 4; j++) {
+      let w = weightVector(weightRows[j], c);
+      ${each((r) => `sum${r}[j] = fma(w, x${r}, sum${r}[j]);`)}
+    }
+  }
+  ${bias === undefined ? 'let offset = vec4f();' : `var offset = vec4f();
+  for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(4 * tile + j, ${outputs - 1}) * parameters.biasStride); }`}
+  ${each((r) => `if (row + ${r} <= lastRow) { outputStore(parameters.outputOffset + (row + ${r}) * ${outputs}, tile, vec4f(1) * sum${r} + offset); }`)}
+}
+`
+  },
+}
