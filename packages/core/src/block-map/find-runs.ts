@@ -11,15 +11,17 @@ export interface TileGrid {
 
 /**
  * The runs of each query tile: three numbers a run, as in {@link BlockMap}. A box of tiles that is not decided as a whole
- * is halved along its longer side, so the work goes where the partial tiles are. Halves are visited in ascending order,
- * so each row's runs come in ascending order.
+ * is halved along both sides (or the longer, if it is much longer), so the work goes where the partial tiles are. Each row is
+ * visited in ascending order of keys, and so come its runs.
  */
 export function findRuns({ classify }: BoxClassifier, grid: TileGrid): number[][] {
   const { queryLength, keyLength, queryTiles, keyTiles, tile } = grid
   const settle = settler(classify)
   const rows = Array.from({ length: queryTiles }, (): number[] => [])
   const visit = (firstRow: number, endRow: number, firstKey: number, endKey: number): void => {
-    const single = endRow - firstRow === 1 && endKey - firstKey === 1
+    const [height, width] = [endRow - firstRow, endKey - firstKey]
+    if (height === 0 || width === 0) return
+    const single = height === 1 && width === 1
     const state = (single ? settle : classify)(
       firstRow * tile.queries,
       Math.min(queryLength, endRow * tile.queries) - 1,
@@ -29,15 +31,14 @@ export function findRuns({ classify }: BoxClassifier, grid: TileGrid): number[][
     if (state === hidden) return
     if (state === visible || single) {
       for (let row = firstRow; row < endRow; row++) addRun(rows[row]!, firstKey, endKey, state === visible ? 1 : 0)
-    } else if (endRow - firstRow > endKey - firstKey) {
-      const middle = (firstRow + endRow) >> 1
-      visit(firstRow, middle, firstKey, endKey)
-      visit(middle, endRow, firstKey, endKey)
-    } else {
-      const middle = (firstKey + endKey) >> 1
-      visit(firstRow, endRow, firstKey, middle)
-      visit(firstRow, endRow, middle, endKey)
+      return
     }
+    const middleRow = 2 * height > width ? (firstRow + endRow) >> 1 : endRow
+    const middleKey = 2 * width > height ? (firstKey + endKey) >> 1 : endKey
+    visit(firstRow, middleRow, firstKey, middleKey)
+    visit(firstRow, middleRow, middleKey, endKey)
+    visit(middleRow, endRow, firstKey, middleKey)
+    visit(middleRow, endRow, middleKey, endKey)
   }
   if (queryTiles > 0 && keyTiles > 0) visit(0, queryTiles, 0, keyTiles)
   return rows
