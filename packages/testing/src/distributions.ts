@@ -26,7 +26,17 @@ export type Distribution =
   | 'subnormal'
 
 export const distributions: readonly Distribution[] = [
-  'normal', 'small', 'large', 'offset', 'outliers', 'anti-aligned', 'negative', 'ascending', 'huge', 'ties', 'subnormal',
+  'normal',
+  'small',
+  'large',
+  'offset',
+  'outliers',
+  'anti-aligned',
+  'negative',
+  'ascending',
+  'huge',
+  'ties',
+  'subnormal',
 ]
 
 export interface Vectors {

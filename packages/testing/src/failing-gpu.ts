@@ -82,8 +82,11 @@ export function failingGpu(): FailingGpu {
     lost,
     features: new Set<string>(),
     limits: {
-      maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 27, minStorageBufferOffsetAlignment: 256,
-      maxComputeWorkgroupStorageSize: 16384, maxComputeWorkgroupsPerDimension: 65535,
+      maxBufferSize: 2 ** 28,
+      maxStorageBufferBindingSize: 2 ** 27,
+      minStorageBufferOffsetAlignment: 256,
+      maxComputeWorkgroupStorageSize: 16384,
+      maxComputeWorkgroupsPerDimension: 65535,
     },
     queue: {
       writeBuffer: () => void enter('writeBuffer'),
