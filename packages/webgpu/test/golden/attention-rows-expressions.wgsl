@@ -43,10 +43,14 @@ fn keyVector(base: i32, chunk: i32) -> vec4f { return key[(base >> 2) + chunk]; 
 fn keyBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.keyOffset + batch * parameters.keyStride0 + head * parameters.keyStride1 + row * parameters.keyStride2;
 }
+alias KeyRow = i32;
+fn keyStep() -> i32 { return parameters.keyStride2; }
 fn valueVector(base: i32, chunk: i32) -> vec4f { return value[(base >> 2) + chunk]; }
 fn valueBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.valueOffset + batch * parameters.valueStride0 + head * parameters.valueStride1 + row * parameters.valueStride2;
 }
+alias ValueRow = i32;
+fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }

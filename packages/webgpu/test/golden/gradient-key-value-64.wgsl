@@ -23,10 +23,14 @@ fn keyVector(base: i32, chunk: i32) -> vec4f { return key[(base >> 2) + chunk]; 
 fn keyBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.keyOffset + batch * parameters.keyStride0 + head * parameters.keyStride1 + row * parameters.keyStride2;
 }
+alias KeyRow = i32;
+fn keyStep() -> i32 { return parameters.keyStride2; }
 fn valueVector(base: i32, chunk: i32) -> vec4f { return value[(base >> 2) + chunk]; }
 fn valueBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.valueOffset + batch * parameters.valueStride0 + head * parameters.valueStride1 + row * parameters.valueStride2;
 }
+alias ValueRow = i32;
+fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }
@@ -67,7 +71,7 @@ fn pairGradient(scaled: f32, dWeight: f32, row: vec2f, at: Pair) -> PairGradient
 fn isSeen(at: Pair) -> bool { return isVisible(at); }
 var<workgroup> rowTile: array<array<array<vec4f, 128>, 4>, 2>;
 var<workgroup> columnTile: array<array<array<vec4f, 64>, 4>, 2>;
-var<workgroup> weightTile: array<array<array<vec4f, 128>, 4>, 1>;
+var<workgroup> weightTile: array<array<vec4f, 128>, 4>;
 fn queryAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
   return queryVector(queryBase(batch, head, row), chunk) * parameters.scale;
 }
@@ -116,58 +120,62 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     workgroupBarrier();
     {
       let group = ((lane >> 3u) & 15);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
         for (var i = 0; i < 4; i++) { let part = i; rowTile[slot][part][at] = keyAt(batch, keyHead, min(firstOwn + part * 16 + group, validKeys - 1), 0 + 8 * slot + (lane & 7)); }
       }
     }
     {
       let group = ((lane >> 3u) & 7);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
         for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); columnTile[slot][part][at] = queryAt(batch, head, min(tileRow + 4 * group + part, parameters.queryLength - 1), 0 + 8 * slot + (lane & 7)); }
       }
     }
     workgroupBarrier();
+    {
+    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
+    let bRow = ((column << 3u) | (column & 7));
     for (var c = 0; c < 8; c++) {
-      let aAt = (rowGroup << 3u) + (c ^ (rowGroup & 7));
-      let bAt = (column << 3u) + (c ^ (column & 7));
       for (var slot = 0; slot < 2; slot++) {
-        var a: array<vec4f, 4>;
         var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { a[i] = rowTile[slot][i][aAt]; b[i] = columnTile[slot][i][bAt]; }
+        for (var i = 0; i < 4; i++) { b[i] = columnTile[slot][i][bRow ^ c]; }
         for (var r = 0; r < 4; r++) {
-          s[r] = vec4f(addDot(a[r], b[0], s[r].x), addDot(a[r], b[1], s[r].y), addDot(a[r], b[2], s[r].z), addDot(a[r], b[3], s[r].w));
+          let a = rowTile[slot][r][aRow ^ c];
+          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
         }
       }
+    }
     }
     workgroupBarrier();
     {
       let group = ((lane >> 3u) & 15);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
         for (var i = 0; i < 4; i++) { let part = i; rowTile[slot][part][at] = valueAt(batch, keyHead, min(firstOwn + part * 16 + group, validKeys - 1), 0 + 8 * slot + (lane & 7)); }
       }
     }
     {
       let group = ((lane >> 3u) & 7);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
         for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); columnTile[slot][part][at] = dOutputAt(batch, head, min(tileRow + 4 * group + part, parameters.queryLength - 1), 0 + 8 * slot + (lane & 7)); }
       }
     }
     workgroupBarrier();
+    {
+    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
+    let bRow = ((column << 3u) | (column & 7));
     for (var c = 0; c < 8; c++) {
-      let aAt = (rowGroup << 3u) + (c ^ (rowGroup & 7));
-      let bAt = (column << 3u) + (c ^ (column & 7));
       for (var slot = 0; slot < 2; slot++) {
-        var a: array<vec4f, 4>;
         var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { a[i] = rowTile[slot][i][aAt]; b[i] = columnTile[slot][i][bAt]; }
+        for (var i = 0; i < 4; i++) { b[i] = columnTile[slot][i][bRow ^ c]; }
         for (var r = 0; r < 4; r++) {
-          d[r] = vec4f(addDot(a[r], b[0], d[r].x), addDot(a[r], b[1], d[r].y), addDot(a[r], b[2], d[r].z), addDot(a[r], b[3], d[r].w));
+          let a = rowTile[slot][r][aRow ^ c];
+          d[r] = vec4f(addDot(a, b[0], d[r].x), addDot(a, b[1], d[r].y), addDot(a, b[2], d[r].z), addDot(a, b[3], d[r].w));
         }
       }
+    }
     }
     var statistics: array<vec2f, 4>;
     for (var j = 0; j < 4; j++) {
@@ -183,8 +191,10 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         s[r][j] = select(0.0, g.weight, seen);
         d[r][j] = select(0.0, g.scaled, seen);
       }
-      weightTile[column >> 3u][r][(rowGroup << 3u) + ((column & 7) ^ (rowGroup & 7))] = s[r];
+      weightTile[r][(((rowGroup << 3u) | (rowGroup & 7)) ^ column)] = s[r];
     }
+    {
+    let pRow = ((rowGroup << 3u) | (rowGroup & 7));
     for (var phase = 0; phase < 1; phase++) {
       workgroupBarrier();
       {
@@ -197,10 +207,9 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     }
       workgroupBarrier();
       for (var b = 0; b < 8; b++) {
-        let keyGroup = phase * 8 + b;
-        let pAt = (rowGroup << 3u) + ((keyGroup & 7) ^ (rowGroup & 7));
+        let pAt = pRow ^ (phase * 8 + b);
         var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[keyGroup >> 3u][r][pAt]; }
+        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
         for (var part = 0; part < 1; part++) {
           let vAt = (part * 8 + b) * 8 + column;
           for (var slot = 0; slot < 2; slot++) {
@@ -213,8 +222,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         }
       }
     }
+    }
     workgroupBarrier();
-    for (var r = 0; r < 4; r++) { weightTile[column >> 3u][r][(rowGroup << 3u) + ((column & 7) ^ (rowGroup & 7))] = d[r]; }
+    for (var r = 0; r < 4; r++) { weightTile[r][(((rowGroup << 3u) | (rowGroup & 7)) ^ column)] = d[r]; }
+    {
+    let pRow = ((rowGroup << 3u) | (rowGroup & 7));
     for (var phase = 0; phase < 1; phase++) {
       workgroupBarrier();
       {
@@ -227,10 +239,9 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     }
       workgroupBarrier();
       for (var b = 0; b < 8; b++) {
-        let keyGroup = phase * 8 + b;
-        let pAt = (rowGroup << 3u) + ((keyGroup & 7) ^ (rowGroup & 7));
+        let pAt = pRow ^ (phase * 8 + b);
         var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[keyGroup >> 3u][r][pAt]; }
+        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
         for (var part = 0; part < 1; part++) {
           let vAt = (part * 8 + b) * 8 + column;
           for (var slot = 0; slot < 2; slot++) {
@@ -242,6 +253,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           }
         }
       }
+    }
     }
   }
   }

@@ -23,10 +23,14 @@ fn keyVector(base: i32, chunk: i32) -> vec4f { return key[(base >> 2) + chunk]; 
 fn keyBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.keyOffset + batch * parameters.keyStride0 + head * parameters.keyStride1 + row * parameters.keyStride2;
 }
+alias KeyRow = i32;
+fn keyStep() -> i32 { return parameters.keyStride2; }
 fn valueVector(base: i32, chunk: i32) -> vec4f { return value[(base >> 2) + chunk]; }
 fn valueBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.valueOffset + batch * parameters.valueStride0 + head * parameters.valueStride1 + row * parameters.valueStride2;
 }
+alias ValueRow = i32;
+fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }
@@ -49,16 +53,16 @@ fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
 }
 var<workgroup> queryTile: array<array<array<vec4f, 64>, 4>, 2>;
 var<workgroup> keyTile: array<array<array<vec4f, 128>, 4>, 2>;
-var<workgroup> weightTile: array<array<array<vec4f, 64>, 4>, 2>;
+var<workgroup> weightTile: array<array<vec4f, 128>, 4>;
 fn sum(a: vec4f, b: vec4f) -> vec4f { return a + b; }
 fn rowMaximum(x: vec4f, lane: i32) -> vec4f {
   let column = (lane & 15);
   let group = (lane >> 4u);
   workgroupBarrier();
-  weightTile[column >> 3u][0][(group << 3u) + ((column & 7) ^ (group & 7))] = x;
+  weightTile[0][(((group << 4u) | (group & 7)) ^ column)] = x;
   workgroupBarrier();
-  var y = weightTile[0][0][group * 8];
-  for (var i = 1; i < 16; i++) { y = max(y, weightTile[i / 8][0][group * 8 + i % 8]); }
+  var y = weightTile[0][group * 16];
+  for (var i = 1; i < 16; i++) { y = max(y, weightTile[0][group * 16 + i]); }
   workgroupBarrier();
   return y;
 }
@@ -66,14 +70,14 @@ fn rowSum(x: vec4f, lane: i32) -> vec4f {
   let column = (lane & 15);
   let group = (lane >> 4u);
   workgroupBarrier();
-  weightTile[column >> 3u][0][(group << 3u) + ((column & 7) ^ (group & 7))] = x;
+  weightTile[0][(((group << 4u) | (group & 7)) ^ column)] = x;
   workgroupBarrier();
-  var y = weightTile[0][0][group * 8];
-  for (var i = 1; i < 16; i++) { y = sum(y, weightTile[i / 8][0][group * 8 + i % 8]); }
+  var y = weightTile[0][group * 16];
+  for (var i = 1; i < 16; i++) { y = sum(y, weightTile[0][group * 16 + i]); }
   workgroupBarrier();
   return y;
 }
-struct Tile { index: i32, batch: i32, keyHead: i32, firstHead: i32, firstRow: i32, rowCount: i32, validKeys: i32, shift: i32 }
+struct Tile { index: i32, batch: i32, keyHead: i32, firstHead: i32, firstRow: i32, rowCount: i32, validKeys: i32, shift: i32, perRow: f32 }
 struct Row { token: i32, head: i32 }
 fn tileOf(group: i32) -> Tile {
   let plane = group / parameters.tiles;
@@ -87,23 +91,19 @@ fn tileOf(group: i32) -> Tile {
   tile.rowCount = min(32, parameters.queryLength * parameters.packed - tile.firstRow);
   tile.validKeys = validKeysOf(tile.batch);
   tile.shift = positionOf(0, tile.validKeys);
+  tile.perRow = 1.0 / f32(parameters.packed);
   return tile;
 }
 fn rowOf(tile: Tile, row: i32) -> Row {
   let index = tile.firstRow + row;
-  if (parameters.packed == 1) { return Row(index, tile.firstHead); }
-  return Row(index / parameters.packed, tile.firstHead + index % parameters.packed);
+  let token = select(index, i32((f32(index) + 0.5) * tile.perRow), parameters.packed > 1);
+  return Row(token, tile.firstHead + index - token * parameters.packed);
 }
 
-fn queryAt(tile: Tile, row: i32, chunk: i32) -> vec4f {
-  let own = rowOf(tile, min(row, tile.rowCount - 1));
-  return queryVector(queryBase(tile.batch, own.head, own.token), chunk) * (parameters.scale * log2e);
-}
-fn keyAt(tile: Tile, key: i32, chunk: i32) -> vec4f {
-  return keyVector(keyBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1)), chunk);
-}
-fn valueAt(tile: Tile, key: i32, chunk: i32, hides: bool) -> vec4f {
-  let x = valueVector(valueBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1)), chunk);
+fn queryAt(row: i32, chunk: i32) -> vec4f { return queryVector(row, chunk) * (parameters.scale * log2e); }
+fn keyAt(row: KeyRow, chunk: i32) -> vec4f { return keyVector(row, chunk); }
+fn valueAt(row: ValueRow, chunk: i32, hides: bool) -> vec4f {
+  let x = valueVector(row, chunk);
   if (!hides) { return x; }
   return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
 }
@@ -116,6 +116,16 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let column = (lane & 15);
   let rowGroup = (lane >> 4u);
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
+
+  /* The rows that this invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
+  var stagedQuery: array<i32, 2>;
+  for (var i = 0; i < 2; i++) {
+    let part = i * 2 + (lane >> 6u);
+    let own = rowOf(tile, min(part * 8 + ((lane >> 3u) & 7), tile.rowCount - 1));
+    stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
+  }
+  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ((lane >> 3u) & 15) + 0);
+  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ((lane >> 4u) & 7) + 0);
 
   var m = vec4f(lowest);
   var l = vec4f();
@@ -135,58 +145,62 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     workgroupBarrier();
     {
       let group = ((lane >> 3u) & 7);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(tile, part * 8 + group, 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(stagedQuery[i], 0 + 8 * slot + (lane & 7)); }
       }
     }
     {
       let group = ((lane >> 3u) & 15);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(tile, tileKey + 4 * group + part, 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i) * keyStep(), 0 + 8 * slot + (lane & 7)); }
       }
     }
     workgroupBarrier();
+    {
+    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
+    let bRow = ((column << 3u) | (column & 7));
     for (var c = 0; c < 8; c++) {
-      let aAt = (rowGroup << 3u) + (c ^ (rowGroup & 7));
-      let bAt = (column << 3u) + (c ^ (column & 7));
       for (var slot = 0; slot < 2; slot++) {
-        var a: array<vec4f, 4>;
         var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { a[i] = queryTile[slot][i][aAt]; b[i] = keyTile[slot][i][bAt]; }
+        for (var i = 0; i < 4; i++) { b[i] = keyTile[slot][i][bRow ^ c]; }
         for (var r = 0; r < 4; r++) {
-          s[r] = vec4f(addDot(a[r], b[0], s[r].x), addDot(a[r], b[1], s[r].y), addDot(a[r], b[2], s[r].z), addDot(a[r], b[3], s[r].w));
+          let a = queryTile[slot][r][aRow ^ c];
+          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
         }
       }
+    }
     }
     workgroupBarrier();
     {
       let group = ((lane >> 3u) & 7);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(tile, part * 8 + group, 16 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(stagedQuery[i], 16 + 8 * slot + (lane & 7)); }
       }
     }
     {
       let group = ((lane >> 3u) & 15);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(tile, tileKey + 4 * group + part, 16 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i) * keyStep(), 16 + 8 * slot + (lane & 7)); }
       }
     }
     workgroupBarrier();
+    {
+    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
+    let bRow = ((column << 3u) | (column & 7));
     for (var c = 0; c < 8; c++) {
-      let aAt = (rowGroup << 3u) + (c ^ (rowGroup & 7));
-      let bAt = (column << 3u) + (c ^ (column & 7));
       for (var slot = 0; slot < 2; slot++) {
-        var a: array<vec4f, 4>;
         var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { a[i] = queryTile[slot][i][aAt]; b[i] = keyTile[slot][i][bAt]; }
+        for (var i = 0; i < 4; i++) { b[i] = keyTile[slot][i][bRow ^ c]; }
         for (var r = 0; r < 4; r++) {
-          s[r] = vec4f(addDot(a[r], b[0], s[r].x), addDot(a[r], b[1], s[r].y), addDot(a[r], b[2], s[r].z), addDot(a[r], b[3], s[r].w));
+          let a = queryTile[slot][r][aRow ^ c];
+          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
         }
       }
+    }
     }
     if (masked) {
       for (var r = 0; r < 4; r++) {
@@ -213,9 +227,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     for (var r = 0; r < 4; r++) {
       let p = exp2(s[r] - select(m[r], 0.0, m[r] == lowest));
       l[r] += (p.x + p.y) + (p.z + p.w);
-      weightTile[column >> 3u][r][(rowGroup << 3u) + ((column & 7) ^ (rowGroup & 7))] = p;
+      weightTile[r][(((rowGroup << 4u) | (rowGroup & 7)) ^ column)] = p;
      }
 
+    {
+    let pRow = ((rowGroup << 4u) | (rowGroup & 7));
     for (var phase = 0; phase < 2; phase++) {
       workgroupBarrier();
       {
@@ -223,15 +239,14 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       let group = ((at >> 4u) & 7);
       let band = (at >> 7u) * 2;
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = valueAt(tile, tileKey + 4 * (phase * 8 + group) + part, (band + slot) * 16 + (lane & 15), hides); }
+        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = valueAt(stagedValue + (tileKey + phase * 32 + i) * valueStep(), (band + slot) * 16 + (lane & 15), hides); }
       }
     }
       workgroupBarrier();
       for (var b = 0; b < 8; b++) {
-        let keyGroup = phase * 8 + b;
-        let pAt = (rowGroup << 3u) + ((keyGroup & 7) ^ (rowGroup & 7));
+        let pAt = pRow ^ (phase * 8 + b);
         var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[keyGroup >> 3u][r][pAt]; }
+        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
         for (var part = 0; part < 1; part++) {
           let vAt = (part * 8 + b) * 16 + column;
           for (var slot = 0; slot < 2; slot++) {
@@ -243,6 +258,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           }
         }
       }
+    }
     }
 
     }

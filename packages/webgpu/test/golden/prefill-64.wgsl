@@ -23,10 +23,14 @@ fn keyVector(base: i32, chunk: i32) -> vec4f { return key[(base >> 2) + chunk]; 
 fn keyBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.keyOffset + batch * parameters.keyStride0 + head * parameters.keyStride1 + row * parameters.keyStride2;
 }
+alias KeyRow = i32;
+fn keyStep() -> i32 { return parameters.keyStride2; }
 fn valueVector(base: i32, chunk: i32) -> vec4f { return value[(base >> 2) + chunk]; }
 fn valueBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.valueOffset + batch * parameters.valueStride0 + head * parameters.valueStride1 + row * parameters.valueStride2;
 }
+alias ValueRow = i32;
+fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }
@@ -49,10 +53,10 @@ fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
 }
 var<workgroup> queryTile: array<array<array<vec4f, 128>, 4>, 2>;
 var<workgroup> keyTile: array<array<array<vec4f, 64>, 4>, 2>;
-var<workgroup> weightTile: array<array<array<vec4f, 128>, 4>, 1>;
+var<workgroup> weightTile: array<array<vec4f, 128>, 4>;
 fn rowMaximum(x: vec4f, lane: i32) -> vec4f { var y = x; y = max(y, subgroupShuffleXor(y, 1u)); y = max(y, subgroupShuffleXor(y, 2u)); y = max(y, subgroupShuffleXor(y, 4u)); return y; }
 fn rowSum(x: vec4f, lane: i32) -> vec4f { var y = x; y = y + subgroupShuffleXor(y, 1u); y = y + subgroupShuffleXor(y, 2u); y = y + subgroupShuffleXor(y, 4u); return y; }
-struct Tile { index: i32, batch: i32, keyHead: i32, firstHead: i32, firstRow: i32, rowCount: i32, validKeys: i32, shift: i32 }
+struct Tile { index: i32, batch: i32, keyHead: i32, firstHead: i32, firstRow: i32, rowCount: i32, validKeys: i32, shift: i32, perRow: f32 }
 struct Row { token: i32, head: i32 }
 fn tileOf(group: i32) -> Tile {
   let plane = group / parameters.tiles;
@@ -66,23 +70,19 @@ fn tileOf(group: i32) -> Tile {
   tile.rowCount = min(64, parameters.queryLength * parameters.packed - tile.firstRow);
   tile.validKeys = validKeysOf(tile.batch);
   tile.shift = positionOf(0, tile.validKeys);
+  tile.perRow = 1.0 / f32(parameters.packed);
   return tile;
 }
 fn rowOf(tile: Tile, row: i32) -> Row {
   let index = tile.firstRow + row;
-  if (parameters.packed == 1) { return Row(index, tile.firstHead); }
-  return Row(index / parameters.packed, tile.firstHead + index % parameters.packed);
+  let token = select(index, i32((f32(index) + 0.5) * tile.perRow), parameters.packed > 1);
+  return Row(token, tile.firstHead + index - token * parameters.packed);
 }
 
-fn queryAt(tile: Tile, row: i32, chunk: i32) -> vec4f {
-  let own = rowOf(tile, min(row, tile.rowCount - 1));
-  return queryVector(queryBase(tile.batch, own.head, own.token), chunk) * (parameters.scale * log2e);
-}
-fn keyAt(tile: Tile, key: i32, chunk: i32) -> vec4f {
-  return keyVector(keyBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1)), chunk);
-}
-fn valueAt(tile: Tile, key: i32, chunk: i32, hides: bool) -> vec4f {
-  let x = valueVector(valueBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1)), chunk);
+fn queryAt(row: i32, chunk: i32) -> vec4f { return queryVector(row, chunk) * (parameters.scale * log2e); }
+fn keyAt(row: KeyRow, chunk: i32) -> vec4f { return keyVector(row, chunk); }
+fn valueAt(row: ValueRow, chunk: i32, hides: bool) -> vec4f {
+  let x = valueVector(row, chunk);
   if (!hides) { return x; }
   return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
 }
@@ -96,14 +96,24 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let rowGroup = (lane >> 3u);
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
 
+  /* The rows that this invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
+  var stagedQuery: array<i32, 4>;
+  for (var i = 0; i < 4; i++) {
+    let part = i * 1 + 0;
+    let own = rowOf(tile, min(part * 16 + ((lane >> 3u) & 15), tile.rowCount - 1));
+    stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
+  }
+  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ((lane >> 3u) & 7) + (lane >> 6u));
+  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ((lane >> 3u) & 7) + (lane >> 6u));
+
   var m = vec4f(lowest);
   var l = vec4f();
   var o: array<array<vec4f, 4>, 2>;
   {
       let group = ((lane >> 3u) & 15);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; queryTile[slot][part][at] = queryAt(tile, part * 16 + group, 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) { let part = i; queryTile[slot][part][at] = queryAt(stagedQuery[i], 0 + 8 * slot + (lane & 7)); }
       }
     }
   let firstPosition = tile.shift + tile.firstRow / parameters.packed;
@@ -121,23 +131,25 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
 
     {
       let group = ((lane >> 3u) & 7);
-      let at = (group << 3u) + ((lane & 7) ^ (group & 7));
+      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); keyTile[slot][part][at] = keyAt(tile, tileKey + 4 * group + part, 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i * 2) * keyStep(), 0 + 8 * slot + (lane & 7)); }
       }
     }
     workgroupBarrier();
+    {
+    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
+    let bRow = ((column << 3u) | (column & 7));
     for (var c = 0; c < 8; c++) {
-      let aAt = (rowGroup << 3u) + (c ^ (rowGroup & 7));
-      let bAt = (column << 3u) + (c ^ (column & 7));
       for (var slot = 0; slot < 2; slot++) {
-        var a: array<vec4f, 4>;
         var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { a[i] = queryTile[slot][i][aAt]; b[i] = keyTile[slot][i][bAt]; }
+        for (var i = 0; i < 4; i++) { b[i] = keyTile[slot][i][bRow ^ c]; }
         for (var r = 0; r < 4; r++) {
-          s[r] = vec4f(addDot(a[r], b[0], s[r].x), addDot(a[r], b[1], s[r].y), addDot(a[r], b[2], s[r].z), addDot(a[r], b[3], s[r].w));
+          let a = queryTile[slot][r][aRow ^ c];
+          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
         }
       }
+    }
     }
     if (masked) {
       for (var r = 0; r < 4; r++) {
@@ -164,9 +176,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     for (var r = 0; r < 4; r++) {
       let p = exp2(s[r] - select(m[r], 0.0, m[r] == lowest));
       l[r] += (p.x + p.y) + (p.z + p.w);
-      weightTile[column >> 3u][r][(rowGroup << 3u) + ((column & 7) ^ (rowGroup & 7))] = p;
+      weightTile[r][(((rowGroup << 3u) | (rowGroup & 7)) ^ column)] = p;
      }
 
+    {
+    let pRow = ((rowGroup << 3u) | (rowGroup & 7));
     for (var phase = 0; phase < 1; phase++) {
       workgroupBarrier();
       {
@@ -174,15 +188,14 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       let group = ((at >> 3u) & 7);
       let band = (at >> 6u) * 2;
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); keyTile[slot][part][at] = valueAt(tile, tileKey + 4 * (phase * 8 + group) + part, (band + slot) * 8 + (lane & 7), hides); }
+        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); keyTile[slot][part][at] = valueAt(stagedValue + (tileKey + phase * 32 + i * 2) * valueStep(), (band + slot) * 8 + (lane & 7), hides); }
       }
     }
       workgroupBarrier();
       for (var b = 0; b < 8; b++) {
-        let keyGroup = phase * 8 + b;
-        let pAt = (rowGroup << 3u) + ((keyGroup & 7) ^ (rowGroup & 7));
+        let pAt = pRow ^ (phase * 8 + b);
         var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[keyGroup >> 3u][r][pAt]; }
+        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
         for (var part = 0; part < 1; part++) {
           let vAt = (part * 8 + b) * 8 + column;
           for (var slot = 0; slot < 2; slot++) {
@@ -194,6 +207,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           }
         }
       }
+    }
     }
 
   }
