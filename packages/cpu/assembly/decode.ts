@@ -10,10 +10,10 @@
  * problem alone, so the result is the same however many threads there are.
  */
 import * as record from '../src/wasm/record'
-import { dotFourVectors, dotTwoVectors } from './dot'
+import { dotFourVectors, dotFourRows } from './dot'
 import { dropWeights } from './dropout'
 import { exp } from './exp'
-import { locateKeys, located, locateValues, packValues, readQuery, tileKeys, touchValues, vectorBytes } from './operands'
+import { locateKeys, located, locateValues, packValues, readQuery, tileKeys, vectorBytes } from './operands'
 import { finishPanel } from './output'
 import { wholeBlocks, wholePanels } from './pack'
 import { int, pointer } from './problem'
@@ -26,7 +26,7 @@ import { weighRows, weighSpecialValues, weighValues } from './values'
 import { multiplyAdd, negativeInfinity, splat } from './vector'
 
 /** Keys that are converted at a time, where they must be: few, so that they stay in the first-level cache. */
-const chunkKeys: i32 = 16
+const chunkKeys: i32 = 32
 
 /** The panel's description, room for four vectors, queries as rows, scores, outputs, values, converted keys, expression registers. */
 let panel: usize, vectors: usize, q: usize, s: usize, o: usize, v: usize, chunk: usize, registers: usize
@@ -95,7 +95,6 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32
     const n = min(chunkKeys, keys - j)
     const stride = locateKeys(problem, batch, keyHead, at + j, n, chunk)
     scoreKeys(located(), stride, n, usize(wholeBlocks(int(problem, record.headDim))) << 2, s + j * keyScoresBytes, rowCount)
-    touchValues(problem, batch, keyHead, at + j, n)
   }
   const changed = changesScores(problem), masked = tileClass(problem, panel, at) == partial
   if (changed) changeScores(problem, panel, s, at, keys, registers)
@@ -132,7 +131,7 @@ function stopRescaling(): void {
   v128.store(panel, splat(1), rows.rescales + 16)
 }
 
-/** s[key][8] from keys as they lie: four rows and two keys at a time, or one row and four keys. */
+/** s[key][8] from keys as they lie: four rows at a time, or one row and four keys. */
 function scoreKeys(k: usize, stride: isize, keys: i32, rowBytes: usize, target: usize, rowCount: i32): void {
   const last = k + (keys - 1) * stride
   if (rowCount == 1) {
@@ -143,11 +142,9 @@ function scoreKeys(k: usize, stride: isize, keys: i32, rowBytes: usize, target: 
     }
     return
   }
-  for (let j = 0; j < keys; j += 2, target += 2 * keyScoresBytes) {
-    const a = k + j * stride
-    const b = j + 1 < keys ? a + stride : last
-    dotTwoVectors(a, b, q, rowBytes, target, keyScoresBytes)
-    if (rowCount > 4) dotTwoVectors(a, b, q + 4 * rowBytes, rowBytes, target + 16, keyScoresBytes)
+  for (let j = 0; j < keys; j++, k += stride, target += keyScoresBytes) {
+    v128.store(target, dotFourRows(q, k, rowBytes))
+    if (rowCount > 4) v128.store(target, dotFourRows(q + 4 * rowBytes, k, rowBytes), 16)
   }
 }
 

@@ -20,41 +20,48 @@ function sumsOfLanes(a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 /**
- * Four rows times two vectors: (rows · a) goes to `target`, (rows · b) `targetStep` bytes on. All are `rowBytes` long, a whole
- * number of vectors.
+ * Four rows, `rowBytes` long and apart, times one vector; lanes are rows. Two accumulators a row, so that additions need not
+ * wait for each other; a vector is read from its start to its end, as processors fetch ahead.
  */
-export function dotTwoVectors(a: usize, b: usize, rows: usize, rowBytes: usize, target: usize, targetStep: usize): void {
+export function dotFourRows(rows: usize, vector: usize, rowBytes: usize): v128 {
   const r1 = rows + rowBytes, r2 = r1 + rowBytes, r3 = r2 + rowBytes
   let a0 = splat(0), a1 = splat(0), a2 = splat(0), a3 = splat(0)
   let b0 = splat(0), b1 = splat(0), b2 = splat(0), b3 = splat(0)
-  for (let i: usize = 0; i < rowBytes; i += 16) {
-    const ka = v128.load(a + i), kb = v128.load(b + i)
-    let x = v128.load(rows + i)
-    a0 = multiplyAdd(x, ka, a0), b0 = multiplyAdd(x, kb, b0)
-    x = v128.load(r1 + i), a1 = multiplyAdd(x, ka, a1), b1 = multiplyAdd(x, kb, b1)
-    x = v128.load(r2 + i), a2 = multiplyAdd(x, ka, a2), b2 = multiplyAdd(x, kb, b2)
-    x = v128.load(r3 + i), a3 = multiplyAdd(x, ka, a3), b3 = multiplyAdd(x, kb, b3)
-  }
-  v128.store(target, sumsOfLanes(a0, a1, a2, a3))
-  v128.store(target + targetStep, sumsOfLanes(b0, b1, b2, b3))
-}
-
-/** One row times four vectors. Two accumulators each, so that additions need not wait for each other. */
-export function dotFourVectors(row: usize, a: usize, b: usize, c: usize, d: usize, rowBytes: usize): v128 {
-  let a0 = splat(0), b0 = splat(0), c0 = splat(0), d0 = splat(0)
-  let a1 = splat(0), b1 = splat(0), c1 = splat(0), d1 = splat(0)
   const pairs = rowBytes & ~31
   for (let i: usize = 0; i < pairs; i += 32) {
-    const x = v128.load(row + i), y = v128.load(row + i, 16)
-    a0 = multiplyAdd(x, v128.load(a + i), a0), a1 = multiplyAdd(y, v128.load(a + i, 16), a1)
-    b0 = multiplyAdd(x, v128.load(b + i), b0), b1 = multiplyAdd(y, v128.load(b + i, 16), b1)
-    c0 = multiplyAdd(x, v128.load(c + i), c0), c1 = multiplyAdd(y, v128.load(c + i, 16), c1)
-    d0 = multiplyAdd(x, v128.load(d + i), d0), d1 = multiplyAdd(y, v128.load(d + i, 16), d1)
+    const x = v128.load(vector + i), y = v128.load(vector + i, 16)
+    a0 = multiplyAdd(v128.load(rows + i), x, a0), b0 = multiplyAdd(v128.load(rows + i, 16), y, b0)
+    a1 = multiplyAdd(v128.load(r1 + i), x, a1), b1 = multiplyAdd(v128.load(r1 + i, 16), y, b1)
+    a2 = multiplyAdd(v128.load(r2 + i), x, a2), b2 = multiplyAdd(v128.load(r2 + i, 16), y, b2)
+    a3 = multiplyAdd(v128.load(r3 + i), x, a3), b3 = multiplyAdd(v128.load(r3 + i, 16), y, b3)
   }
   if (pairs != rowBytes) {
-    const x = v128.load(row + pairs)
-    a0 = multiplyAdd(x, v128.load(a + pairs), a0), b0 = multiplyAdd(x, v128.load(b + pairs), b0)
-    c0 = multiplyAdd(x, v128.load(c + pairs), c0), d0 = multiplyAdd(x, v128.load(d + pairs), d0)
+    const x = v128.load(vector + pairs)
+    a0 = multiplyAdd(v128.load(rows + pairs), x, a0), a1 = multiplyAdd(v128.load(r1 + pairs), x, a1)
+    a2 = multiplyAdd(v128.load(r2 + pairs), x, a2), a3 = multiplyAdd(v128.load(r3 + pairs), x, a3)
   }
-  return sumsOfLanes(f32x4.add(a0, a1), f32x4.add(b0, b1), f32x4.add(c0, c1), f32x4.add(d0, d1))
+  return sumsOfLanes(f32x4.add(a0, b0), f32x4.add(a1, b1), f32x4.add(a2, b2), f32x4.add(a3, b3))
+}
+
+/**
+ * One row times four vectors, one after the other: memory is then read in one straight line, which processors fetch ahead.
+ */
+export function dotFourVectors(row: usize, a: usize, b: usize, c: usize, d: usize, rowBytes: usize): v128 {
+  return sumsOfLanes(products(row, a, rowBytes), products(row, b, rowBytes), products(row, c, rowBytes), products(row, d, rowBytes))
+}
+
+/** Four accumulators, so that additions need not wait for each other. */
+// @ts-ignore: decorator
+@inline
+function products(row: usize, vector: usize, rowBytes: usize): v128 {
+  const end = row + rowBytes, whole = row + (rowBytes & ~63)
+  let x0 = splat(0), x1 = splat(0), x2 = splat(0), x3 = splat(0)
+  for (; row < whole; row += 64, vector += 64) {
+    x0 = multiplyAdd(v128.load(row), v128.load(vector), x0)
+    x1 = multiplyAdd(v128.load(row, 16), v128.load(vector, 16), x1)
+    x2 = multiplyAdd(v128.load(row, 32), v128.load(vector, 32), x2)
+    x3 = multiplyAdd(v128.load(row, 48), v128.load(vector, 48), x3)
+  }
+  for (; row < end; row += 16, vector += 16) x0 = multiplyAdd(v128.load(row), v128.load(vector), x0)
+  return f32x4.add(f32x4.add(x0, x1), f32x4.add(x2, x3))
 }

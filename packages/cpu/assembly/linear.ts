@@ -8,7 +8,7 @@
  * With few rows there is too little to do with each weight to pay for packing: `linearRows` reads them as they lie, once.
  */
 import * as record from '../src/wasm/layer-record'
-import { dotFourVectors, dotTwoVectors } from './dot'
+import { dotFourVectors, dotFourRows } from './dot'
 import { loadElement, loadElements, storeElements } from './elements'
 import { packFour, wholeBlocks, wholePanels } from './pack'
 import { panelRow, product } from './product'
@@ -105,7 +105,7 @@ function storeRow(layer: usize, row: i32, column: i32, n: i32, sums: usize): voi
 /** Rows that `linearRows` takes. */
 const fewRows: i32 = 8
 
-/** The input as rows of whole vectors, one weight's sums for 8 rows, the tile of outputs, and room for four weights. */
+/** The input as rows of whole vectors, one output's sums for 8 rows, the tile of outputs, and room for four weights. */
 let x: usize, sums: usize, y: usize, room: usize
 
 function layOutRows(layer: usize, scratch: usize): usize {
@@ -113,7 +113,7 @@ function layOutRows(layer: usize, scratch: usize): usize {
   startAt(scratch)
   x = takeFloats(fewRows * rowFloats)
   y = takeFloats(fewRows * load<i32>(layer, record.tileColumns))
-  sums = takeFloats(4 * fewRows)
+  sums = takeFloats(fewRows)
   room = takeFloats(4 * rowFloats)
   return taken()
 }
@@ -150,15 +150,11 @@ function multiplyOneRow(layer: usize, column: i32, columns: i32, rowBytes: usize
 
 function multiplyRows(layer: usize, column: i32, columns: i32, rowBytes: usize, rowCount: i32): void {
   const tileColumns = load<i32>(layer, record.tileColumns)
-  for (let j = 0; j < columns; j += 2) {
-    const w0 = wholeWeight(layer, column + j, room), w1 = wholeWeight(layer, column + min(columns - 1, j + 1), room + rowBytes)
-    dotTwoVectors(w0, w1, x, rowBytes, sums, 32)
-    if (rowCount > 4) dotTwoVectors(w0, w1, x + 4 * rowBytes, rowBytes, sums + 16, 32)
-    for (let i = 0; i < rowCount; i++) {
-      const at = y + (usize(i * tileColumns + j) << 2)
-      store<f32>(at, load<f32>(sums + (i << 2)))
-      if (j + 1 < columns) store<f32>(at, load<f32>(sums + (i << 2), 32), 4)
-    }
+  for (let j = 0; j < columns; j++) {
+    const w = wholeWeight(layer, column + j, room)
+    v128.store(sums, dotFourRows(x, w, rowBytes))
+    if (rowCount > 4) v128.store(sums, dotFourRows(x + 4 * rowBytes, w, rowBytes), 16)
+    for (let i = 0; i < rowCount; i++) store<f32>(y + (usize(i * tileColumns + j) << 2), load<f32>(sums + (i << 2)))
   }
 }
 

@@ -157,19 +157,3 @@ function locate(
   locatedAt = room
   return bytes
 }
-
-/**
- * Reads a byte of every cache line of some values: a few columns at a time, as they will be read, is a pattern that no
- * processor fetches ahead, so they are asked for in order while scores are still computed.
- */
-export function touchValues(problem: usize, batch: i32, head: i32, first: i32, keys: i32): void {
-  if (int(problem, record.value + record.elementStride) != 4) return
-  const bytes = usize(int(problem, record.valueDim)) << 2
-  const stride = int(problem, record.value + record.rowStride)
-  let row = vectorOf(problem, record.value, batch, head, first)
-  let seen: i32 = 0
-  for (let j = 0; j < keys; j++, row += stride) for (let at: usize = 0; at < bytes; at += 64) seen |= load<u8>(row + at)
-  touched = seen
-}
-
-let touched: i32 = 0
