@@ -13,7 +13,12 @@ export default defineConfig({
   plugins: [svelte(), wasmBytes()],
   worker: { format: 'es', plugins: () => [wasmBytes()] },
   // Older targets would turn light-dark() into a media query, which a visitor's own choice could not change.
-  build: { target: 'es2023', reportCompressedSize: false, cssTarget: ['chrome123', 'firefox120', 'safari17.5'], rolldownOptions: { input: [page('index.html'), page('bench.html')] } },
+  build: {
+    target: 'es2023',
+    reportCompressedSize: false,
+    cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
+    rolldownOptions: { input: [page('index.html'), page('bench.html')] },
+  },
   server: { headers: isolated },
   preview: { headers: isolated },
 })

@@ -28,7 +28,11 @@ const command = defineCommand({
     threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
     rounds: { type: 'string', default: '9', description: 'Interleaved pairs' },
     out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html' },
-    compare: { type: 'boolean', default: false, description: 'With two reports, a.json b.json: says what changed beyond noise, runs nothing' },
+    compare: {
+      type: 'boolean',
+      default: false,
+      description: 'With two reports, a.json b.json: says what changed beyond noise, runs nothing',
+    },
     against: { type: 'string', description: 'Another build’s apps/bench folder: that build of QKV runs as one more contestant' },
     baseline: { type: 'string', description: 'A saved report: compares this run with it; exit code 1 where QKV became slower' },
   },
@@ -69,7 +73,9 @@ async function measure({ filter, quick, device, peers, against, threads, rounds 
     fields,
     cases,
     threads,
-    plan: quick ? { rounds: 7, sampleMilliseconds: 10, budgetMilliseconds: 1500 } : { rounds, sampleMilliseconds: 20, budgetMilliseconds: 8000 },
+    plan: quick
+      ? { rounds: 7, sampleMilliseconds: 10, budgetMilliseconds: 1500 }
+      : { rounds, sampleMilliseconds: 20, budgetMilliseconds: 8000 },
     startHost: ({ id }) => (isOtherBuild(id) && against !== undefined ? startProcess(hostOf(against)) : startProcess()),
     deadlineMilliseconds: quick ? 30_000 : 300_000,
     onProgress: liveTable(),

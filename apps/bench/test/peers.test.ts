@@ -5,8 +5,18 @@ import { nodeFields } from '../src/peers/node.ts'
 import { Unavailable } from '../src/peers/peer.ts'
 
 const plain: AttentionCase = {
-  kind: 'attention', id: 'test/full', source: 'a test', batch: 1, queryHeads: 4, keyHeads: 4, queryLength: 37, keyLength: 37, headDim: 32,
-  valueDim: 32, causal: false, keyDtype: 'float32',
+  kind: 'attention',
+  id: 'test/full',
+  source: 'a test',
+  batch: 1,
+  queryHeads: 4,
+  keyHeads: 4,
+  queryLength: 37,
+  keyLength: 37,
+  headDim: 32,
+  valueDim: 32,
+  causal: false,
+  keyDtype: 'float32',
 }
 
 /** Small cases of every kind that the benchmark times. */
@@ -31,8 +41,30 @@ const cases: readonly BenchCase[] = [
 
 /** What each peer has to be able to do, lest an adapter that refuses everything passes. */
 const able: Readonly<Record<string, readonly string[]>> = {
-  'onnxruntime-web/wasm': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'window', 'softcap', 'linear'],
-  'onnxruntime-node/cpu': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'window', 'softcap', 'linear'],
+  'onnxruntime-web/wasm': [
+    'full',
+    'causal',
+    'grouped',
+    'decode',
+    'grouped-decode',
+    'chunked',
+    'cross',
+    'window',
+    'softcap',
+    'linear',
+  ],
+  'onnxruntime-node/cpu': [
+    'full',
+    'causal',
+    'grouped',
+    'decode',
+    'grouped-decode',
+    'chunked',
+    'cross',
+    'window',
+    'softcap',
+    'linear',
+  ],
   'tensorflow.js/wasm': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'linear'],
   'tensorflow.js/cpu': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'linear'],
   'qkv/cpu': cases.map(({ id }) => id.slice('test/'.length)),

@@ -7,8 +7,18 @@ import { Unavailable, type Contestant, type Peer } from '../src/peers/peer.ts'
 import { runCases } from '../src/runner.ts'
 
 const bench: AttentionCase = {
-  kind: 'attention', id: 'test/small', source: 'a test', batch: 1, queryHeads: 2, keyHeads: 1, queryLength: 5, keyLength: 9, headDim: 8,
-  valueDim: 8, causal: true, keyDtype: 'float32',
+  kind: 'attention',
+  id: 'test/small',
+  source: 'a test',
+  batch: 1,
+  queryHeads: 2,
+  keyHeads: 1,
+  queryLength: 5,
+  keyLength: 9,
+  headDim: 8,
+  valueDim: 8,
+  causal: true,
+  keyDtype: 'float32',
 }
 
 describe('a run', () => {
@@ -23,7 +33,11 @@ describe('a run', () => {
     const refusing = peer('refusing', async () => {
       throw new Unavailable('has no such operator')
     })
-    expect((await run([refusing])).cases[0]!.rows[1]).toEqual({ peer: 'refusing', status: 'skipped', reason: 'has no such operator' })
+    expect((await run([refusing])).cases[0]!.rows[1]).toEqual({
+      peer: 'refusing',
+      status: 'skipped',
+      reason: 'has no such operator',
+    })
   })
 
   it('a peer that is not there is said to be skipped before any case', async () => {
@@ -44,7 +58,10 @@ describe('a run', () => {
 
   it('a peer that hangs ends as a row that says so', async () => {
     const hanging = peer('hanging', () => new Promise(() => {}))
-    expect((await run([hanging])).cases[0]!.rows[1]).toMatchObject({ status: 'failed', reason: expect.stringContaining("no answer to 'prepare'") })
+    expect((await run([hanging])).cases[0]!.rows[1]).toMatchObject({
+      status: 'failed',
+      reason: expect.stringContaining("no answer to 'prepare'"),
+    })
   })
 
   it('a peer that dies ends as a row that says so', async () => {
@@ -54,7 +71,10 @@ describe('a run', () => {
       startHost: ({ id }) =>
         id === 'dying'
           ? connect((onReply, onDeath) => ({
-              send: ({ ask }) => (ask === 'load' ? onReply({ ok: true, value: { version: '', settings: '' } }) : onDeath('its process ended (SIGSEGV)')),
+              send: ({ ask }) =>
+                ask === 'load'
+                  ? onReply({ ok: true, value: { version: '', settings: '' } })
+                  : onDeath('its process ended (SIGSEGV)'),
               close() {},
             }))
           : startHere([plainLoop]),
@@ -63,12 +83,18 @@ describe('a run', () => {
   })
 
   it('a peer with another result is called wrong and not timed', async () => {
-    const wrong = peer('wrong', async () => ({ ...(await answering(bench)), result: async () => new Float32Array(2 * 5 * 8).fill(1) }))
+    const wrong = peer('wrong', async () => ({
+      ...(await answering(bench)),
+      result: async () => new Float32Array(2 * 5 * 8).fill(1),
+    }))
     expect((await run([wrong])).cases[0]!.rows[1]).toMatchObject({ status: 'wrong', agreement: { right: false } })
   })
 
   it('a peer whose result holds NaN is called wrong', async () => {
-    const broken = peer('broken', async () => ({ ...(await answering(bench)), result: async () => new Float32Array(2 * 5 * 8).fill(NaN) }))
+    const broken = peer('broken', async () => ({
+      ...(await answering(bench)),
+      result: async () => new Float32Array(2 * 5 * 8).fill(NaN),
+    }))
     expect((await run([broken])).cases[0]!.rows[1]).toMatchObject({ status: 'wrong' })
   })
 })

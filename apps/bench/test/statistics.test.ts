@@ -21,7 +21,10 @@ describe('spreads', () => {
 describe('ratios of pairs', () => {
   it('drift that falls on both sides of every pair cancels', () => {
     const drift = Array.from({ length: 15 }, (_, round) => 1 + round)
-    const { median, low, high } = ratioOfPairs(drift.map((factor) => 6 * factor), drift.map((factor) => 2 * factor))
+    const { median, low, high } = ratioOfPairs(
+      drift.map((factor) => 6 * factor),
+      drift.map((factor) => 2 * factor),
+    )
     expect([low, median, high]).toEqual([3, 3, 3])
   })
 })
@@ -54,7 +57,13 @@ describe('interleaving', () => {
         return 10
       },
     })
-    const samples = await interleave(new Map([['a', timed('a')], ['b', timed('b')]]), plan)
+    const samples = await interleave(
+      new Map([
+        ['a', timed('a')],
+        ['b', timed('b')],
+      ]),
+      plan,
+    )
     expect([...samples.values()].map((taken) => Array.isArray(taken) && taken.length)).toEqual([4, 4])
     expect(order.slice(4)).toEqual(['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a'])
   })
@@ -82,7 +91,13 @@ describe('interleaving', () => {
         return 10
       },
     }
-    const samples = await interleave(new Map([['failing', failing], ['fine', { sample: async () => 10 }]]), plan)
+    const samples = await interleave(
+      new Map([
+        ['failing', failing],
+        ['fine', { sample: async () => 10 }],
+      ]),
+      plan,
+    )
     expect(samples.get('failing')).toEqual(new Error('broken'))
     expect(samples.get('fine')).toHaveLength(4)
   })

@@ -98,8 +98,13 @@ describe('with no file', () => {
     const claim = page.getByTestId('online')
     for (const tile of ['1', '4', '9']) {
       await claim.getByRole('slider').nth(1).fill(tile)
-      await claim.getByRole('slider').nth(0).fill(String(Math.ceil(9 / Number(tile))))
-      await claim.getByText(/All read\. Against attention over everything at once: (exactly the same|the same, to rounding)/).waitFor()
+      await claim
+        .getByRole('slider')
+        .nth(0)
+        .fill(String(Math.ceil(9 / Number(tile))))
+      await claim
+        .getByText(/All read\. Against attention over everything at once: (exactly the same|the same, to rounding)/)
+        .waitFor()
     }
   })
 
@@ -249,12 +254,20 @@ describe.skipIf(models === undefined)('with stories260K', () => {
 
   test('a truncated checkpoint is refused in words', async () => {
     await dropFiles(['stories260K.bin'], 5000)
-    await page.getByRole('alert').getByText('readLlama2cCheckpoint: file must be 1056540 bytes, by its header; received 5000 bytes').waitFor()
+    await page
+      .getByRole('alert')
+      .getByText('readLlama2cCheckpoint: file must be 1056540 bytes, by its header; received 5000 bytes')
+      .waitFor()
   })
 
   /** Drops files on the page as a visitor does, from the file manager. */
   async function dropFiles(names: readonly string[], bytes?: number): Promise<void> {
-    const contents = names.map((name) => ({ name, base64: readFileSync(join(models ?? '', name)).subarray(0, bytes).toString('base64') }))
+    const contents = names.map((name) => ({
+      name,
+      base64: readFileSync(join(models ?? '', name))
+        .subarray(0, bytes)
+        .toString('base64'),
+    }))
     const transfer = await page.evaluateHandle((dropped) => {
       const data = new DataTransfer()
       for (const { name, base64 } of dropped) {
@@ -267,13 +280,16 @@ describe.skipIf(models === undefined)('with stories260K', () => {
 
   /** How many heads have a map with ink on it. */
   function inkedMaps(): Promise<number> {
-    return page.getByTestId('heads').locator('canvas').evaluateAll(
-      (canvases) =>
-        canvases.filter((canvas) => {
-          if (!(canvas instanceof HTMLCanvasElement)) return false
-          const pixels = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data
-          return pixels?.some((value, index) => index % 4 === 3 && value > 100)
-        }).length,
-    )
+    return page
+      .getByTestId('heads')
+      .locator('canvas')
+      .evaluateAll(
+        (canvases) =>
+          canvases.filter((canvas) => {
+            if (!(canvas instanceof HTMLCanvasElement)) return false
+            const pixels = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data
+            return pixels?.some((value, index) => index % 4 === 3 && value > 100)
+          }).length,
+      )
   }
 })

@@ -7,13 +7,22 @@ export function headTable(measures: readonly (readonly HeadMeasure[])[]): string
   const rows = measures.map((heads, layer) =>
     [`layer ${layer}`.padEnd(10), ...heads.map(({ previousToken }) => previousToken.toFixed(2).padStart(8))].join(''),
   )
-  return ['Mean share of attention on the token just before, over random tokens:', '', heading, ...rows, '', ...named(measures)].join('\n')
+  return [
+    'Mean share of attention on the token just before, over random tokens:',
+    '',
+    heading,
+    ...rows,
+    '',
+    ...named(measures),
+  ].join('\n')
 }
 
 function named(measures: readonly (readonly HeadMeasure[])[]): string[] {
   const lines = measures.flatMap((heads, layer) =>
     heads.flatMap((measure, head) =>
-      measure.role === undefined ? [] : [`layer ${layer} head ${head} is ${roleNames[measure.role]} (${measure[measure.role].toFixed(2)})`],
+      measure.role === undefined
+        ? []
+        : [`layer ${layer} head ${head} is ${roleNames[measure.role]} (${measure[measure.role].toFixed(2)})`],
     ),
   )
   return lines.length > 0 ? lines : ['No head does mostly one thing.']

@@ -10,7 +10,12 @@ export const options = {
   'top-p': { type: 'string', default: '1', valueHint: 'p', description: 'Draw from the likeliest tokens that make up this share' },
   seed: { type: 'string', default: '0', valueHint: 'n', description: 'The same seed draws the same text' },
   backend: { type: 'enum', options: ['auto', 'cpu', 'webgpu'], default: 'auto', description: 'What computes' },
-  cache: { type: 'boolean', default: true, description: 'Keep keys and values', negativeDescription: 'Compute them anew for each token' },
+  cache: {
+    type: 'boolean',
+    default: true,
+    description: 'Keep keys and values',
+    negativeDescription: 'Compute them anew for each token',
+  },
   heads: { type: 'boolean', default: false, description: 'Measure what every head does, instead of writing' },
 } as const satisfies ArgsDef
 
@@ -20,5 +25,11 @@ export type Options = ParsedArgs<typeof options>
 export function numberOption(name: string, text: string): number {
   const number = Number(text)
   if (text.trim() !== '' && !Number.isNaN(number)) return number
-  throw new QkvError({ code: 'OPTION_INVALID', operation: 'generate', argument: `--${name}`, expected: 'a number', received: describe(text) })
+  throw new QkvError({
+    code: 'OPTION_INVALID',
+    operation: 'generate',
+    argument: `--${name}`,
+    expected: 'a number',
+    received: describe(text),
+  })
 }

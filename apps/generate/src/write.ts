@@ -7,7 +7,12 @@ export interface WriteOptions {
 }
 
 /** Streams the text to stdout; how fast it came goes to stderr, so that the text can be piped on. */
-export async function write(model: Decoder, tokenizer: Tokenizer, prompt: string, { steps, sampling, cache }: WriteOptions): Promise<void> {
+export async function write(
+  model: Decoder,
+  tokenizer: Tokenizer,
+  prompt: string,
+  { steps, sampling, cache }: WriteOptions,
+): Promise<void> {
   const sample = sampler(sampling)
   process.stdout.write(prompt)
   const start = performance.now()

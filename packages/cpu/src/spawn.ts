@@ -10,7 +10,9 @@ export interface Thread {
 /** A thread that runs `worker.js`, which lies beside this module, in source as in what is published. */
 export function spawnWorker(): Thread {
   const node = globalThis.process?.getBuiltinModule?.('node:worker_threads')
-  return node ? nodeThread(new node.Worker(new URL('./worker.js', import.meta.url))) : webThread(new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }))
+  return node
+    ? nodeThread(new node.Worker(new URL('./worker.js', import.meta.url)))
+    : webThread(new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }))
 }
 
 /** It does not keep the process alive. */

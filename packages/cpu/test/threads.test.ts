@@ -51,7 +51,9 @@ describe('any number of threads', { timeout: 120_000 }, () => {
 describe('a pool', () => {
   test('that does not start in time is refused, and its threads are ended', async () => {
     const { thread, terminate } = fakeThread()
-    await expect(openPool({ ...poolOptions(), startDeadline: 20, spawn: () => thread })).rejects.toMatchObject({ code: 'WORKER_FAILED' })
+    await expect(openPool({ ...poolOptions(), startDeadline: 20, spawn: () => thread })).rejects.toMatchObject({
+      code: 'WORKER_FAILED',
+    })
     expect(terminate).toHaveBeenCalled()
   })
 
@@ -120,7 +122,10 @@ function job(kernel: string, end: number) {
 
 function noise(shape: readonly number[]) {
   const count = shape.reduce((product, size) => product * size, 1)
-  return tensor(Float32Array.from({ length: count }, (_, index) => Math.sin(index * 12.9898) * 2), shape)
+  return tensor(
+    Float32Array.from({ length: count }, (_, index) => Math.sin(index * 12.9898) * 2),
+    shape,
+  )
 }
 
 function bits({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

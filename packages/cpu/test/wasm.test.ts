@@ -16,7 +16,12 @@ setFlagsFromString('--experimental-wasm-relaxed-simd')
 const relaxed: Instructions = 'relaxed SIMD'
 
 /** How each engine is tested, and how much: what all of them share is tested in full once. */
-const engines: readonly (readonly [Instructions, number, number])[] = [['SIMD', 1, 1], [relaxed, 1, 0.25], ['SIMD', 3, 0.05], [relaxed, 2, 0.25]]
+const engines: readonly (readonly [Instructions, number, number])[] = [
+  ['SIMD', 1, 1],
+  [relaxed, 1, 0.25],
+  ['SIMD', 3, 0.05],
+  [relaxed, 2, 0.25],
+]
 
 describe.each(engines)('WebAssembly, %s, threads: %i', (instructions, threads, share) => {
   const suite: Suite = {

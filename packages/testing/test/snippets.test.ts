@@ -1,7 +1,21 @@
 import { expect, test } from 'vitest'
 import { snippetsOf } from '../src/markdown.ts'
 
-const markdown = ['# One', '```ts', 'const a = 1', '', 'a', '```', '## Two', '```text', '# no heading', '```', '````ts', '```', '````'].join('\n')
+const markdown = [
+  '# One',
+  '```ts',
+  'const a = 1',
+  '',
+  'a',
+  '```',
+  '## Two',
+  '```text',
+  '# no heading',
+  '```',
+  '````ts',
+  '```',
+  '````',
+].join('\n')
 
 test('only ts blocks are snippets, with their place', () => {
   expect(snippetsOf(markdown)).toEqual([

@@ -17,7 +17,11 @@ function expectClose(actual: ArrayLike<number>, exact: ArrayLike<number>): void 
   expect(worst / size).toBeLessThan(precision)
 }
 
-async function logitsOf(model: Decoder, options: Parameters<Decoder['forward']>[1], of: readonly number[] = tokens): Promise<number[]> {
+async function logitsOf(
+  model: Decoder,
+  options: Parameters<Decoder['forward']>[1],
+  of: readonly number[] = tokens,
+): Promise<number[]> {
   const { logits } = await model.forward(of, { logits: 'all', ...options })
   const read = [...(await backend.read(logits))]
   logits.dispose()
@@ -32,7 +36,10 @@ describe.each<[string, (seed: number) => DecoderCheckpoint]>([
     const checkpoint = make(seed)
     using model = new Decoder(checkpoint, { backend })
     const plain = plainDecoder(checkpoint, tokens)
-    expectClose(await logitsOf(model, {}), plain.logits.flatMap((row) => [...row]))
+    expectClose(
+      await logitsOf(model, {}),
+      plain.logits.flatMap((row) => [...row]),
+    )
   })
 
   test('looks where a textbook looks, in every head of every layer', async () => {
@@ -73,7 +80,8 @@ describe.each<[string, (seed: number) => DecoderCheckpoint]>([
     using model = new Decoder(make(6), { backend })
     const rowsOf = async (cache: boolean): Promise<number[][]> => {
       const rows: number[][] = []
-      for await (const { maps } of generate(model, [1, 2, 3], { steps: 5, cache, maps: true })) rows.push(...maps![1]![2]!.map((row) => [...row]))
+      for await (const { maps } of generate(model, [1, 2, 3], { steps: 5, cache, maps: true }))
+        rows.push(...maps![1]![2]!.map((row) => [...row]))
       return rows
     }
     const [cached, uncached] = [await rowsOf(true), await rowsOf(false)]

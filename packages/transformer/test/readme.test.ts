@@ -8,7 +8,13 @@ vi.mock('node:fs/promises', () => ({
   readFile: (name: string) =>
     Promise.resolve(
       name === 'tok512.bin'
-        ? tokenizerFile([[' ', -1], ['a', -2], ['e', -3], ['o', -4], ['n', -5]])
+        ? tokenizerFile([
+            [' ', -1],
+            ['a', -2],
+            ['e', -3],
+            ['o', -4],
+            ['n', -5],
+          ])
         : checkpointFile({ ...tinySizes, vocabularySize: 264, contextLength: 64 }, { value: (index) => Math.sin(index) }),
     ),
 }))

@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { createCpuBackend, type CpuBackend } from '@qkv/cpu'
 import { sharedFolder } from '@qkv/testing/shared-folder'
 import {
-  Decoder, generateText, greedy, measureHeads, readLlama2cCheckpoint, readLlama2cTokenizer, sampler, type Tokenizer,
+  Decoder,
+  generateText,
+  greedy,
+  measureHeads,
+  readLlama2cCheckpoint,
+  readLlama2cTokenizer,
+  sampler,
+  type Tokenizer,
 } from '@qkv/transformer'
 import { beforeAll, describe, expect, test } from 'vitest'
 
@@ -41,23 +48,34 @@ describe.skipIf(folder === undefined)('stories260K', { timeout: 60_000 }, () => 
   test('draws the same story from the same seed, with and without a cache', async () => {
     const drawn = (seed: number, cache: boolean): Promise<string> =>
       story({ steps: 40, cache, sample: sampler({ temperature: 0.9, topP: 0.9, seed }) })
-    const [first, again, uncached, other] = [await drawn(3, true), await drawn(3, true), await drawn(3, false), await drawn(4, true)]
+    const [first, again, uncached, other] = [
+      await drawn(3, true),
+      await drawn(3, true),
+      await drawn(3, false),
+      await drawn(4, true),
+    ]
     expect(again).toBe(first)
     expect(uncached).toBe(first)
     expect(other).not.toBe(first)
   })
 
-  test.each([0, 1, 2])('has two previous-token heads, layer 3 head 6 and layer 1 head 3, on the random texts of seed %i', async (seed) => {
-    const measures = await measureHeads(model, tokenizer, seed)
-    const named = measures.flatMap((heads, layer) =>
-      heads.flatMap(({ role, previousToken }, head) => (role === 'previousToken' ? [{ layer, head, previousToken }] : [])),
-    )
-    named.sort((a, b) => b.previousToken - a.previousToken)
-    expect(named.map(({ layer, head }) => [layer, head])).toEqual([[3, 6], [1, 3]])
-    // The README's means, 0.72 and 0.58, are of other random tokens.
-    expect(Math.abs(named[0]!.previousToken - 0.72)).toBeLessThan(0.07)
-    expect(Math.abs(named[1]!.previousToken - 0.58)).toBeLessThan(0.07)
-  })
+  test.each([0, 1, 2])(
+    'has two previous-token heads, layer 3 head 6 and layer 1 head 3, on the random texts of seed %i',
+    async (seed) => {
+      const measures = await measureHeads(model, tokenizer, seed)
+      const named = measures.flatMap((heads, layer) =>
+        heads.flatMap(({ role, previousToken }, head) => (role === 'previousToken' ? [{ layer, head, previousToken }] : [])),
+      )
+      named.sort((a, b) => b.previousToken - a.previousToken)
+      expect(named.map(({ layer, head }) => [layer, head])).toEqual([
+        [3, 6],
+        [1, 3],
+      ])
+      // The README's means, 0.72 and 0.58, are of other random tokens.
+      expect(Math.abs(named[0]!.previousToken - 0.72)).toBeLessThan(0.07)
+      expect(Math.abs(named[1]!.previousToken - 0.58)).toBeLessThan(0.07)
+    },
+  )
 
   test('leaves no memory behind, whether a text ends or is left', async () => {
     const before = backend.memory()

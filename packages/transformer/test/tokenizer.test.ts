@@ -10,7 +10,14 @@ const path = sharedFolder('models/stories260k/tok512.bin')
 
 describe('a vocabulary made for the test', () => {
   const pieces: Piece[] = [
-    [' ', -9], ['a', -10], ['b', -11], ['c', -12], ['ab', -2], ['bc', -1], [' a', -4], ['é', -13],
+    [' ', -9],
+    ['a', -10],
+    ['b', -11],
+    ['c', -12],
+    ['ab', -2],
+    ['bc', -1],
+    [' a', -4],
+    ['é', -13],
   ]
   const tokenizer = readLlama2cTokenizer(tokenizerFile(pieces))
   const token = (text: string): number => 259 + pieces.findIndex(([piece]) => piece === text)
@@ -20,7 +27,13 @@ describe('a vocabulary made for the test', () => {
   })
 
   test('of equal pairs the leftmost merges first', () => {
-    const equal = readLlama2cTokenizer(tokenizerFile([[' ', -2], ['a', -2], ['aa', -1]]))
+    const equal = readLlama2cTokenizer(
+      tokenizerFile([
+        [' ', -2],
+        ['a', -2],
+        ['aa', -1],
+      ]),
+    )
     expect(equal.encode('aaa')).toEqual([1, 259, 261, 260])
   })
 
@@ -51,9 +64,12 @@ describe('a vocabulary made for the test', () => {
 
   test('any text survives the round trip', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.oneof(fc.constantFrom('a', 'b', 'c', ' ', 'é'), fc.string({ unit: 'grapheme', maxLength: 3 })) }), (text) => {
-        expect(tokenizer.decode(tokenizer.encode(text))).toBe(text)
-      }),
+      fc.property(
+        fc.string({ unit: fc.oneof(fc.constantFrom('a', 'b', 'c', ' ', 'é'), fc.string({ unit: 'grapheme', maxLength: 3 })) }),
+        (text) => {
+          expect(tokenizer.decode(tokenizer.encode(text))).toBe(text)
+        },
+      ),
     )
   })
 

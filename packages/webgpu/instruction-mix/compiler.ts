@@ -27,8 +27,11 @@ export function compile(compiler: string, shaders: ReadonlyMap<string, string>, 
       encoding: 'utf8',
       maxBuffer: 2 ** 28,
     })
-    if (status !== 0) throw new Error(`cannot compile for ${family}: ${/Error: .*/.exec(stderr ?? '')?.[0] ?? stderr?.slice(0, 300)}`)
-    return new Map([...shaders.keys()].map((name) => [name, readListing(readFileSync(join(folder, `${name}.wgsl.${family}.txt`), 'utf8'))]))
+    if (status !== 0)
+      throw new Error(`cannot compile for ${family}: ${/Error: .*/.exec(stderr ?? '')?.[0] ?? stderr?.slice(0, 300)}`)
+    return new Map(
+      [...shaders.keys()].map((name) => [name, readListing(readFileSync(join(folder, `${name}.wgsl.${family}.txt`), 'utf8'))]),
+    )
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -36,9 +36,14 @@ export function figures(listing: Listing, { trips, multiplyAdds }: Work): Figure
   const total = (part: (loop: Loop) => Mix): Mix =>
     [...counts].reduce((sum, [index, count]) => addMix(sum, part(loops[index] ?? noLoop), count), nothing)
   const [all, rare] = [total(({ own }) => own), total(({ rare }) => rare)]
-  const productLoops = [...counts].map(([index, count]) => ({ mix: loops[index]?.own ?? nothing, count })).filter(({ mix }) => isProduct(mix))
+  const productLoops = [...counts]
+    .map(([index, count]) => ({ mix: loops[index]?.own ?? nothing, count }))
+    .filter(({ mix }) => isProduct(mix))
   return {
-    vectorRegisters, spilledRegisters, wavesPerSimd, workgroupBytes,
+    vectorRegisters,
+    spilledRegisters,
+    wavesPerSimd,
+    workgroupBytes,
     products: productLoops.reduce((sum, { mix, count }) => sum + count * mix.multiplyAdds, 0),
     productShares: productLoops.map(({ mix }) => mix.multiplyAdds / mix.vector),
     productsPerRead: productLoops.map(({ mix }) => mix.multiplyAdds / mix.workgroupReads),
@@ -60,11 +65,14 @@ function isInside(loops: readonly Loop[], index: number, outer: number): boolean
 
 function keyLoop(loops: readonly Loop[], inner: number): number {
   const insideOf = (outer: number): number[] => loops.map((_, index) => index).filter((index) => isInside(loops, index, outer))
-  const productsOf = (outer: number): number => [outer, ...insideOf(outer)].reduce((sum, index) => sum + (loops[index]?.own.multiplyAdds ?? 0), 0)
+  const productsOf = (outer: number): number =>
+    [outer, ...insideOf(outer)].reduce((sum, index) => sum + (loops[index]?.own.multiplyAdds ?? 0), 0)
   const candidates = loops.map((_, index) => index).filter((index) => insideOf(index).length === inner)
   const best = candidates.sort((a, b) => productsOf(b) - productsOf(a) || b - a)[0]
   if (best === undefined) {
-    throw new Error(`no loop has ${inner} loops inside; there are loops with ${loops.map((_, index) => insideOf(index).length).join(', ')}`)
+    throw new Error(
+      `no loop has ${inner} loops inside; there are loops with ${loops.map((_, index) => insideOf(index).length).join(', ')}`,
+    )
   }
   return best
 }

@@ -47,7 +47,14 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
     },
     {
       kernel: 'linear',
-      code: linear.code({ inputs: 16 * headDim, outputs: 16 * headDim, input: access, weight: access, bias: dtype, output: access }),
+      code: linear.code({
+        inputs: 16 * headDim,
+        outputs: 16 * headDim,
+        input: access,
+        weight: access,
+        bias: dtype,
+        output: access,
+      }),
       // Of what is staged at a time, 32 elements of each vector, the compiler unrolls the loop.
       work: { trips: [], multiplyAdds: 16 * 32 },
     },

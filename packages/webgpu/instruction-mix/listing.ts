@@ -55,8 +55,13 @@ export function readListing(printout: string): Listing {
     loops: spans.map(({ start, end }, index) => {
       const parent = spans.findLastIndex((other, place) => place < index && other.start <= start && end <= other.end)
       const ownLines = lines.map((_, line) => line).filter((line) => innermost[line] === index)
-      const mixOf = (some: readonly number[]): Mix => some.map((line) => mixOfLine(lines[line] ?? '')).reduce((a, b) => addMix(a, b), nothing)
-      return { parent: parent < 0 ? undefined : parent, own: mixOf(ownLines), rare: mixOf(ownLines.filter((line) => rare.has(line))) }
+      const mixOf = (some: readonly number[]): Mix =>
+        some.map((line) => mixOfLine(lines[line] ?? '')).reduce((a, b) => addMix(a, b), nothing)
+      return {
+        parent: parent < 0 ? undefined : parent,
+        own: mixOf(ownLines),
+        rare: mixOf(ownLines.filter((line) => rare.has(line))),
+      }
     }),
   }
 }
@@ -108,7 +113,9 @@ function rareLines(lines: readonly string[], innermost: readonly number[]): Set<
   for (const { from, to, conditional } of branches(lines)) {
     if (!conditional || to <= from) continue
     const skipped = lines.slice(from + 1, to).map((line, index) => ({ mix: mixOfLine(line), at: from + 1 + index }))
-    const onlyComputes = skipped.every(({ mix, at }) => innermost[at] === innermost[from] && mix.barriers + mix.memory + mix.workgroupAccesses === 0)
+    const onlyComputes = skipped.every(
+      ({ mix, at }) => innermost[at] === innermost[from] && mix.barriers + mix.memory + mix.workgroupAccesses === 0,
+    )
     if (onlyComputes) for (const { at } of skipped) rare.add(at)
   }
   return rare

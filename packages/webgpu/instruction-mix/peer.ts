@@ -12,11 +12,15 @@ export interface PeerShader {
 
 /** Those found in a folder as `64-float32.wgsl`, … */
 export function peerShaders(folder: string): PeerShader[] {
-  return [64, 128].flatMap((headDim) => ['float32', 'float16'].flatMap((dtype) => {
-    const file = join(folder, `${headDim}-${dtype}.wgsl`)
-    if (!existsSync(file)) return []
-    return [{ name: `peer-${headDim}-${dtype}`, code: readFileSync(file, 'utf8'), work: (family: Family) => peerWork(headDim, family) }]
-  }))
+  return [64, 128].flatMap((headDim) =>
+    ['float32', 'float16'].flatMap((dtype) => {
+      const file = join(folder, `${headDim}-${dtype}.wgsl`)
+      if (!existsSync(file)) return []
+      return [
+        { name: `peer-${headDim}-${dtype}`, code: readFileSync(file, 'utf8'), work: (family: Family) => peerWork(headDim, family) },
+      ]
+    }),
+  )
 }
 
 /**

@@ -173,8 +173,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
 
     add: (left: Tensor, right: Tensor): OwnedTensor => run('add', (space) => mapElements(space, 'add', left, right)),
 
-    multiply: (left: Tensor, right: Tensor): OwnedTensor =>
-      run('multiply', (space) => mapElements(space, 'multiply', left, right)),
+    multiply: (left: Tensor, right: Tensor): OwnedTensor => run('multiply', (space) => mapElements(space, 'multiply', left, right)),
 
     gather: (table: Tensor, indices: Tensor): OwnedTensor => run('gather', (space) => gatherRows(space, table, indices)),
 
@@ -221,7 +220,10 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     fromBuffer(buffer, shape, dtype = 'float32', { strides, offset = 0 } = {}) {
       checkAlive()
       return {
-        dtype, shape: [...shape], strides: [...(strides ?? contiguousStrides(shape))], offset,
+        dtype,
+        shape: [...shape],
+        strides: [...(strides ?? contiguousStrides(shape))],
+        offset,
         storage: storageOf(owner, buffer, buffer.size),
       }
     },
@@ -264,7 +266,13 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
 function copyTensor(space: Workspace, source: Tensor, target: Tensor): void {
   expectReadable(space, 'source', source)
   expectReadable(space, 'target', target)
-  expectShape(space, 'source', source, String(source.shape) === String(target.shape), `the target's shape [${target.shape.join(',')}]`)
+  expectShape(
+    space,
+    'source',
+    source,
+    String(source.shape) === String(target.shape),
+    `the target's shape [${target.shape.join(',')}]`,
+  )
   expectOption(space, 'target', !isHostTensor(target), 'a tensor of this backend', 'a tensor over a typed array')
   const into = operand(space, 'target', target)
   const from = operand(space, 'source', source)

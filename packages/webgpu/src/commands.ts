@@ -104,8 +104,14 @@ export class Recorder {
     for (let firstGroup = 0; firstGroup < groups; firstGroup += groupsPerSlice) {
       const count = Math.min(groupsPerSlice, groups - firstGroup)
       this.commands.push({
-        kind: 'dispatch', compiled, bindings, written, parameters,
-        firstGroup, groups: count, work: (work * count) / groups,
+        kind: 'dispatch',
+        compiled,
+        bindings,
+        written,
+        parameters,
+        firstGroup,
+        groups: count,
+        work: (work * count) / groups,
       })
     }
   }
@@ -130,9 +136,9 @@ const uniformAlignment = 256
 
 /** The parameters of all dispatches, one aligned block each, in order. */
 export function packUniforms(commands: readonly Command[]): Uint8Array {
-  const blocks = commands.filter(isDispatch).map(({ compiled, parameters, firstGroup }) =>
-    packParameters(compiled.kernel, parameters, firstGroup),
-  )
+  const blocks = commands
+    .filter(isDispatch)
+    .map(({ compiled, parameters, firstGroup }) => packParameters(compiled.kernel, parameters, firstGroup))
   const bytes = new Uint8Array(blocks.reduce((sum, block) => sum + aligned(block.byteLength), 0))
   let offset = 0
   for (const block of blocks) {
@@ -156,12 +162,15 @@ export function encodeCommands(
       pass ??= encoder.beginComputePass()
       const size = 4 * (Object.keys(command.compiled.kernel.parameters).length + 1)
       pass.setPipeline(command.compiled.now())
-      pass.setBindGroup(0, device.createBindGroup({
-        layout: command.compiled.layout,
-        entries: [{ buffer: uniforms, offset, size: Math.ceil(size / 16) * 16 }, ...command.bindings].map(
-          (resource, binding) => ({ binding, resource }),
-        ),
-      }))
+      pass.setBindGroup(
+        0,
+        device.createBindGroup({
+          layout: command.compiled.layout,
+          entries: [{ buffer: uniforms, offset, size: Math.ceil(size / 16) * 16 }, ...command.bindings].map(
+            (resource, binding) => ({ binding, resource }),
+          ),
+        }),
+      )
       pass.dispatchWorkgroups(command.groups)
       offset += aligned(size)
       continue

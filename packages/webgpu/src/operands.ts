@@ -26,11 +26,7 @@ export interface BindingSpace {
 }
 
 /** Binds a tensor; one over a typed array is copied in for the time of the recorded work, gaps and all. */
-export function bind(
-  { recorder, limits, operation, owner }: BindingSpace,
-  argument: string,
-  tensor: Tensor,
-): Operand {
+export function bind({ recorder, limits, operation, owner }: BindingSpace, argument: string, tensor: Tensor): Operand {
   const { dtype, shape, strides } = tensor
   const bytes = bytesPerElement[dtype]
   const { first, last } = reach(shape, strides, tensor.offset)

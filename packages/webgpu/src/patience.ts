@@ -48,12 +48,21 @@ export function checkSignal(operation: string, signal: AbortSignal | undefined):
 
 function aborted(operation: string, signal: AbortSignal | undefined): QkvError {
   return new QkvError({
-    code: 'ABORTED', operation, argument: 'signal', expected: 'not aborted', received: 'an aborted signal', cause: signal?.reason,
+    code: 'ABORTED',
+    operation,
+    argument: 'signal',
+    expected: 'not aborted',
+    received: 'an aborted signal',
+    cause: signal?.reason,
   })
 }
 
 function stuck(operation: string, patience: number): QkvError {
   return new QkvError({
-    code: 'TIMEOUT', operation, argument: 'device', expected: `some progress within ${patience} ms`, received: 'none',
+    code: 'TIMEOUT',
+    operation,
+    argument: 'device',
+    expected: `some progress within ${patience} ms`,
+    received: 'none',
   })
 }

@@ -174,7 +174,9 @@ export class Queue {
 
   #submit(taken: readonly Command[]): void {
     const commands = taken.filter((command) => {
-      const failure = buffersOf(command).read.map((buffer) => this.#failures.get(buffer)).find(Boolean)
+      const failure = buffersOf(command)
+        .read.map((buffer) => this.#failures.get(buffer))
+        .find(Boolean)
       if (failure !== undefined) this.#fail(command, failure)
       return failure === undefined
     })
@@ -186,13 +188,18 @@ export class Queue {
     encodeCommands(device, encoder, commands, this.#writeUniforms(commands))
     device.queue.submit([encoder.finish()])
     const failed = (cause: GPUError): void => {
-      const earlier = commands.flatMap((command) => [...buffersOf(command).read, ...buffersOf(command).written])
-        .map((buffer) => this.#failures.get(buffer)).find(Boolean)
+      const earlier = commands
+        .flatMap((command) => [...buffersOf(command).read, ...buffersOf(command).written])
+        .map((buffer) => this.#failures.get(buffer))
+        .find(Boolean)
       for (const command of commands) this.#fail(command, earlier ?? submissionFailed(cause))
     }
     this.#check(device.popErrorScope(), failed)
     this.#check(device.popErrorScope(), failed)
-    device.queue.onSubmittedWorkDone().then(() => this.#finished++, () => undefined)
+    device.queue.onSubmittedWorkDone().then(
+      () => this.#finished++,
+      () => undefined,
+    )
   }
 
   #writeUniforms(commands: readonly Command[]): GPUBuffer | undefined {
@@ -217,7 +224,10 @@ export class Queue {
 
   #check(scope: Promise<GPUError | null>, failed: (error: GPUError) => void): void {
     const check: Promise<void> = scope
-      .then((error) => (error === null ? undefined : failed(error)), () => undefined)
+      .then(
+        (error) => (error === null ? undefined : failed(error)),
+        () => undefined,
+      )
       .then(() => void this.#checks.delete(check))
     this.#checks.add(check)
   }

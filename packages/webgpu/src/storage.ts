@@ -77,4 +77,3 @@ export function stridesLike(shape: readonly number[], like: Pick<Tensor, 'shape'
   axes.forEach((axis, place) => (strides[axis] = packed[place] ?? 1))
   return strides
 }
-

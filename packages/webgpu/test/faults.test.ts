@@ -68,22 +68,28 @@ afterEach(() => {
 })
 
 describe.each(Object.entries(operations))('%s', (_, operation) => {
-  test.each(Object.keys(codes) as Fault[])('one fault (%s) at any call: an error with a code, no memory held, and a new backend goes on', async (fault) => {
-    const calls = await callsOf(operation)
-    const outcomes: (string | undefined)[] = []
-    for (let call = 0; call < calls; call++) {
-      const gpu = failingGpu()
-      const backend = await createWebGpuBackend({ device: gpu.device, patience: 15 })
-      gpu.inject({ call, fault })
-      outcomes.push(await codeOf(operation(backend)))
-      expect(backend.memory.buffers, `call ${call}`).toBe(0)
-      backend.dispose()
-      expect(gpu.live.buffers, `call ${call}`).toBe(0)
-    }
-    for (const code of outcomes) expect([undefined, ...codes[fault]]).toContain(code)
-    expect(outcomes.some((code) => code !== undefined), 'some call failed').toBe(true)
-    expect(await codeOf(operation(await createWebGpuBackend({ device: failingGpu().device })))).toBeUndefined()
-  })
+  test.each(Object.keys(codes) as Fault[])(
+    'one fault (%s) at any call: an error with a code, no memory held, and a new backend goes on',
+    async (fault) => {
+      const calls = await callsOf(operation)
+      const outcomes: (string | undefined)[] = []
+      for (let call = 0; call < calls; call++) {
+        const gpu = failingGpu()
+        const backend = await createWebGpuBackend({ device: gpu.device, patience: 15 })
+        gpu.inject({ call, fault })
+        outcomes.push(await codeOf(operation(backend)))
+        expect(backend.memory.buffers, `call ${call}`).toBe(0)
+        backend.dispose()
+        expect(gpu.live.buffers, `call ${call}`).toBe(0)
+      }
+      for (const code of outcomes) expect([undefined, ...codes[fault]]).toContain(code)
+      expect(
+        outcomes.some((code) => code !== undefined),
+        'some call failed',
+      ).toBe(true)
+      expect(await codeOf(operation(await createWebGpuBackend({ device: failingGpu().device })))).toBeUndefined()
+    },
+  )
 })
 
 test('a lost device is told once to who listens, and every later call throws DEVICE_LOST', async () => {
@@ -104,7 +110,10 @@ test('an abort ends the wait of a read', async () => {
   const controller = new AbortController()
   gpu.inject({ call: 0, fault: 'hangs' })
   setTimeout(() => controller.abort(), 5)
-  const fault = Promise.race([backend.read(output, { signal: controller.signal }), new Promise((resolve) => setTimeout(resolve, 2000))])
+  const fault = Promise.race([
+    backend.read(output, { signal: controller.signal }),
+    new Promise((resolve) => setTimeout(resolve, 2000)),
+  ])
   expect([undefined, 'ABORTED']).toContain(await codeOf(fault))
 })
 
@@ -133,7 +142,10 @@ test('work is split where a device takes no more groups or a submission would la
     pass.dispatchWorkgroups = (x) => void groups.push(x)
     return encoder
   }
-  const backend = await createWebGpuBackend({ device: gpu.device, profile: { software: true, invocations: 256, workPerSubmission: 2 ** 22 } })
+  const backend = await createWebGpuBackend({
+    device: gpu.device,
+    profile: { software: true, invocations: 256, workPerSubmission: 2 ** 22 },
+  })
   const { output } = backend.attention(problem(host(1, 1, 2048, 8), host(1, 1, 2048, 8), host(1, 1, 2048, 8)))
   await backend.flush()
   expect(groups.reduce((sum, x) => sum + x, 0)).toBe(2048 / 64)

@@ -16,12 +16,20 @@ const shaders = {
   'decode-128-float16': decode.code({ problem: plainProblem(128, 'float16'), output, rows: 4, lanes: 8, subgroups: true }),
   'attention-rows-softcap-sinks': attentionRows.code({ problem: { ...plainProblem(64), softcap: true, sinks: true }, output }),
   'attention-rows-expressions': attentionRows.code({ problem: withExpressions(), output }),
-  'gradient-key-value-64': gradientKeyValue.code({ problem: plainProblem(64), dOutput: output, slopeCode: undefined, tile: tiles[64] }),
+  'gradient-key-value-64': gradientKeyValue.code({
+    problem: plainProblem(64),
+    dOutput: output,
+    slopeCode: undefined,
+    tile: tiles[64],
+  }),
   'merge-64': merge.code({ valueDim: 64, output }),
 }
 
 test.each(Object.entries(shaders))('%s is the shader that was reviewed', async (name, code) => {
-  const tidy = code.replace(/[ \t]+$/gm, '').replace(/\n{3,}/g, '\n\n').trimStart()
+  const tidy = code
+    .replace(/[ \t]+$/gm, '')
+    .replace(/\n{3,}/g, '\n\n')
+    .trimStart()
   await expect(tidy).toMatchFileSnapshot(`golden/${name}.wgsl`)
 })
 

@@ -12,16 +12,29 @@ const kernels = {
   'tiles, 16 KiB': { profile: { software: false, subgroupSize: 0, workgroupBytes: 16384 }, kernels: 4, limits: {} },
 } as const
 
-test.each(Object.entries(kernels))('%s: gradients of random problems stay within their bounds', async (_, { profile, kernels, limits }) => {
-  using backend = await testBackend(profile)
-  const tallies = new Map<string, Tally>()
-  const draw = { kernels, each: Math.ceil(150 / kernels), seed: 2, limits: { work: 2 ** 14, including: ['dropout'], ...limits } satisfies Limits }
-  for (const random of problemsByKernel(draw)) await checkGradient(backend, random, tallies)
-  tallies.get('dQuery')?.expectTrusted(0.3)
-  expect(backend.memory.buffers).toBe(0)
-}, 1_800_000)
+test.each(Object.entries(kernels))(
+  '%s: gradients of random problems stay within their bounds',
+  async (_, { profile, kernels, limits }) => {
+    using backend = await testBackend(profile)
+    const tallies = new Map<string, Tally>()
+    const draw = {
+      kernels,
+      each: Math.ceil(150 / kernels),
+      seed: 2,
+      limits: { work: 2 ** 14, including: ['dropout'], ...limits } satisfies Limits,
+    }
+    for (const random of problemsByKernel(draw)) await checkGradient(backend, random, tallies)
+    tallies.get('dQuery')?.expectTrusted(0.3)
+    expect(backend.memory.buffers).toBe(0)
+  },
+  1_800_000,
+)
 
-async function checkGradient(backend: WebGpuBackend, { problem, dOutput, token, expectUntouched }: RandomProblem, tallies: Map<string, Tally>): Promise<void> {
+async function checkGradient(
+  backend: WebGpuBackend,
+  { problem, dOutput, token, expectUntouched }: RandomProblem,
+  tallies: Map<string, Tally>,
+): Promise<void> {
   const exact = referenceGradient(problem, dOutput, { backend: 'wgsl' })
   const { output, lse } = backend.attention(problem, { lse: true })
   if (lse === undefined) throw new Error('lse was asked for')
@@ -31,7 +44,12 @@ async function checkGradient(backend: WebGpuBackend, { problem, dOutput, token, 
   const check = async (name: string, actual: OwnedTensor | undefined, expected: Bounded | undefined): Promise<void> => {
     expect(actual === undefined, `${name} of ${token}`).toBe(expected === undefined)
     if (actual === undefined || expected === undefined) return
-    const agreement = expectWithinBound(await valuesOf(backend, actual), expected, { name, shape: actual.shape, token, backend: 'wgsl' })
+    const agreement = expectWithinBound(await valuesOf(backend, actual), expected, {
+      name,
+      shape: actual.shape,
+      token,
+      backend: 'wgsl',
+    })
     const results = tallies.get(name) ?? tally(name)
     tallies.set(name, results)
     results.add(agreement, token)

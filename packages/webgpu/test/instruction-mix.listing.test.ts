@@ -36,8 +36,16 @@ test('a listing is read as its last shader, loop by loop', () => {
   const { loops, ...resources } = readListing(printout)
   expect(resources).toEqual({ vectorRegisters: 24, spilledRegisters: 0, workgroupBytes: 1024, wavesPerSimd: 16 })
   const [outer, inner] = loops
-  expect(inner).toMatchObject({ parent: 0, own: { vector: 2, multiplyAdds: 3, workgroupReads: 1, workgroupAccesses: 1 }, rare: { vector: 0 } })
-  expect(outer).toMatchObject({ parent: undefined, own: { vector: 3, multiplyAdds: 0, workgroupAccesses: 1, barriers: 1 }, rare: { vector: 2 } })
+  expect(inner).toMatchObject({
+    parent: 0,
+    own: { vector: 2, multiplyAdds: 3, workgroupReads: 1, workgroupAccesses: 1 },
+    rare: { vector: 0 },
+  })
+  expect(outer).toMatchObject({
+    parent: undefined,
+    own: { vector: 3, multiplyAdds: 0, workgroupAccesses: 1, barriers: 1 },
+    rare: { vector: 2 },
+  })
 })
 
 test('a key loop is weighted by how often the loops inside run', () => {

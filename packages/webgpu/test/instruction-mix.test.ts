@@ -60,7 +60,8 @@ for (const family of families) {
       test(`prefill needs fewer instructions than ${peer.name}`, () => {
         const ours = kernels.find(({ name }) => name === peer.name.replace('peer', 'prefill'))
         if (ours === undefined) throw new Error(`nothing of ours to compare ${peer.name} with`)
-        const ratio = measured(peer.name, peer.work(family)).usualSlotsPerProduct / measured(ours.name, ours.work).usualSlotsPerProduct
+        const ratio =
+          measured(peer.name, peer.work(family)).usualSlotsPerProduct / measured(ours.name, ours.work).usualSlotsPerProduct
         expect(ratio).toBeGreaterThanOrEqual(1.5)
       })
     }
@@ -72,8 +73,11 @@ afterAll(() => {
   console.table(Object.fromEntries(results.map(({ shader, family, ...mix }) => [`${shader} ${family}`, row(mix)])))
   if (record === undefined) return
   const file = new URL('../instruction-mix/results.json', import.meta.url)
-  const rounded = JSON.stringify({ compiler: record, date: new Date().toISOString().slice(0, 10), results }, (_, value: unknown) =>
-    typeof value === 'number' ? Number(value.toPrecision(4)) : value, 1)
+  const rounded = JSON.stringify(
+    { compiler: record, date: new Date().toISOString().slice(0, 10), results },
+    (_, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(4)) : value),
+    1,
+  )
   writeFileSync(file, `${rounded.replace(/\[\n\s+([\d.,\s]+?)\n\s+\]/g, (_, list: string) => `[${list.replace(/\s+/g, ' ')}]`)}\n`)
 })
 

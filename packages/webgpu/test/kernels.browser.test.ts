@@ -19,11 +19,15 @@ test.each([
   ['a row per invocation', { software: true }, drawTokens({ count: 12, seed: 11, limits })],
   ['decode', { software: false }, drawTokens({ count: 3, seed: 12, limits: { ...limits, queryLength: 1 } })],
   ['tiles', { software: false, workgroupBytes: 16384 }, [plain]],
-] as const)('in a page, %s stays within its bounds', async (_, profile, tokens) => {
-  const errors = await withPage(site.url, async (page) => {
-    await page.waitForFunction(() => 'worstErrors' in globalThis)
-    return page.evaluate(([profile, tokens]) => worstErrors(profile, tokens), [profile, [...tokens]] as const)
-  })
-  expect(errors).toHaveLength(tokens.length)
-  for (const [index, error] of errors.entries()) expect(error, tokens[index]).toBeLessThanOrEqual(1)
-}, 300_000)
+] as const)(
+  'in a page, %s stays within its bounds',
+  async (_, profile, tokens) => {
+    const errors = await withPage(site.url, async (page) => {
+      await page.waitForFunction(() => 'worstErrors' in globalThis)
+      return page.evaluate(([profile, tokens]) => worstErrors(profile, tokens), [profile, [...tokens]] as const)
+    })
+    expect(errors).toHaveLength(tokens.length)
+    for (const [index, error] of errors.entries()) expect(error, tokens[index]).toBeLessThanOrEqual(1)
+  },
+  300_000,
+)

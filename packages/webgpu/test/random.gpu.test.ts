@@ -12,14 +12,23 @@ const kernels = {
   'tiles, 16 KiB': { profile: { software: false, subgroupSize: 0, workgroupBytes: 16384 }, kernels: 7, limits: {} },
 } as const
 
-test.each(Object.entries(kernels))('%s: random problems stay within their bounds', async (name, { profile, kernels, limits }) => {
-  using backend = await testBackend(profile)
-  const agreements = tally(name)
-  const draw = { kernels, each: Math.ceil(160 / kernels), seed: 1, limits: { work: 2 ** 15, including: ['quantised', 'dropout'], ...limits } satisfies Limits }
-  for (const { token, problem, expectUntouched } of problemsByKernel(draw)) {
-    agreements.add(await expectAttention(backend, problem, token), token)
-    expectUntouched()
-  }
-  agreements.expectTrusted(0.2)
-  expect(backend.memory.buffers).toBe(0)
-}, 1_800_000)
+test.each(Object.entries(kernels))(
+  '%s: random problems stay within their bounds',
+  async (name, { profile, kernels, limits }) => {
+    using backend = await testBackend(profile)
+    const agreements = tally(name)
+    const draw = {
+      kernels,
+      each: Math.ceil(160 / kernels),
+      seed: 1,
+      limits: { work: 2 ** 15, including: ['quantised', 'dropout'], ...limits } satisfies Limits,
+    }
+    for (const { token, problem, expectUntouched } of problemsByKernel(draw)) {
+      agreements.add(await expectAttention(backend, problem, token), token)
+      expectUntouched()
+    }
+    agreements.expectTrusted(0.2)
+    expect(backend.memory.buffers).toBe(0)
+  },
+  1_800_000,
+)

@@ -33,7 +33,10 @@ export const caseGroups: readonly CaseGroup[] = [
       prefill(models.vit, 197),
       prefill(models.gptOssLocal, 1024),
       { ...attention('prefill/stable-diffusion-1.5-cross/4096x77', models.stableDiffusion, 4096, 77) },
-      { ...attention('prefill/whisper-base-cross/448x1500', models.whisperEncoder, 448, 1500), source: 'Whisper base, cross-attention' },
+      {
+        ...attention('prefill/whisper-base-cross/448x1500', models.whisperEncoder, 448, 1500),
+        source: 'Whisper base, cross-attention',
+      },
     ],
   },
   {
@@ -81,9 +84,7 @@ export const caseGroups: readonly CaseGroup[] = [
   {
     name: 'encoding',
     title: 'Positions inside the kernel',
-    cases: [
-      { ...plain('encoding/alibi/1024', 8, 64, 1024, true), alibi: true, source: 'BLOOM and MPT' },
-    ],
+    cases: [{ ...plain('encoding/alibi/1024', 8, 64, 1024, true), alibi: true, source: 'BLOOM and MPT' }],
   },
   {
     name: 'gradient',
@@ -102,15 +103,14 @@ export const caseGroups: readonly CaseGroup[] = [
   {
     name: 'small',
     title: 'Small problems: what a call itself costs',
-    cases: [
-      plain('small/full-64/64', 1, 64, 64, false),
-      plain('small/full-32/16', 4, 32, 16, false),
-    ],
+    cases: [plain('small/full-64/64', 1, 64, 64, false), plain('small/full-32/16', 4, 32, 16, false)],
   },
   {
     name: 'growth',
     title: 'Growth with length: one causal head',
-    cases: [1024, 512, 2048, 4096, 8192, 16384, 32768, 131072].map((length) => plain(`growth/causal-64/${length}`, 1, 64, length, true)),
+    cases: [1024, 512, 2048, 4096, 8192, 16384, 32768, 131072].map((length) =>
+      plain(`growth/causal-64/${length}`, 1, 64, length, true),
+    ),
   },
 ]
 
@@ -125,8 +125,18 @@ export function selectCases({ filter = '', quick = false }: { filter?: string; q
 function attention(id: string, model: ModelShape, queryLength: number, keyLength: number): AttentionCase {
   const { queryHeads, keyHeads, headDim, options, title } = model
   return {
-    kind: 'attention', id, source: title, batch: 1, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim: headDim,
-    keyDtype: 'float32', ...options,
+    kind: 'attention',
+    id,
+    source: title,
+    batch: 1,
+    queryHeads,
+    keyHeads,
+    queryLength,
+    keyLength,
+    headDim,
+    valueDim: headDim,
+    keyDtype: 'float32',
+    ...options,
   }
 }
 
@@ -141,8 +151,18 @@ function decode(model: ModelShape, keyLength: number, keyDtype: AttentionCase['k
 
 function plain(id: string, heads: number, headDim: number, length: number, causal: boolean): AttentionCase {
   return {
-    kind: 'attention', id, source: 'a plain shape', batch: 1, queryHeads: heads, keyHeads: heads, queryLength: length,
-    keyLength: length, headDim, valueDim: headDim, keyDtype: 'float32', causal,
+    kind: 'attention',
+    id,
+    source: 'a plain shape',
+    batch: 1,
+    queryHeads: heads,
+    keyHeads: heads,
+    queryLength: length,
+    keyLength: length,
+    headDim,
+    valueDim: headDim,
+    keyDtype: 'float32',
+    causal,
   }
 }
 

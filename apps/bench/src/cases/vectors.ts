@@ -43,7 +43,8 @@ export function swapHeadsAndLength(values: Float32Array, batch: number, heads: n
   const swapped = new Float32Array(values.length)
   for (let b = 0, from = 0; b < batch; b++) {
     for (let h = 0; h < heads; h++) {
-      for (let i = 0; i < length; i++, from += dim) swapped.set(values.subarray(from, from + dim), ((b * length + i) * heads + h) * dim)
+      for (let i = 0; i < length; i++, from += dim)
+        swapped.set(values.subarray(from, from + dim), ((b * length + i) * heads + h) * dim)
     }
   }
   return swapped

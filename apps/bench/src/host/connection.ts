@@ -46,11 +46,13 @@ export function connect(open: (onReply: (reply: Reply) => void, onDeath: (reason
           close()
           reject(new HostFailed(`no answer to '${question.ask}' in ${Math.round(deadlineMilliseconds / 1000)} s`))
         }, deadlineMilliseconds)
-        const settle = <T>(then: (value: T) => void) => (value: T): void => {
-          clearTimeout(timer)
-          waiting = undefined
-          then(value)
-        }
+        const settle =
+          <T>(then: (value: T) => void) =>
+          (value: T): void => {
+            clearTimeout(timer)
+            waiting = undefined
+            then(value)
+          }
         waiting = { resolve: settle(resolve), reject: settle(reject) }
         channel.send(question)
       })

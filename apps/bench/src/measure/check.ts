@@ -52,14 +52,20 @@ function* rowSamples(bench: AttentionCase, result: Float32Array): Generator<Samp
     const keyHead = Math.floor((head * keyHeads) / queryHeads)
     for (const row of sampledRows(queryLength)) {
       const { first, end } = keysOfRow(bench, row)
-      const cut = (view: typeof key): typeof key => slice(slice(slice(view, 0, batch - 1, batch), 1, keyHead, keyHead + 1), 2, first, end)
-      const single = problem(slice(slice(slice(query, 0, batch - 1, batch), 1, head, head + 1), 2, row, row + 1), cut(key), cut(value), {
-        softcap: softcap || undefined,
-        sinks: sinks && slice(sinks, 0, head, head + 1),
-        keyScales: keyScales && cut(keyScales),
-        valueScales: valueScales && cut(valueScales),
-        bias: scoreMod && alibiRow(bench, head, row, first, end),
-      })
+      const cut = (view: typeof key): typeof key =>
+        slice(slice(slice(view, 0, batch - 1, batch), 1, keyHead, keyHead + 1), 2, first, end)
+      const single = problem(
+        slice(slice(slice(query, 0, batch - 1, batch), 1, head, head + 1), 2, row, row + 1),
+        cut(key),
+        cut(value),
+        {
+          softcap: softcap || undefined,
+          sinks: sinks && slice(sinks, 0, head, head + 1),
+          keyScales: keyScales && cut(keyScales),
+          valueScales: valueScales && cut(valueScales),
+          bias: scoreMod && alibiRow(bench, head, row, first, end),
+        },
+      )
       const { output, bound } = reference(single)
       const at = (((batch - 1) * queryHeads + head) * queryLength + row) * valueDim
       for (let c = 0; c < valueDim; c++) yield { actual: result[at + c] ?? NaN, exact: output[c] ?? NaN, bound: bound[c] ?? 0 }
@@ -75,7 +81,10 @@ function sampledRows(rows: number): Set<number> {
 function alibiRow(bench: AttentionCase, head: number, row: number, first: number, end: number): HostTensor {
   const slope = 2 ** ((-8 * (head + 1)) / bench.queryHeads)
   const position = bench.keyLength - bench.queryLength + row
-  return tensor(Float32Array.from({ length: end - first }, (_, j) => slope * (first + j - position)), [1, 1, 1, end - first])
+  return tensor(
+    Float32Array.from({ length: end - first }, (_, j) => slope * (first + j - position)),
+    [1, 1, 1, end - first],
+  )
 }
 
 /** The gradients of the last head, whole, since every key's depends on every query. */

@@ -19,7 +19,8 @@ export function describeMachine(adapter: string | undefined): Machine {
 /** The commit that is measured, with a mark where there are changes besides; undefined outside a repository. */
 export function currentCommit(): string | undefined {
   try {
-    const git = (...words: string[]): string => execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    const git = (...words: string[]): string =>
+      execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ' with changes'}`
   } catch {
     return undefined

@@ -19,7 +19,13 @@ function adapterName({ vendor, architecture, device, description }: GPUAdapterIn
 }
 
 function browserName(userAgent: string): string {
-  return /(?:Firefox|Edg|Chrome|Version)\/[\d.]+/.exec(userAgent)?.[0].replace('Version', 'Safari').replace('Edg', 'Edge').replace('/', ' ') ?? 'a browser'
+  return (
+    /(?:Firefox|Edg|Chrome|Version)\/[\d.]+/
+      .exec(userAgent)?.[0]
+      .replace('Version', 'Safari')
+      .replace('Edg', 'Edge')
+      .replace('/', ' ') ?? 'a browser'
+  )
 }
 
 function systemName(userAgent: string): string {

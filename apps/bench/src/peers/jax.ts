@@ -42,7 +42,9 @@ function contestant({ numpy, nn, jit }: Jax, bench: AttentionCase): Contestant {
   if (batch * queryHeads * queryLength * keyLength > 2 ** 28) throw new Unavailable('its score matrix is over 1 GiB')
   const vectors = attentionVectors(bench)
   const array = (values: Float32Array, heads: number, length: number, dim: number) =>
-    numpy.array(swapHeadsAndLength(values, batch, heads, length, dim) as Float32Array<ArrayBuffer>).reshape([batch, length, heads, dim])
+    numpy
+      .array(swapHeadsAndLength(values, batch, heads, length, dim) as Float32Array<ArrayBuffer>)
+      .reshape([batch, length, heads, dim])
   const query = array(vectors.query, queryHeads, queryLength, headDim)
   const key = array(vectors.key, keyHeads, keyLength, headDim)
   const value = array(vectors.value, keyHeads, keyLength, valueDim)

@@ -9,7 +9,10 @@ import { tensorflowCpu, tensorflowWasm } from './tensorflow.ts'
 
 /** Who competes in Node. */
 export const nodeFields: Fields = {
-  cpu: { subject: qkvCpu, peers: [onnxRuntimeWeb, onnxRuntimeNodeCpu, tensorflowWasm(), tensorflowCpu, jaxWasm, qkvPortable, plainLoop] },
+  cpu: {
+    subject: qkvCpu,
+    peers: [onnxRuntimeWeb, onnxRuntimeNodeCpu, tensorflowWasm(), tensorflowCpu, jaxWasm, qkvPortable, plainLoop],
+  },
   gpu: { subject: qkvWebGpu(dawnAdapter), peers: [onnxRuntimeNodeWebGpu] },
 }
 

@@ -46,27 +46,47 @@ function multiHeadAttention(bench: AttentionCase): OnnxGraph {
   const vectors = attentionVectors(bench)
   const width = queryHeads * headDim
   const node: OnnxNode = {
-    operator: 'MultiHeadAttention', domain: 'com.microsoft', inputs: ['q', 'k', 'v'], outputs: ['y'],
+    operator: 'MultiHeadAttention',
+    domain: 'com.microsoft',
+    inputs: ['q', 'k', 'v'],
+    outputs: ['y'],
     integers: { num_heads: queryHeads, unidirectional: seesAll(bench) ? 0 : Number(causal) },
   }
-  return graph(node, {
-    q: floats(swapHeadsAndLength(vectors.query, batch, queryHeads, queryLength, headDim), [batch, queryLength, width]),
-    k: floats(swapHeadsAndLength(vectors.key, batch, queryHeads, keyLength, headDim), [batch, keyLength, width]),
-    v: floats(swapHeadsAndLength(vectors.value, batch, queryHeads, keyLength, valueDim), [batch, keyLength, queryHeads * valueDim]),
-  }, [batch, queryLength, queryHeads * valueDim], (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim))
+  return graph(
+    node,
+    {
+      q: floats(swapHeadsAndLength(vectors.query, batch, queryHeads, queryLength, headDim), [batch, queryLength, width]),
+      k: floats(swapHeadsAndLength(vectors.key, batch, queryHeads, keyLength, headDim), [batch, keyLength, width]),
+      v: floats(swapHeadsAndLength(vectors.value, batch, queryHeads, keyLength, valueDim), [
+        batch,
+        keyLength,
+        queryHeads * valueDim,
+      ]),
+    },
+    [batch, queryLength, queryHeads * valueDim],
+    (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
+  )
 }
 
 function attention(bench: AttentionCase): OnnxGraph {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
   const vectors = attentionVectors(bench)
   const node: OnnxNode = {
-    operator: 'Attention', inputs: ['q', 'k', 'v'], outputs: ['y'], integers: { is_causal: seesAll(bench) ? 0 : Number(causal) },
+    operator: 'Attention',
+    inputs: ['q', 'k', 'v'],
+    outputs: ['y'],
+    integers: { is_causal: seesAll(bench) ? 0 : Number(causal) },
   }
-  return graph(node, {
-    q: floats(vectors.query, [batch, queryHeads, queryLength, headDim]),
-    k: floats(vectors.key, [batch, keyHeads, keyLength, headDim]),
-    v: floats(vectors.value, [batch, keyHeads, keyLength, valueDim]),
-  }, [batch, queryHeads, queryLength, valueDim], (y) => y)
+  return graph(
+    node,
+    {
+      q: floats(vectors.query, [batch, queryHeads, queryLength, headDim]),
+      k: floats(vectors.key, [batch, keyHeads, keyLength, headDim]),
+      v: floats(vectors.value, [batch, keyHeads, keyLength, valueDim]),
+    },
+    [batch, queryHeads, queryLength, valueDim],
+    (y) => y,
+  )
 }
 
 /** With a past of all keys but the newest, as when decoding; at prefill the past is empty. */
@@ -88,19 +108,36 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
   const key = parts(vectors.key)
   const value = parts(vectors.value)
   const node: OnnxNode = {
-    operator: 'GroupQueryAttention', domain: 'com.microsoft',
-    inputs: ['q', 'k', 'v', 'pastKey', 'pastValue', 'lengths', 'total'], outputs: ['y', 'presentKey', 'presentValue'],
+    operator: 'GroupQueryAttention',
+    domain: 'com.microsoft',
+    inputs: ['q', 'k', 'v', 'pastKey', 'pastValue', 'lengths', 'total'],
+    outputs: ['y', 'presentKey', 'presentValue'],
     integers: { num_heads: queryHeads, kv_num_heads: keyHeads, local_window_size: windowLeft === undefined ? -1 : windowLeft + 1 },
     floats: softcap === undefined ? {} : { softcap },
   }
   const inputs: Record<string, OnnxInput> = {
-    q: floats(swapHeadsAndLength(vectors.query, batch, queryHeads, queryLength, headDim), [batch, queryLength, queryHeads * headDim]),
-    k: key.present, v: value.present, pastKey: key.past, pastValue: value.past,
+    q: floats(swapHeadsAndLength(vectors.query, batch, queryHeads, queryLength, headDim), [
+      batch,
+      queryLength,
+      queryHeads * headDim,
+    ]),
+    k: key.present,
+    v: value.present,
+    pastKey: key.past,
+    pastValue: value.past,
     lengths: { element: 'int32', data: Int32Array.of(keyLength - 1), shape: [batch] },
     total: { element: 'int32', data: Int32Array.of(keyLength), shape: [1] },
   }
-  return graph(node, inputs, [batch, queryLength, queryHeads * valueDim],
-    (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim), [['presentKey', 'float32'], ['presentValue', 'float32']])
+  return graph(
+    node,
+    inputs,
+    [batch, queryLength, queryHeads * valueDim],
+    (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
+    [
+      ['presentKey', 'float32'],
+      ['presentValue', 'float32'],
+    ],
+  )
 }
 
 function matMul(bench: Extract<BenchCase, { kind: 'linear' }>): OnnxGraph {
@@ -108,8 +145,12 @@ function matMul(bench: Extract<BenchCase, { kind: 'linear' }>): OnnxGraph {
   const { input, weight } = linearVectors(bench)
   const transposed = new Float32Array(weight.length)
   for (let o = 0; o < outputs; o++) for (let i = 0; i < inputs; i++) transposed[i * outputs + o] = weight[o * inputs + i] ?? NaN
-  return graph({ operator: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] },
-    { x: floats(input, [rows, inputs]), w: floats(transposed, [inputs, outputs]) }, [rows, outputs], (y) => y)
+  return graph(
+    { operator: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] },
+    { x: floats(input, [rows, inputs]), w: floats(transposed, [inputs, outputs]) },
+    [rows, outputs],
+    (y) => y,
+  )
 }
 
 /** One query at the end sees every key, causal or not. */

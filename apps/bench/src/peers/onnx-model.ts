@@ -1,7 +1,8 @@
 import protobuf from 'protobufjs'
 
 /** The part of ONNX's file format (onnx.proto3, IR version 10) that a graph of a few nodes without weights needs. */
-const schema = protobuf.parse(`
+const schema = protobuf.parse(
+  `
   syntax = "proto3";
   message AttributeProto { string name = 1; float f = 2; int64 i = 3; bytes s = 4; int32 type = 20; }
   message NodeProto {
@@ -15,7 +16,9 @@ const schema = protobuf.parse(`
   message GraphProto { repeated NodeProto node = 1; string name = 2; repeated ValueInfoProto input = 11; repeated ValueInfoProto output = 12; }
   message OperatorSetIdProto { string domain = 1; int64 version = 2; }
   message ModelProto { int64 ir_version = 1; GraphProto graph = 7; repeated OperatorSetIdProto opset_import = 8; }
-`, { keepCase: true }).root
+`,
+  { keepCase: true },
+).root
 
 const elementTypes = { float32: 1, int32: 6, int64: 7, float16: 10 } as const
 
@@ -42,7 +45,10 @@ export function onnxModel(nodes: readonly OnnxNode[], inputs: readonly OnnxValue
     .encode(
       model.fromObject({
         ir_version: 10,
-        opset_import: [{ domain: '', version: 23 }, { domain: 'com.microsoft', version: 1 }],
+        opset_import: [
+          { domain: '', version: 23 },
+          { domain: 'com.microsoft', version: 1 },
+        ],
         graph: { name: 'case', node: nodes.map(nodeOf), input: inputs.map(valueOf), output: outputs.map(valueOf) },
       }),
     )

@@ -12,7 +12,12 @@ export const onnxRuntimeNodeCpu: Peer = {
       version: ort.env.versions.node ?? ort.env.versions.common,
       settings: `native cpu provider, ${threads} thread${threads === 1 ? '' : 's'}`,
       prepare: (bench) =>
-        onnxContestant(ort, bench, { executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 4 }),
+        onnxContestant(ort, bench, {
+          executionProviders: ['cpu'],
+          intraOpNumThreads: threads,
+          interOpNumThreads: 1,
+          logSeverityLevel: 4,
+        }),
     }
   },
 }

@@ -10,7 +10,11 @@ export interface OnnxRuntime {
 }
 
 /** The fastest of ONNX Runtime's ways to do a case, found by trying each; the rest are closed. */
-export async function onnxContestant(runtime: OnnxRuntime, bench: BenchCase, options: InferenceSession.SessionOptions): Promise<Contestant> {
+export async function onnxContestant(
+  runtime: OnnxRuntime,
+  bench: BenchCase,
+  options: InferenceSession.SessionOptions,
+): Promise<Contestant> {
   const candidates: { contestant: Contestant; time: number }[] = []
   const refusals: string[] = []
   for (const graph of onnxGraphs(bench)) {

@@ -1,6 +1,15 @@
 import {
-  capture, documents as documentMask, problem, scoreMod, tensor, type AttentionProblem, type Backend, type HostTensor, type OwnedTensor,
-  type ProblemOptions, type Tensor,
+  capture,
+  documents as documentMask,
+  problem,
+  scoreMod,
+  tensor,
+  type AttentionProblem,
+  type Backend,
+  type HostTensor,
+  type OwnedTensor,
+  type ProblemOptions,
+  type Tensor,
 } from '@qkv/core'
 import type { AttentionCase, BenchCase, LinearCase } from '../cases/case.ts'
 import { attentionVectors, linearVectors } from '../cases/vectors.ts'
@@ -77,7 +86,11 @@ function gradient(backend: Backend, bench: AttentionCase): Contestant {
   return {
     how: 'the backward pass alone',
     async run() {
-      const { dQuery, dKey, dValue } = backend.attentionGradient(asked, { output: forward.output, lse: forward.lse ?? forward.output }, dOutput)
+      const { dQuery, dKey, dValue } = backend.attentionGradient(
+        asked,
+        { output: forward.output, lse: forward.lse ?? forward.output },
+        dOutput,
+      )
       results.length = 0
       for (const part of [dQuery, dKey, dValue]) {
         results.push((await backend.read(part)).slice() as Float32Array)
@@ -167,6 +180,11 @@ function documentNumbers(documents: readonly number[]): HostTensor {
 
 /** Press et al. 2022: 2^(−8h/heads) times the distance. */
 function alibiScore(heads: number) {
-  const slopes = capture(tensor(Float32Array.from({ length: heads }, (_, head) => 2 ** ((-8 * (head + 1)) / heads)), [heads]))
+  const slopes = capture(
+    tensor(
+      Float32Array.from({ length: heads }, (_, head) => 2 ** ((-8 * (head + 1)) / heads)),
+      [heads],
+    ),
+  )
   return scoreMod((score, { head, query, key }) => score.add(slopes.at(head).mul(key.sub(query).toFloat())))
 }

@@ -7,7 +7,11 @@ export interface Stored {
 }
 
 /** Keys or values as a cache of the given dtype would hold them; int8 with one scale a vector, its largest element at 127. */
-export function quantise(values: Float32Array, shape: readonly [number, number, number, number], dtype: 'float32' | 'float16' | 'int8'): Stored {
+export function quantise(
+  values: Float32Array,
+  shape: readonly [number, number, number, number],
+  dtype: 'float32' | 'float16' | 'int8',
+): Stored {
   if (dtype === 'float32') return { stored: tensor(values, shape), scales: undefined }
   if (dtype === 'float16') return { stored: tensor(roundTo(values, 'float16'), shape, { dtype }), scales: undefined }
   const [batch, heads, length, dim] = shape

@@ -6,7 +6,9 @@ import { Unavailable, type Contestant, type Peer } from './peer.ts'
 type TensorflowBackend = 'wasm' | 'cpu' | 'webgpu'
 
 /** Where a page finds the wasm backend's binaries, by their names; Node finds them by itself. */
-export type BinaryUrls = Readonly<Record<'tfjs-backend-wasm.wasm' | 'tfjs-backend-wasm-simd.wasm' | 'tfjs-backend-wasm-threaded-simd.wasm', string>>
+export type BinaryUrls = Readonly<
+  Record<'tfjs-backend-wasm.wasm' | 'tfjs-backend-wasm-simd.wasm' | 'tfjs-backend-wasm-threaded-simd.wasm', string>
+>
 
 /** TensorFlow.js: attention as matrix product, softmax, matrix product, for it has no operator of that name. */
 export const tensorflowWasm = (urls?: BinaryUrls): Peer => tensorflow('wasm', 'cpu', 'TensorFlow.js (wasm)', urls)

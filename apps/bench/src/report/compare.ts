@@ -28,7 +28,9 @@ export function compareReports(before: BenchReport, after: BenchReport): readonl
 
 /** One line a change beyond noise, the largest first; or that there is none. */
 export function describeChanges(changes: readonly Change[]): string {
-  const beyond = changes.filter(({ beyondNoise }) => beyondNoise).sort((a, b) => Math.abs(Math.log(b.factor)) - Math.abs(Math.log(a.factor)))
+  const beyond = changes
+    .filter(({ beyondNoise }) => beyondNoise)
+    .sort((a, b) => Math.abs(Math.log(b.factor)) - Math.abs(Math.log(a.factor)))
   if (beyond.length === 0) return `${changes.length} rows compared; none changed beyond noise.`
   const lines = beyond.map(({ bench, peer, before, after, factor }) =>
     peer.startsWith('qkv/')

@@ -43,7 +43,8 @@ ${result.rows.map((row) => `<tr>${cells(result, row)}</tr>`).join('\n')}
 }
 
 function cells(result: CaseReport, row: Row): string {
-  if (row.status !== 'measured') return `<td>${escape(row.peer)}</td><td colspan="4" class="${row.status}">${escape(remark(row) ?? '')}</td>`
+  if (row.status !== 'measured')
+    return `<td>${escape(row.peer)}</td><td colspan="4" class="${row.status}">${escape(remark(row) ?? '')}</td>`
   const verdict = row.ratio === undefined ? '' : row.ratio.median >= 1 ? 'won' : 'lost'
   return [
     `<td>${escape(row.peer)} <small>${escape(row.how)}</small></td>`,

@@ -12,7 +12,9 @@ export function markdown(report: BenchReport): string {
     'parentheses the quartiles. Every result was compared with the float64 reference before it was timed.',
     '',
     ...report.peers.map((peer) =>
-      peer.status === 'ready' ? `- ${peer.title}: ${peer.version}, ${peer.settings}` : `- ${peer.title}: ${peer.status}, ${peer.reason}`,
+      peer.status === 'ready'
+        ? `- ${peer.title}: ${peer.version}, ${peer.settings}`
+        : `- ${peer.title}: ${peer.status}, ${peer.reason}`,
     ),
     ...report.cases.flatMap(caseSection),
     '',
@@ -22,10 +24,16 @@ export function markdown(report: BenchReport): string {
 /** One line: what was measured on, when, and of which commit. */
 export function machineLine({ machine, threads, date, commit, rooflines }: BenchReport): string {
   const parts = [
-    machine.processor, `${machine.cores} cores`, `${threads} thread${threads === 1 ? '' : 's'} used`, machine.runtime, machine.system,
-    machine.adapter, machine.load === undefined ? undefined : `load ${machine.load.toFixed(1)} at the start`,
+    machine.processor,
+    `${machine.cores} cores`,
+    `${threads} thread${threads === 1 ? '' : 's'} used`,
+    machine.runtime,
+    machine.system,
+    machine.adapter,
+    machine.load === undefined ? undefined : `load ${machine.load.toFixed(1)} at the start`,
     rooflines && `rooflines ${rooflines.gigaflops.toFixed(1)} GFLOP/s and ${rooflines.gigabytes.toFixed(1)} GB/s on one thread`,
-    date.slice(0, 10), commit && `commit ${commit}`,
+    date.slice(0, 10),
+    commit && `commit ${commit}`,
   ]
   return parts.filter((part) => part !== undefined).join(' · ')
 }
@@ -46,7 +54,10 @@ function caseSection(result: CaseReport): string[] {
 function rowCells(result: CaseReport, row: Row): string[] {
   if (row.status !== 'measured') return [row.peer, remark(row) ?? '', '', '', '']
   return [
-    `${row.peer}, ${row.how}`, row.ratio === undefined ? '—' : ratio(row.ratio), milliseconds(row.milliseconds.median), rate(result, row),
+    `${row.peer}, ${row.how}`,
+    row.ratio === undefined ? '—' : ratio(row.ratio),
+    milliseconds(row.milliseconds.median),
+    rate(result, row),
     exactness(row),
   ]
 }

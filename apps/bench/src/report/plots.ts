@@ -7,7 +7,9 @@ import type { BenchReport, CaseReport, Measured, Row } from './report.ts'
 export function ratioBars(report: BenchReport, document: Document): Element | undefined {
   const bars = report.cases.flatMap(({ bench, rows }) =>
     rows.flatMap((row) =>
-      row.status === 'measured' && row.ratio && !bench.id.startsWith('growth/') ? [{ bench: bench.id, peer: row.peer, ...row.ratio }] : [],
+      row.status === 'measured' && row.ratio && !bench.id.startsWith('growth/')
+        ? [{ bench: bench.id, peer: row.peer, ...row.ratio }]
+        : [],
     ),
   )
   if (bars.length === 0) return undefined
@@ -31,7 +33,9 @@ export function ratioBars(report: BenchReport, document: Document): Element | un
 export function growthCurves(report: BenchReport, document: Document): Element | undefined {
   const points = growth(report).flatMap(({ bench, rows }) =>
     rows.flatMap((row) =>
-      row.status === 'measured' && bench.kind === 'attention' ? [{ length: bench.keyLength, time: row.milliseconds.median, peer: row.peer }] : [],
+      row.status === 'measured' && bench.kind === 'attention'
+        ? [{ length: bench.keyLength, time: row.milliseconds.median, peer: row.peer }]
+        : [],
     ),
   )
   return points.length === 0 ? undefined : curves(document, points, 'time', '↑ milliseconds')
@@ -58,18 +62,27 @@ export function roofline(report: BenchReport, document: Document): Element | und
     return subject?.status === 'measured' && subject.peer === 'qkv/cpu' ? [pointOf(result, subject)] : []
   })
   const ceiling = (intensity: number): number => Math.min(rooflines.gigaflops, rooflines.gigabytes * intensity) * report.threads
-  const line = Array.from({ length: 61 }, (_, step) => 10 ** (-1 + step / 12)).map((intensity) => ({ intensity, rate: ceiling(intensity) }))
+  const line = Array.from({ length: 61 }, (_, step) => 10 ** (-1 + step / 12)).map((intensity) => ({
+    intensity,
+    rate: ceiling(intensity),
+  }))
   return Plot.plot({
     document,
     width: 960,
     grid: true,
     x: { type: 'log', label: 'operations a byte →' },
     y: { type: 'log', label: '↑ GFLOP/s' },
-    marks: [Plot.line(line, { x: 'intensity', y: 'rate' }), Plot.dot(points, { x: 'intensity', y: 'rate', title: 'bench', fill: 'currentColor', tip: true })],
+    marks: [
+      Plot.line(line, { x: 'intensity', y: 'rate' }),
+      Plot.dot(points, { x: 'intensity', y: 'rate', title: 'bench', fill: 'currentColor', tip: true }),
+    ],
   })
 }
 
-function pointOf({ bench, flops, bytes }: CaseReport, { milliseconds }: Row & Measured): { bench: string; intensity: number; rate: number } {
+function pointOf(
+  { bench, flops, bytes }: CaseReport,
+  { milliseconds }: Row & Measured,
+): { bench: string; intensity: number; rate: number } {
   return { bench: bench.id, intensity: flops / bytes, rate: flops / milliseconds.median / 1e6 }
 }
 

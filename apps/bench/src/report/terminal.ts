@@ -19,7 +19,8 @@ function cells(result: CaseReport, row: Row): Table.HorizontalTableRow {
     const colour = row.status === 'skipped' ? colours.dim : colours.red
     return [name, { colSpan: 4, content: colour(remark(row) ?? '') }]
   }
-  const won = row.ratio === undefined ? colours.dim('—') : (row.ratio.median >= 1 ? colours.green : colours.yellow)(ratio(row.ratio))
+  const won =
+    row.ratio === undefined ? colours.dim('—') : (row.ratio.median >= 1 ? colours.green : colours.yellow)(ratio(row.ratio))
   return [name, won, milliseconds(row.milliseconds.median), rate(result, row), exactness(row)]
 }
 

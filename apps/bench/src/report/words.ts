@@ -20,7 +20,9 @@ export function times(factor: number): string {
 /** What the case's arithmetic or traffic makes of the time: GFLOP/s, and GB/s where reading dominates. */
 export function rate(result: CaseReport, { milliseconds: { median } }: Measured): string {
   const reading = result.bytes * 4 > result.flops
-  return reading ? `${(result.bytes / median / 1e6).toPrecision(3)} GB/s` : `${(result.flops / median / 1e6).toPrecision(3)} GFLOP/s`
+  return reading
+    ? `${(result.bytes / median / 1e6).toPrecision(3)} GB/s`
+    : `${(result.flops / median / 1e6).toPrecision(3)} GFLOP/s`
 }
 
 /** What a row says in place of figures, or undefined where it has figures. */

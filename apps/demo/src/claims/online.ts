@@ -22,7 +22,9 @@ export function takeTile({ state, sum }: Running, scores: readonly number[], val
   const weights = scores.map((score) => Math.exp(score - next.m))
   return {
     state: next,
-    sum: sum.map((component, c) => component * rescaled + weights.reduce((total, weight, j) => total + weight * (values[j]?.[c] ?? 0), 0)),
+    sum: sum.map(
+      (component, c) => component * rescaled + weights.reduce((total, weight, j) => total + weight * (values[j]?.[c] ?? 0), 0),
+    ),
     rescaled: state.m === -Infinity ? 1 : rescaled,
   }
 }

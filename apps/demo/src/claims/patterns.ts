@@ -1,4 +1,16 @@
-import { and, causal, chunked, dilated, documents, neighbourhood, or, prefix, sinkTokens, slidingWindow, type MaskMod } from '@qkv/core'
+import {
+  and,
+  causal,
+  chunked,
+  dilated,
+  documents,
+  neighbourhood,
+  or,
+  prefix,
+  sinkTokens,
+  slidingWindow,
+  type MaskMod,
+} from '@qkv/core'
 
 /** A way to say who may see whom. */
 export interface Pattern {
@@ -17,10 +29,18 @@ export const patterns: readonly Pattern[] = [
     mask: (tokens) => and(causal(), or(slidingWindow(tokens / 8), sinkTokens(tokens / 32))),
   },
   { name: 'prefix', says: 'a prompt that sees all of itself, then causal', mask: (tokens) => or(causal(), prefix(tokens / 4)) },
-  { name: 'documents', says: 'several texts in one row, none seeing another', mask: (tokens) => and(causal(), documents(fiveTexts(tokens))) },
+  {
+    name: 'documents',
+    says: 'several texts in one row, none seeing another',
+    mask: (tokens) => and(causal(), documents(fiveTexts(tokens))),
+  },
   { name: 'chunks', says: 'causal, within chunks of a quarter', mask: (tokens) => and(causal(), chunked(tokens / 4)) },
   { name: 'dilated', says: 'every fourth token before it', mask: () => and(causal(), dilated(4)) },
-  { name: 'image', says: 'pixels of a picture, each seeing those around it', mask: (tokens) => neighbourhood({ height: tokens / 64, width: 64 }, 9) },
+  {
+    name: 'image',
+    says: 'pixels of a picture, each seeing those around it',
+    mask: (tokens) => neighbourhood({ height: tokens / 64, width: 64 }, 9),
+  },
 ]
 
 /** Which of five texts, each longer than the last, a token belongs to. */

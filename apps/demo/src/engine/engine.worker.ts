@@ -23,7 +23,11 @@ const engine: Engine = {
   async attend(request: AttendRequest): Promise<Float32Array> {
     const { heads, dim, causal, query } = request
     const shape = [1, heads, query.length / (heads * dim), dim]
-    const [q, k, v] = [query, request.key, request.value].map((values) => tensor(values, shape)) as [HostTensor, HostTensor, HostTensor]
+    const [q, k, v] = [query, request.key, request.value].map((values) => tensor(values, shape)) as [
+      HostTensor,
+      HostTensor,
+      HostTensor,
+    ]
     const { output } = await attention(q, k, v, {
       backend: await backend,
       causal,

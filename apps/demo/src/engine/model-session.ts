@@ -1,6 +1,13 @@
 import { elementCount, type Backend } from '@qkv/core'
 import {
-  Decoder, generateText, measureHeads, readLlama2cCheckpoint, readLlama2cTokenizer, sampler, type DecoderCheckpoint, type Tokenizer,
+  Decoder,
+  generateText,
+  measureHeads,
+  readLlama2cCheckpoint,
+  readLlama2cTokenizer,
+  sampler,
+  type DecoderCheckpoint,
+  type Tokenizer,
 } from '@qkv/transformer'
 import type { Engine, ModelFacts, TakenFile, WriteRequest, WrittenStep } from './engine.ts'
 
@@ -53,7 +60,13 @@ export function modelSession(backend: Promise<Backend>): Pick<Engine, 'takeFile'
   }
 }
 
-async function writeOn(model: Decoder, tokenizer: Tokenizer, request: WriteRequest, tell: Tell, stopped: () => boolean): Promise<void> {
+async function writeOn(
+  model: Decoder,
+  tokenizer: Tokenizer,
+  request: WriteRequest,
+  tell: Tell,
+  stopped: () => boolean,
+): Promise<void> {
   const { prompt, steps, cache, temperature, topP, seed } = request
   const sample = sampler({ temperature, topP, seed })
   const decoder = tokenizer.streamDecoder()

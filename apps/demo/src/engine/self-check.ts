@@ -30,5 +30,8 @@ export async function selfCheck(backend: Backend): Promise<SelfCheck> {
 
 function randomTensor(): HostTensor {
   const count = shape.reduce((product, size) => product * size, 1)
-  return tensor(Float32Array.from({ length: count }, () => 4 * Math.random() - 2), shape)
+  return tensor(
+    Float32Array.from({ length: count }, () => 4 * Math.random() - 2),
+    shape,
+  )
 }

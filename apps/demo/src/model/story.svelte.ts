@@ -50,7 +50,10 @@ class Story {
     this.failure = undefined
     this.#clear()
     try {
-      await engine.write(request, proxy(async (step: WrittenStep) => this.#hear(step)))
+      await engine.write(
+        request,
+        proxy(async (step: WrittenStep) => this.#hear(step)),
+      )
     } catch (failure) {
       this.failure = messageOf(failure)
     } finally {
@@ -99,7 +102,8 @@ class Story {
       maps.forEach((heads, layer) => heads.forEach((rows, head) => this.maps[layer]?.[head]?.push(...rows)))
     }
     const rows = this.maps[0]?.[0]?.length ?? 0
-    for (let row = this.rows; row < rows; row++) this.meanMap.push(mean(this.maps.flat().map((head) => head[row] ?? new Float32Array(0))))
+    for (let row = this.rows; row < rows; row++)
+      this.meanMap.push(mean(this.maps.flat().map((head) => head[row] ?? new Float32Array(0))))
     this.rows = rows
     if (this.tokens.length === 0) this.writtenFrom = (steps[0]?.texts.length ?? 1) - 1
     this.tokens = [...this.tokens, ...steps.flatMap(({ texts }) => texts)]

@@ -12,7 +12,10 @@ export interface WordOptions {
 }
 
 /** Attention among words with made-up vectors: for each head, a row of weights a word. */
-export function attendWords(words: readonly string[], { heads, causal, window, alibi: nearer }: WordOptions): readonly WeightRows[] {
+export function attendWords(
+  words: readonly string[],
+  { heads, causal, window, alibi: nearer }: WordOptions,
+): readonly WeightRows[] {
   if (words.length === 0) return Array.from({ length: heads }, () => [])
   const { query, key } = madeUpVectors(words, heads)
   return inspect.weights(query, key, {

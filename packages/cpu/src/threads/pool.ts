@@ -147,7 +147,9 @@ function scratchBytes(kernels: Kernels, kernel: string, record: number): number 
 }
 
 async function startWorkers(
-  { memory, module, threads, spawn = spawnWorker }: PoolOptions, names: readonly string[], deadline: number,
+  { memory, module, threads, spawn = spawnWorker }: PoolOptions,
+  names: readonly string[],
+  deadline: number,
 ): Promise<{ workers: readonly Thread[]; lost: readonly unknown[] }> {
   const workers: Thread[] = []
   const lost: unknown[] = []

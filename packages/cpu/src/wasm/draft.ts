@@ -39,4 +39,3 @@ export function draftRecord(space: Workspace, bytes: number): Draft {
     },
   }
 }
-

@@ -73,11 +73,21 @@ function immediates(space: Workspace, node: ExpressionNode, operands: readonly R
 }
 
 const indices: Readonly<Record<IndexName, number>> = {
-  batch: opcode.batch, head: opcode.head, query: opcode.query, key: opcode.key, row: opcode.row,
+  batch: opcode.batch,
+  head: opcode.head,
+  query: opcode.query,
+  key: opcode.key,
+  row: opcode.row,
 }
 
 const capturedDtypes = {
-  float32: part.float32, float16: part.float16, bfloat16: part.bfloat16, int8: part.int8, uint8: part.uint8, bool: part.bool, int32: part.int32,
+  float32: part.float32,
+  float16: part.float16,
+  bfloat16: part.bfloat16,
+  int8: part.int8,
+  uint8: part.uint8,
+  bool: part.bool,
+  int32: part.int32,
 } as const
 
 function scalarBits(type: 'int' | 'float', { value }: CapturedScalar): number {
@@ -122,26 +132,58 @@ function binaryOpcode(operator: Binary, type: ExpressionNode['type']): number | 
 
 const intUnary: Opcodes<Unary> = { negate: opcode.intNegate, absolute: opcode.intAbsolute }
 const anyUnary: Opcodes<Unary> = {
-  negate: opcode.floatNegate, absolute: opcode.floatAbsolute, exp: opcode.exp, log: opcode.log, tanh: opcode.tanh,
-  floor: opcode.floor, not: opcode.not, toFloat: opcode.toFloat, toInt: opcode.toInt,
+  negate: opcode.floatNegate,
+  absolute: opcode.floatAbsolute,
+  exp: opcode.exp,
+  log: opcode.log,
+  tanh: opcode.tanh,
+  floor: opcode.floor,
+  not: opcode.not,
+  toFloat: opcode.toFloat,
+  toInt: opcode.toInt,
 }
 const floatBinary: Opcodes<Binary> = {
-  add: opcode.floatAdd, subtract: opcode.floatSubtract, multiply: opcode.floatMultiply, divide: opcode.floatDivide,
-  floorDivide: opcode.floatFloorDivide, modulo: opcode.floatModulo, minimum: opcode.floatMinimum, maximum: opcode.floatMaximum,
-  equal: opcode.floatEqual, notEqual: opcode.floatNotEqual, less: opcode.floatLess, lessOrEqual: opcode.floatLessOrEqual,
-  greater: opcode.floatGreater, greaterOrEqual: opcode.floatGreaterOrEqual,
+  add: opcode.floatAdd,
+  subtract: opcode.floatSubtract,
+  multiply: opcode.floatMultiply,
+  divide: opcode.floatDivide,
+  floorDivide: opcode.floatFloorDivide,
+  modulo: opcode.floatModulo,
+  minimum: opcode.floatMinimum,
+  maximum: opcode.floatMaximum,
+  equal: opcode.floatEqual,
+  notEqual: opcode.floatNotEqual,
+  less: opcode.floatLess,
+  lessOrEqual: opcode.floatLessOrEqual,
+  greater: opcode.floatGreater,
+  greaterOrEqual: opcode.floatGreaterOrEqual,
 }
 /** Of integers and truths. */
 const otherBinary: Opcodes<Binary> = {
-  add: opcode.intAdd, subtract: opcode.intSubtract, multiply: opcode.intMultiply, floorDivide: opcode.intFloorDivide,
-  modulo: opcode.intModulo, minimum: opcode.intMinimum, maximum: opcode.intMaximum, equal: opcode.intEqual,
-  notEqual: opcode.intNotEqual, less: opcode.intLess, lessOrEqual: opcode.intLessOrEqual, greater: opcode.intGreater,
-  greaterOrEqual: opcode.intGreaterOrEqual, and: opcode.and, or: opcode.or,
+  add: opcode.intAdd,
+  subtract: opcode.intSubtract,
+  multiply: opcode.intMultiply,
+  floorDivide: opcode.intFloorDivide,
+  modulo: opcode.intModulo,
+  minimum: opcode.intMinimum,
+  maximum: opcode.intMaximum,
+  equal: opcode.intEqual,
+  notEqual: opcode.intNotEqual,
+  less: opcode.intLess,
+  lessOrEqual: opcode.intLessOrEqual,
+  greater: opcode.intGreater,
+  greaterOrEqual: opcode.intGreaterOrEqual,
+  and: opcode.and,
+  or: opcode.or,
 }
 
 function known(code: number | undefined, operator: string): number {
   if (code !== undefined) return code
   throw new QkvError({
-    code: 'EXPRESSION_REJECTED', operation: 'attention', argument: 'expression', expected: 'an operator of the language', received: operator,
+    code: 'EXPRESSION_REJECTED',
+    operation: 'attention',
+    argument: 'expression',
+    expected: 'an operator of the language',
+    received: operator,
   })
 }

@@ -1,4 +1,12 @@
-import { differentiate, isContiguous, toFloat32, type AttentionGradient, type AttentionProblem, type Partial, type Tensor } from '@qkv/core'
+import {
+  differentiate,
+  isContiguous,
+  toFloat32,
+  type AttentionGradient,
+  type AttentionProblem,
+  type Partial,
+  type Tensor,
+} from '@qkv/core'
 import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { attentionWork, chooseTileRows } from './attention.ts'
@@ -15,7 +23,12 @@ const tileKeys = 64
  * tensors, each in its own shape.
  */
 export function attentionGradient(
-  { crew }: Wasm, space: Workspace, problem: AttentionProblem, forward: Partial, dOutput: Tensor, target: AttentionGradient,
+  { crew }: Wasm,
+  space: Workspace,
+  problem: AttentionProblem,
+  forward: Partial,
+  dOutput: Tensor,
+  target: AttentionGradient,
 ): boolean {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, group, scoreMod } = problem
   const { lse } = forward
@@ -23,7 +36,9 @@ export function attentionGradient(
 
   const lseAt = space.place(lse).address
   const tensors = [
-    [part.dOutput, space.place(dOutput)], [part.forwardOutput, space.place(forward.output)], [part.output, space.place(target.dQuery)],
+    [part.dOutput, space.place(dOutput)],
+    [part.forwardOutput, space.place(forward.output)],
+    [part.output, space.place(target.dQuery)],
   ] as const
   const outputProducts = space.scratch(4 * batch * queryHeads * queryLength)
   const slope = scoreMod && placeProgram(space, differentiate(scoreMod).score)
@@ -51,7 +66,11 @@ export function attentionGradient(
 
 /** A sink's weight has no value, so it only takes: dsink = Σ −e^(sink − lse) · D over the rows of its head. */
 function sinkGradients(
-  space: Workspace, { sinks, batch, queryHeads, queryLength }: AttentionProblem, lseAt: number, outputProducts: number, dSinks: Tensor,
+  space: Workspace,
+  { sinks, batch, queryHeads, queryLength }: AttentionProblem,
+  lseAt: number,
+  outputProducts: number,
+  dSinks: Tensor,
 ): void {
   if (sinks === undefined) return
   const count = batch * queryHeads * queryLength

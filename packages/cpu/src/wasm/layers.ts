@@ -11,7 +11,12 @@ import * as problemPart from './record.ts'
 const fewRows = 8
 
 export function linear(
-  wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, output: Tensor,
+  wasm: Wasm,
+  space: Workspace,
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  output: Tensor,
 ): boolean {
   if (collapsedRowStride(input) === undefined) return false
   const [outputs = 0, inputs = 0] = weight.shape
@@ -30,7 +35,10 @@ export function linear(
   const { threads } = wasm.crew
   const kernel = rows <= fewRows ? 'linearRows' : 'linear'
   const tileRows = Math.min(128, Math.ceil(rows / 4) * 4)
-  const tileColumns = kernel === 'linear' ? tileWidth(outputs, Math.ceil(rows / tileRows), threads) : Math.min(256, Math.ceil(outputs / threads / 8) * 8)
+  const tileColumns =
+    kernel === 'linear'
+      ? tileWidth(outputs, Math.ceil(rows / tileRows), threads)
+      : Math.min(256, Math.ceil(outputs / threads / 8) * 8)
   const columnTiles = Math.ceil(outputs / tileColumns)
   draft.setInt(part.tileRows, tileRows)
   draft.setInt(part.tileColumns, tileColumns)
@@ -52,13 +60,26 @@ export function rmsNorm(wasm: Wasm, space: Workspace, input: Tensor, weight: Ten
 }
 
 export function layerNorm(
-  wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number, output: Tensor,
+  wasm: Wasm,
+  space: Workspace,
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  epsilon: number,
+  output: Tensor,
 ): boolean {
   return normalise(wasm, space, input, weight, bias, epsilon, part.meanAndDeviation, output)
 }
 
 function normalise(
-  wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number, operation: number, output: Tensor,
+  wasm: Wasm,
+  space: Workspace,
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  epsilon: number,
+  operation: number,
+  output: Tensor,
 ): boolean {
   if (![input, weight, bias].every((tensor) => tensor === undefined || isPlain(tensor))) return false
   const n = input.shape.at(-1) ?? 0
@@ -77,7 +98,9 @@ function normalise(
 }
 
 const operations: Readonly<globalThis.Partial<Record<Activation, number>>> = {
-  silu: part.silu, relu: part.relu, 'gelu-tanh': part.geluTanh,
+  silu: part.silu,
+  relu: part.relu,
+  'gelu-tanh': part.geluTanh,
 }
 
 export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation: Activation, output: Tensor): boolean {
@@ -93,7 +116,14 @@ export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation
   return true
 }
 
-export function combine(wasm: Wasm, space: Workspace, how: 'add' | 'multiply', left: Tensor, right: Tensor, output: Tensor): boolean {
+export function combine(
+  wasm: Wasm,
+  space: Workspace,
+  how: 'add' | 'multiply',
+  left: Tensor,
+  right: Tensor,
+  output: Tensor,
+): boolean {
   const period = repeatedRun(right)
   if (period === undefined || !isPlain(left)) return false
   const n = count(left)
@@ -108,11 +138,25 @@ export function combine(wasm: Wasm, space: Workspace, how: 'add' | 'multiply', l
   return true
 }
 
-export function rotate(wasm: Wasm, space: Workspace, input: Tensor, { cos, sin, layout, dim }: RotaryTable, output: Tensor): boolean {
+export function rotate(
+  wasm: Wasm,
+  space: Workspace,
+  input: Tensor,
+  { cos, sin, layout, dim }: RotaryTable,
+  output: Tensor,
+): boolean {
   const [batch = 0, heads = 0, length = 0, headDim = 0] = input.shape
-  if (![input, cos, sin, output].every((tensor) => tensor.dtype === 'float32' && (tensor.strides[3] === 1 || tensor.shape[3] === 1))) return false
+  if (
+    ![input, cos, sin, output].every((tensor) => tensor.dtype === 'float32' && (tensor.strides[3] === 1 || tensor.shape[3] === 1))
+  )
+    return false
   if ([batch, heads, length].includes(0)) return true
-  const tensors = [[problemPart.query, space.place(input)], [problemPart.key, space.place(cos)], [problemPart.value, space.place(sin)], [problemPart.output, space.place(output)]] as const
+  const tensors = [
+    [problemPart.query, space.place(input)],
+    [problemPart.key, space.place(cos)],
+    [problemPart.value, space.place(sin)],
+    [problemPart.output, space.place(output)],
+  ] as const
   const draft = draftRecord(space, problemPart.recordBytes)
   for (const [at, placed] of tensors) draft.setTensor(at, placed)
   draft.setInt(problemPart.queryHeads, heads)

@@ -23,7 +23,11 @@ export interface WasmOptions {
  * @throws QkvError `WASM_UNAVAILABLE`; `WORKER_FAILED` where a given number of threads cannot start. `'auto'` makes do
  * with one thread then, and says so.
  */
-export async function openWasmEngine({ threads, instructions = bestInstructions(), worthSharing }: WasmOptions): Promise<OpenedEngine> {
+export async function openWasmEngine({
+  threads,
+  instructions = bestInstructions(),
+  worthSharing,
+}: WasmOptions): Promise<OpenedEngine> {
   const wanted = threads === 'auto' ? Math.min(mostThreads, processors()) : threads
   const hindrance = wanted > 1 ? whatHindersThreads() : undefined
   if (hindrance !== undefined && threads !== 'auto') throw threadsUnavailable(hindrance)
@@ -58,7 +62,8 @@ function engineOf(wasm: Wasm, details: string): Engine {
   return {
     description: `WebAssembly, ${details}`,
     attention: (space, problem, target) => attention(wasm, space, problem, target),
-    attentionGradient: (space, problem, forward, dOutput, target) => attentionGradient(wasm, space, problem, forward, dOutput, target),
+    attentionGradient: (space, problem, forward, dOutput, target) =>
+      attentionGradient(wasm, space, problem, forward, dOutput, target),
     linear: (space, input, weight, bias, output) => layers.linear(wasm, space, input, weight, bias, output),
     rmsNorm: (space, input, weight, epsilon, output) => layers.rmsNorm(wasm, space, input, weight, epsilon, output),
     layerNorm: (space, input, weight, bias, epsilon, output) => layers.layerNorm(wasm, space, input, weight, bias, epsilon, output),

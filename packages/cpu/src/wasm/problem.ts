@@ -15,7 +15,8 @@ const unbounded = 2 ** 29
  * as are programs of its own, which need `registerBytes`.
  */
 export function problemRecord(space: Workspace, problem: AttentionProblem, registerBytes = 0): Draft {
-  const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } = problem
+  const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } =
+    problem
   const quantized = keyScales !== undefined
   const tensors: readonly (readonly [number, Placed | undefined])[] = [
     [part.query, space.place(query)],

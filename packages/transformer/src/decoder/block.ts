@@ -28,7 +28,12 @@ export interface BlockResult {
  * One layer: tokens look at each other, then each thinks by itself. Both read normalised hidden states and add to what was
  * there (pre-norm): h += attention(norm(h)), h += feedForward(norm(h)). `hidden` [batch, length, modelDim].
  */
-export async function runBlock(backend: Backend, hidden: Tensor, block: Block, { cache, mapsFrom }: BlockStep): Promise<BlockResult> {
+export async function runBlock(
+  backend: Backend,
+  hidden: Tensor,
+  block: Block,
+  { cache, mapsFrom }: BlockStep,
+): Promise<BlockResult> {
   let map: WeightMap | undefined
   const capture: ForwardOptions['inspect'] = async (query, key, options) => {
     map = await inspect.weights(query, key, { ...options, rows: range(mapsFrom ?? 0, query.shape[2] ?? 0) })

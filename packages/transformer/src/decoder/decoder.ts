@@ -110,12 +110,23 @@ export class Decoder implements Disposable {
 function checkTokens(tokens: readonly number[], start: number, { vocabularySize, contextLength }: DecoderSizes): void {
   if (tokens.length === 0) throw refused('OPTION_INVALID', 'tokens', 'at least one token', 'none')
   const wrong = tokens.findIndex((token) => !Number.isInteger(token) || token < 0 || token >= vocabularySize)
-  if (wrong >= 0) throw refused('OPTION_INVALID', `tokens[${wrong}]`, `a whole number from 0 to ${vocabularySize - 1}`, String(tokens[wrong]))
+  if (wrong >= 0)
+    throw refused('OPTION_INVALID', `tokens[${wrong}]`, `a whole number from 0 to ${vocabularySize - 1}`, String(tokens[wrong]))
   if (start + tokens.length > contextLength) {
-    throw refused('LIMIT_EXCEEDED', 'tokens', `at most ${contextLength - start} more (the context holds ${contextLength})`, String(tokens.length))
+    throw refused(
+      'LIMIT_EXCEEDED',
+      'tokens',
+      `at most ${contextLength - start} more (the context holds ${contextLength})`,
+      String(tokens.length),
+    )
   }
 }
 
-function refused(code: 'OPTION_INVALID' | 'LIMIT_EXCEEDED' | 'DISPOSED', argument: string, expected: string, received: string): QkvError {
+function refused(
+  code: 'OPTION_INVALID' | 'LIMIT_EXCEEDED' | 'DISPOSED',
+  argument: string,
+  expected: string,
+  received: string,
+): QkvError {
   return new QkvError({ code, operation: 'Decoder.forward', argument, expected, received })
 }

@@ -59,7 +59,11 @@ function attentionOf(backend: Backend, { sizes, positions }: DecoderCheckpoint, 
   const inputs = 'query.bias' in attention
   const output = 'output.bias' in attention
   return new MultiHeadAttention({
-    backend, modelDim, heads, kvHeads, headDim,
+    backend,
+    modelDim,
+    heads,
+    kvHeads,
+    headDim,
     causal: true,
     position: positions.kind === 'rotary' ? rotary({ dim: headDim, base: positions.base, layout: positions.layout }) : undefined,
     bias: inputs && output ? true : inputs ? 'inputs' : output ? 'output' : false,

@@ -36,7 +36,13 @@ export function readLlama2cTokenizer(file: ArrayBuffer | Uint8Array): Tokenizer 
 /** A text starts as if after a space, so that its first word is the token it would be elsewhere. */
 function encode(text: string, vocabulary: Vocabulary): number[] {
   const symbols = text === '' ? [] : [...` ${text.toWellFormed()}`]
-  return [beginToken, ...mergeByScore(symbols.flatMap((symbol) => tokensOfSymbol(symbol, vocabulary)), vocabulary)]
+  return [
+    beginToken,
+    ...mergeByScore(
+      symbols.flatMap((symbol) => tokensOfSymbol(symbol, vocabulary)),
+      vocabulary,
+    ),
+  ]
 }
 
 function tokensOfSymbol(symbol: string, vocabulary: Vocabulary): number[] {
@@ -65,7 +71,10 @@ function readPieces(bytes: Uint8Array): { pieces: Uint8Array[]; scores: number[]
   let offset = 4
   const expectBytes = (count: number): void => {
     if (count >= 0 && offset + count <= bytes.length) return
-    throw malformed(`${count < 0 ? 'a count ≥ 0' : `${count} more bytes`} for token ${pieces.length}`, `${count < 0 ? count : Math.max(0, bytes.length - offset)} at byte ${offset}`)
+    throw malformed(
+      `${count < 0 ? 'a count ≥ 0' : `${count} more bytes`} for token ${pieces.length}`,
+      `${count < 0 ? count : Math.max(0, bytes.length - offset)} at byte ${offset}`,
+    )
   }
   if (bytes.length < 4) throw malformed('a llama2.c tokenizer, which starts with an int32', `${bytes.length} bytes`)
   while (offset < bytes.length) {
@@ -79,7 +88,8 @@ function readPieces(bytes: Uint8Array): { pieces: Uint8Array[]; scores: number[]
     scores.push(score)
     offset += count
   }
-  if (pieces.length < firstPiece) throw malformed(`at least ${firstPiece} tokens (three for control, 256 bytes)`, `${pieces.length}`)
+  if (pieces.length < firstPiece)
+    throw malformed(`at least ${firstPiece} tokens (three for control, 256 bytes)`, `${pieces.length}`)
   return { pieces, scores }
 }
 

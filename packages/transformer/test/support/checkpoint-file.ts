@@ -13,7 +13,13 @@ export function checkpointFile(
   const heading = separateHead ? 2 : 1
   const count = heading * vocabularySize * modelDim + layers * block + modelDim + contextLength * headDim
   const header = Int32Array.from([
-    modelDim, hiddenDim, layers, heads, kvHeads, separateHead ? -vocabularySize : vocabularySize, contextLength,
+    modelDim,
+    hiddenDim,
+    layers,
+    heads,
+    kvHeads,
+    separateHead ? -vocabularySize : vocabularySize,
+    contextLength,
   ])
   const floats = Float32Array.from({ length: count }, (_, index) => value(index))
   const file = new Uint8Array(header.byteLength + floats.byteLength)

@@ -17,12 +17,21 @@ export function llamaLike(seed: number): DecoderCheckpoint {
     attention: projections(values),
     feedForwardNorm: norm(),
     feedForward: {
-      kind: 'gated', activation: 'silu', gate: linear(hiddenDim, modelDim), up: linear(hiddenDim, modelDim), down: linear(modelDim, hiddenDim),
+      kind: 'gated',
+      activation: 'silu',
+      gate: linear(hiddenDim, modelDim),
+      up: linear(hiddenDim, modelDim),
+      down: linear(modelDim, hiddenDim),
     },
   })
   const embedding = values(sizes.vocabularySize, modelDim)
   return {
-    sizes, embedding, positions: { kind: 'rotary', layout: 'half', base: 100 }, blocks: [block(), block()], norm: norm(), head: { weight: embedding },
+    sizes,
+    embedding,
+    positions: { kind: 'rotary', layout: 'half', base: 100 },
+    blocks: [block(), block()],
+    norm: norm(),
+    head: { weight: embedding },
   }
 }
 
@@ -35,7 +44,10 @@ export function gptLike(seed: number): DecoderCheckpoint {
     attentionNorm: norm(),
     attention: {
       ...projections(values),
-      'query.bias': values(heads * headDim), 'key.bias': values(kvHeads * headDim), 'value.bias': values(kvHeads * headDim), 'output.bias': values(modelDim),
+      'query.bias': values(heads * headDim),
+      'key.bias': values(kvHeads * headDim),
+      'value.bias': values(kvHeads * headDim),
+      'output.bias': values(modelDim),
     },
     feedForwardNorm: norm(),
     feedForward: { kind: 'plain', activation: 'gelu-tanh', up: linear(hiddenDim, modelDim), down: linear(modelDim, hiddenDim) },
@@ -64,6 +76,9 @@ function drawn(seed: number): (...shape: number[]) => HostTensor {
   const stream = random(seed, 'checkpoint')
   return (...shape) => {
     const scale = shape.length === 1 ? 1 : 1 / Math.sqrt(shape.at(-1) ?? 1)
-    return tensor(Float32Array.from({ length: elementCount(shape) }, () => scale * stream.normal()), shape)
+    return tensor(
+      Float32Array.from({ length: elementCount(shape) }, () => scale * stream.normal()),
+      shape,
+    )
   }
 }

@@ -45,7 +45,11 @@ export const decode: Kernel<DecodeSpec> = {
       parameters: {
         ...parameters,
         splits: 'i32',
-        outputOffset: 'i32', outputStride0: 'i32', outputStride1: 'i32', outputStride2: 'i32', outputStride3: 'i32',
+        outputOffset: 'i32',
+        outputStride0: 'i32',
+        outputStride1: 'i32',
+        outputStride2: 'i32',
+        outputStride3: 'i32',
         outputSplitStride: 'i32',
       },
       buffers: {
@@ -65,7 +69,8 @@ export const decode: Kernel<DecodeSpec> = {
     const plain = isPlain(problem)
     const together = Math.min(rows, 4)
     const chunk = (chunks: number, read: (chunk: string) => string): string =>
-      chunks % lanes === 0 ? read(`(lane + i * ${lanes})`)
+      chunks % lanes === 0
+        ? read(`(lane + i * ${lanes})`)
         : `select(vec4f(), ${read(`min(lane + i * ${lanes}, ${chunks - 1})`)}, lane + i * ${lanes} < ${chunks})`
     const eachRow = (code: string): string => `for (var r = 0; r < ${rows}; r++) { ${code} }`
     return `${subgroups ? 'enable subgroups;' : ''}

@@ -52,14 +52,17 @@ export const elementwise: Kernel<ElementwiseSpec> = {
     const moves = operation === 'copy' && left === output
     const indices = (name: string): string => `var ${name}Index = parameters.${name}Offset;`
     const names = ['left', ...(right === undefined ? [] : ['right']), ...(strided ? ['output'] : [])]
-    const walk = [...new Array(rank).keys()].reverse().map((axis) => `
+    const walk = [...new Array(rank).keys()].reverse().map(
+      (axis) => `
   { let i = rest % parameters.size${axis}; rest /= parameters.size${axis};
-    ${names.map((name) => `${name}Index += i * parameters.${name}Stride${axis};`).join(' ')} }`)
-    const value = {
-      copy: 'leftOf(leftBits(leftIndex))',
-      add: 'leftOf(leftBits(leftIndex)) + rightOf(rightBits(rightIndex))',
-      multiply: 'leftOf(leftBits(leftIndex)) * rightOf(rightBits(rightIndex))',
-    }[operation as 'copy' | 'add' | 'multiply'] ?? 'activation(leftOf(leftBits(leftIndex)))'
+    ${names.map((name) => `${name}Index += i * parameters.${name}Stride${axis};`).join(' ')} }`,
+    )
+    const value =
+      {
+        copy: 'leftOf(leftBits(leftIndex))',
+        add: 'leftOf(leftBits(leftIndex)) + rightOf(rightBits(rightIndex))',
+        multiply: 'leftOf(leftBits(leftIndex)) * rightOf(rightBits(rightIndex))',
+      }[operation as 'copy' | 'add' | 'multiply'] ?? 'activation(leftOf(leftBits(leftIndex)))'
     const isActivation = operation !== 'copy' && operation !== 'add' && operation !== 'multiply'
     const mask = `${2 ** (32 / per) - 1}u`
     return `${declarations(this.interface(spec))}
@@ -72,26 +75,33 @@ ${strided ? 'var<private> outputIndex: i32;' : ''}
 
 fn resultBits(index: i32) -> u32 {
   var rest = index;
-  ${names.filter((name) => name !== 'output').map(indices).join(' ')}${strided ? ' outputIndex = parameters.outputOffset;' : ''}${walk.join('')}
+  ${names
+    .filter((name) => name !== 'output')
+    .map(indices)
+    .join(' ')}${strided ? ' outputIndex = parameters.outputOffset;' : ''}${walk.join('')}
   return ${moves ? 'leftBits(leftIndex)' : `encode(${value})`};
 }
 
 @compute @workgroup_size(${elementwiseGroupSize})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
   let item = (i32(groupId.x) + parameters.firstGroup) * ${elementwiseGroupSize} + i32(lane);
-  ${strided
-    ? `if (item >= parameters.count) { return; }
+  ${
+    strided
+      ? `if (item >= parameters.count) { return; }
   let bits = resultBits(item);
-  ${per === 1
-    ? 'output[outputIndex] = bits;'
-    : `let shift = u32(${32 / per} * (outputIndex % ${per}));
+  ${
+    per === 1
+      ? 'output[outputIndex] = bits;'
+      : `let shift = u32(${32 / per} * (outputIndex % ${per}));
   atomicAnd(&output[outputIndex / ${per}], ~(${mask} << shift));
-  atomicOr(&output[outputIndex / ${per}], bits << shift);`}`
-    : `let first = item * ${per};
+  atomicOr(&output[outputIndex / ${per}], bits << shift);`
+  }`
+      : `let first = item * ${per};
   if (first >= parameters.count) { return; }
   var word = 0u;
   for (var k = 0; k < ${per} && first + k < parameters.count; k++) { word |= resultBits(first + k) << u32(${32 / per} * k); }
-  output[parameters.outputOffset + item] = word;`}
+  output[parameters.outputOffset + item] = word;`
+  }
 }
 `
   },

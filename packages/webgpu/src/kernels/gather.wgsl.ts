@@ -13,7 +13,15 @@ export const gather: Kernel<GatherSpec> = {
   name: 'gather',
 
   interface: () => ({
-    parameters: { count: 'i32', rows: 'i32', dim: 'i32', tableOffset: 'i32', tableStride0: 'i32', tableStride1: 'i32', indicesOffset: 'i32' },
+    parameters: {
+      count: 'i32',
+      rows: 'i32',
+      dim: 'i32',
+      tableOffset: 'i32',
+      tableStride0: 'i32',
+      tableStride1: 'i32',
+      indicesOffset: 'i32',
+    },
     buffers: {
       table: { type: 'array<u32>', access: 'read' },
       indices: { type: 'array<i32>', access: 'read' },

@@ -28,8 +28,10 @@ export const gradientCapturedRows: Kernel<GradientCapturedSpec> = {
   code(spec) {
     const queryChunks = Math.ceil(spec.problem.headDim / 4)
     const valueChunks = Math.ceil(spec.problem.valueDim / 4)
-    const adds = Array.from({ length: spec.reads }, (_, read) =>
-      `partial[first + readElement${read}(at, g.score)] += g.changed * readDerivative${read}(at, g.score);`)
+    const adds = Array.from(
+      { length: spec.reads },
+      (_, read) => `partial[first + readElement${read}(at, g.score)] += g.changed * readDerivative${read}(at, g.score);`,
+    )
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 ${spec.readsCode}

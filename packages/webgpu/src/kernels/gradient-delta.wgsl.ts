@@ -20,7 +20,9 @@ export const gradientDelta: Kernel<GradientDeltaSpec> = {
 
   interface({ output, dOutput }) {
     const strides = (name: string): Record<string, 'i32'> =>
-      Object.fromEntries([`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]))
+      Object.fromEntries(
+        [`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]),
+      )
     return {
       parameters: { rows: 'i32', heads: 'i32', queryLength: 'i32', lseOffset: 'i32', ...strides('output'), ...strides('dOutput') },
       buffers: {

@@ -3,7 +3,15 @@ import { gradientFunctions, gradientInterface, type GradientSpec } from '../snip
 import { gradientTileFunctions, gradientTiles, storeGradient, type GradientTile } from '../snippets/gradient-tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 import {
-  multiplyColumns, multiplyRows, phasesOf, planColumns, quotient, remainder, stageColumns, stageRows, storeWeights,
+  multiplyColumns,
+  multiplyRows,
+  phasesOf,
+  planColumns,
+  quotient,
+  remainder,
+  stageColumns,
+  stageRows,
+  storeWeights,
 } from '../snippets/tiles.wgsl.ts'
 
 export interface GradientQuerySpec extends GradientSpec {
@@ -43,11 +51,15 @@ export const gradientQuery: Kernel<GradientQuerySpec> = {
     const plan = planColumns(column, Math.ceil(headDim / 4))
     const ownRow = (group: string, part: string): string => `rowOf(tile, min(${part} * ${rowGroups} + ${group}, tile.rowCount - 1))`
     const product = (dim: number, left: string, right: string, sum: string): string =>
-      phasesOf(dim, depth).map(({ first, octets }) => `workgroupBarrier();
+      phasesOf(dim, depth)
+        .map(
+          ({ first, octets }) => `workgroupBarrier();
     ${stageRows(row, octets, invocations, (group, part, chunk) => `${left}(tile, ${ownRow(group, part)}, ${first} + ${chunk})`)}
     ${stageRows(column, octets, invocations, (group, part, chunk) => `${right}(tile.batch, tile.keyHead, min(tileKey + 4 * ${group} + ${part}, tile.validKeys - 1), ${first} + ${chunk})`)}
     workgroupBarrier();
-    ${multiplyRows(row.name, column.name, octets, sum)}`).join('\n    ')
+    ${multiplyRows(row.name, column.name, octets, sum)}`,
+        )
+        .join('\n    ')
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 ${gradientTileFunctions(tile, problem)}
@@ -64,7 +76,10 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
 
   var dq = array<array<vec4f, 4>, ${plan.bands}>();
-  ${walkTiles(keys, { blockMap, mask: problem.mask || problem.maskCode !== undefined }, `
+  ${walkTiles(
+    keys,
+    { blockMap, mask: problem.mask || problem.maskCode !== undefined },
+    `
     let firstOwnKey = tileKey + column * 4;
     let hides = masked${problem.bias === undefined ? '' : ' || true'};
     var s = array<vec4f, 4>();
@@ -84,9 +99,21 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       }
       ${storeWeights(weight, 'd[r]')}
     }
-    ${multiplyColumns(weight, column, plan, stageColumns(column, plan, invocations, (group, part, chunk) =>
-      `finiteOnly(keyAt(tile.batch, tile.keyHead, min(tileKey + 4 * (phase * ${plan.groups} + ${group}) + ${part}, tile.validKeys - 1), ${chunk}), hides)`), 'dq')}
-  `)}
+    ${multiplyColumns(
+      weight,
+      column,
+      plan,
+      stageColumns(
+        column,
+        plan,
+        invocations,
+        (group, part, chunk) =>
+          `finiteOnly(keyAt(tile.batch, tile.keyHead, min(tileKey + 4 * (phase * ${plan.groups} + ${group}) + ${part}, tile.validKeys - 1), ${chunk}), hides)`,
+      ),
+      'dq',
+    )}
+  `,
+  )}
 
   for (var r = 0; r < 4; r++) {
     let row = rowGroup + r * ${rowGroups};

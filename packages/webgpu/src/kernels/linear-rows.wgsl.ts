@@ -48,8 +48,12 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       ${each((r) => `sum${r}[j] = fma(w, x${r}, sum${r}[j]);`)}
     }
   }
-  ${bias === undefined ? 'let offset = vec4f();' : `var offset = vec4f();
-  for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(4 * tile + j, ${outputs - 1}) * parameters.biasStride); }`}
+  ${
+    bias === undefined
+      ? 'let offset = vec4f();'
+      : `var offset = vec4f();
+  for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(4 * tile + j, ${outputs - 1}) * parameters.biasStride); }`
+  }
   ${each((r) => `if (row + ${r} <= lastRow) { outputStore(parameters.outputOffset + (row + ${r}) * ${outputs}, tile, vec4f(1) * sum${r} + offset); }`)}
 }
 `

@@ -1,7 +1,16 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel, type KernelInterface } from '../kernel.ts'
 import { declareElements, readElement, readVector, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { addDot, chunkOrZeros, declareTile, multiplyRows, quotient, remainder, stageRows, type TileShape } from '../snippets/tiles.wgsl.ts'
+import {
+  addDot,
+  chunkOrZeros,
+  declareTile,
+  multiplyRows,
+  quotient,
+  remainder,
+  stageRows,
+  type TileShape,
+} from '../snippets/tiles.wgsl.ts'
 
 export interface LinearSpec {
   readonly inputs: number
@@ -16,10 +25,15 @@ export function linearInterface({ input, weight, bias, output }: LinearSpec): Ke
   return {
     parameters: {
       rowCount: 'i32',
-      inputOffset: 'i32', inputStride3: 'i32', inputRowStride: 'i32',
-      weightOffset: 'i32', weightStride3: 'i32', weightRowStride: 'i32',
+      inputOffset: 'i32',
+      inputStride3: 'i32',
+      inputRowStride: 'i32',
+      weightOffset: 'i32',
+      weightStride3: 'i32',
+      weightRowStride: 'i32',
       ...(bias === undefined ? {} : { biasOffset: 'i32' as const, biasStride: 'i32' as const }),
-      outputOffset: 'i32', outputStride3: 'i32',
+      outputOffset: 'i32',
+      outputStride3: 'i32',
     },
     buffers: {
       input: declareElements(input),
@@ -73,10 +87,20 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   var s = array<vec4f, 4>();
   for (var first = 0; first < ${Math.ceil(inputs / 4)}; first += 8) {
     workgroupBarrier();
-    ${stageRows(inputTile, 1, invocations, (group, part, chunk) =>
-      `inputAt(parameters.inputOffset + min(firstRow + ${part} * ${rowGroups} + ${group}, parameters.rowCount - 1) * parameters.inputRowStride, first + ${chunk})`)}
-    ${stageRows(weightTile, 1, invocations, (group, part, chunk) =>
-      `weightAt(parameters.weightOffset + min(firstOutput + 4 * ${group} + ${part}, ${outputs - 1}) * parameters.weightRowStride, first + ${chunk})`)}
+    ${stageRows(
+      inputTile,
+      1,
+      invocations,
+      (group, part, chunk) =>
+        `inputAt(parameters.inputOffset + min(firstRow + ${part} * ${rowGroups} + ${group}, parameters.rowCount - 1) * parameters.inputRowStride, first + ${chunk})`,
+    )}
+    ${stageRows(
+      weightTile,
+      1,
+      invocations,
+      (group, part, chunk) =>
+        `weightAt(parameters.weightOffset + min(firstOutput + 4 * ${group} + ${part}, ${outputs - 1}) * parameters.weightRowStride, first + ${chunk})`,
+    )}
     workgroupBarrier();
     ${multiplyRows(inputTile.name, weightTile.name, 1, 's')}
   }

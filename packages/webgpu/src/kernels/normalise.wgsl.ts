@@ -24,10 +24,14 @@ export const normalise: Kernel<NormaliseSpec> = {
   interface: ({ input, weight, bias, output }) => ({
     parameters: {
       epsilon: 'f32',
-      inputOffset: 'i32', inputStride3: 'i32', inputRowStride: 'i32',
-      weightOffset: 'i32', weightStride: 'i32',
+      inputOffset: 'i32',
+      inputStride3: 'i32',
+      inputRowStride: 'i32',
+      weightOffset: 'i32',
+      weightStride: 'i32',
       ...(bias === undefined ? {} : { biasOffset: 'i32' as const, biasStride: 'i32' as const }),
-      outputOffset: 'i32', outputStride3: 'i32',
+      outputOffset: 'i32',
+      outputStride3: 'i32',
     },
     buffers: {
       input: declareElements(input),
@@ -66,9 +70,13 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let row = i32(groupId.x) + parameters.firstGroup;
   let inputRow = parameters.inputOffset + row * parameters.inputRowStride;
   var mean = 0.0;
-  ${centred ? `var total = vec4f();
+  ${
+    centred
+      ? `var total = vec4f();
   for (var c = lane; c < ${chunks}; c += ${groupSize}) { total += inputVector(inputRow, c); }
-  mean = sumOverGroup(total.x + total.y + total.z + total.w, lane) / ${dim}.0;` : ''}
+  mean = sumOverGroup(total.x + total.y + total.z + total.w, lane) / ${dim}.0;`
+      : ''
+  }
   var squares = vec4f();
   for (var c = lane; c < ${chunks}; c += ${groupSize}) {
     var x = inputVector(inputRow, c) - mean;

@@ -4,8 +4,24 @@ import { declareElements, writeVector, type Access } from '../snippets/elements.
 import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
 import {
-  addDot, chunkOrZeros, declareTile, declareWeights, finite, firstStaged, multiplyColumns, multiplyRows, phasesOf, planColumns, quotient, remainder,
-  stageColumns, stageRows, storeWeights, tileBytes, type Phase, type TileShape,
+  addDot,
+  chunkOrZeros,
+  declareTile,
+  declareWeights,
+  finite,
+  firstStaged,
+  multiplyColumns,
+  multiplyRows,
+  phasesOf,
+  planColumns,
+  quotient,
+  remainder,
+  stageColumns,
+  stageRows,
+  storeWeights,
+  tileBytes,
+  type Phase,
+  type TileShape,
 } from '../snippets/tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 
@@ -57,7 +73,11 @@ export const prefill: Kernel<PrefillSpec> = {
       parameters: {
         ...parameters,
         ...tileWalkParameters,
-        outputOffset: 'i32', outputStride0: 'i32', outputStride1: 'i32', outputStride2: 'i32', outputStride3: 'i32',
+        outputOffset: 'i32',
+        outputStride0: 'i32',
+        outputStride1: 'i32',
+        outputStride2: 'i32',
+        outputStride3: 'i32',
       },
       buffers: {
         ...buffers,
@@ -110,8 +130,8 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
 
   /* The rows that this invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
-  var stagedQuery: array<i32, ${4 * 8 * rowGroups / invocations}>;
-  for (var i = 0; i < ${4 * 8 * rowGroups / invocations}; i++) {
+  var stagedQuery: array<i32, ${(4 * 8 * rowGroups) / invocations}>;
+  for (var i = 0; i < ${(4 * 8 * rowGroups) / invocations}; i++) {
     let part = i * ${invocations / (8 * rowGroups)} + ${firstStaged(queryTile, invocations).part};
     let own = rowOf(tile, min(part * ${rowGroups} + ${firstStaged(queryTile, invocations).group}, tile.rowCount - 1));
     stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
@@ -123,15 +143,22 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   var l = vec4f();
   var o: array<array<vec4f, 4>, ${values.bands}>;
   ${phases.length === 1 ? phases.map(stageQuery).join('') : ''}
-  ${walkTiles(keys, { blockMap, mask: problem.mask || problem.maskCode !== undefined }, `
+  ${walkTiles(
+    keys,
+    { blockMap, mask: problem.mask || problem.maskCode !== undefined },
+    `
     let firstOwnKey = tileKey + column * 4;
     let hides = ${problem.bias || problem.scoreCode ? 'true' : 'masked'};
     var s = array<vec4f, 4>();
-    ${phases.map((phase) => `workgroupBarrier();
+    ${phases
+      .map(
+        (phase) => `workgroupBarrier();
     ${phases.length === 1 ? '' : stageQuery(phase)}
     ${stageRows(keyTile, phase.octets, invocations, (_group, _part, chunk, step) => `keyAt(stagedKey + (tileKey + ${step}) * keyStep(), ${phase.first} + ${chunk})`)}
     workgroupBarrier();
-    ${multiplyRows('queryTile', 'keyTile', phase.octets, 's')}`).join('\n    ')}
+    ${multiplyRows('queryTile', 'keyTile', phase.octets, 's')}`,
+      )
+      .join('\n    ')}
     ${plain ? 'if (masked) {' : '{'}
       ${eachRow(`
         let own = rowOf(tile, min(rowGroup + r * ${rowGroups}, tile.rowCount - 1));
@@ -160,9 +187,21 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       ${storeWeights(weightTile, problem.dropout ? 'keptWeights(tile, rowGroup, r, firstOwnKey, p)' : 'p')}
     `)}
 
-    ${multiplyColumns(weightTile, keyTile, values, stageColumns(keyTile, values, invocations, (_group, _part, chunk, step) =>
-      `valueAt(stagedValue + (tileKey + phase * ${4 * values.groups} + ${step}) * valueStep(), ${chunk}, hides)`), 'o')}
-  `)}
+    ${multiplyColumns(
+      weightTile,
+      keyTile,
+      values,
+      stageColumns(
+        keyTile,
+        values,
+        invocations,
+        (_group, _part, chunk, step) =>
+          `valueAt(stagedValue + (tileKey + phase * ${4 * values.groups} + ${step}) * valueStep(), ${chunk}, hides)`,
+      ),
+      'o',
+    )}
+  `,
+  )}
 
   let sums = rowSum(l, lane);
   for (var r = 0; r < 4; r++) {
@@ -172,10 +211,14 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     var reference = m[r];
     var total = sums[r];
     var factor = 1.0;
-    ${problem.sinks ? `let sink = sinkOf(own.head);
+    ${
+      problem.sinks
+        ? `let sink = sinkOf(own.head);
     reference = max(reference, sink);
     factor = exp2(m[r] - reference);
-    total = total * factor + select(0.0, exp2(sink - reference), sink > lowest);` : ''}
+    total = total * factor + select(0.0, exp2(sink - reference), sink > lowest);`
+        : ''
+    }
     let empty = total == 0.0;
     total = select(total, 1.0, empty);
     let outputRow = outputBase(tile.batch, own.head, own.token);

@@ -24,12 +24,19 @@ export const rotate: Kernel<RotateSpec> = {
 
   interface({ input, table, output }) {
     const layout = (name: string): Record<string, 'i32'> =>
-      Object.fromEntries([`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]))
+      Object.fromEntries(
+        [`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]),
+      )
     const plain = (dtype: FloatDtype) => declareElements({ dtype, vectors: false })
     return {
       parameters: {
-        rows: 'i32', heads: 'i32', length: 'i32',
-        ...layout('input'), ...layout('cosine'), ...layout('sine'), ...layout('output'),
+        rows: 'i32',
+        heads: 'i32',
+        length: 'i32',
+        ...layout('input'),
+        ...layout('cosine'),
+        ...layout('sine'),
+        ...layout('output'),
       },
       buffers: {
         input: plain(input),

@@ -1,4 +1,15 @@
-import { broadcastTo, checkTensor, dtypes, elementCount, isFloat, isHostTensor, QkvError, type Dtype, type QkvErrorCode, type Tensor } from '@qkv/core'
+import {
+  broadcastTo,
+  checkTensor,
+  dtypes,
+  elementCount,
+  isFloat,
+  isHostTensor,
+  QkvError,
+  type Dtype,
+  type QkvErrorCode,
+  type Tensor,
+} from '@qkv/core'
 import { gpuStorage } from '../storage.ts'
 
 /** Whose operation refuses, and whose tensors it takes. */

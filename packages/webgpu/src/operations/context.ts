@@ -102,12 +102,17 @@ function wordsOf(workspace: Workspace, argument: string, tensor: Tensor, dtype: 
   return {
     words,
     fromDevice(buffer, firstWord) {
-      const target: Operand = { dtype, shape: tensor.shape, strides: contiguousStrides(tensor.shape), offset: firstWord, binding: { buffer } }
+      const target: Operand = {
+        dtype,
+        shape: tensor.shape,
+        strides: contiguousStrides(tensor.shape),
+        offset: firstWord,
+        binding: { buffer },
+      }
       copyElements(workspace, source, target)
     },
   }
 }
-
 
 /** The bytes that a mask touches, as they lie in memory; `offset` is the byte of its element 0. */
 function bytesOf({ operation, owner, recorder }: Workspace, mask: Tensor): { section: Section; offset: number } {

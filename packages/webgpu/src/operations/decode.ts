@@ -18,7 +18,10 @@ export function splitsFor(profile: DeviceProfile, problem: AttentionProblem): nu
 }
 
 /** How a workgroup shares keys and rows, so that each invocation's vectors fit its registers. */
-export function decodeShape(profile: DeviceProfile, { headDim, valueDim, queryLength, group }: AttentionProblem): Pick<DecodeSpec, 'rows' | 'lanes' | 'subgroups'> {
+export function decodeShape(
+  profile: DeviceProfile,
+  { headDim, valueDim, queryLength, group }: AttentionProblem,
+): Pick<DecodeSpec, 'rows' | 'lanes' | 'subgroups'> {
   const chunks = Math.ceil(Math.max(headDim, valueDim) / 4)
   const wanted = chunks <= 8 ? 4 : chunks <= 16 ? 8 : 16
   const subgroups = profile.subgroupSize >= 4
@@ -37,14 +40,17 @@ export function runDecode(
 ): void {
   const shape = decodeShape(profile, problem)
   const { batch, keyHeads, queryLength, group } = problem
-  recorder.dispatch(decode, { problem: bound.spec, output: access, ...shape }, {
-    parameters: { ...bound.parameters, splits, ...strideParameters('output', output), outputSplitStride: splitStride },
-    buffers: { ...bound.buffers, output: output.binding, lse },
-    groups: batch * keyHeads * Math.ceil((queryLength * group) / shape.rows) * splits,
-    work: attentionWork(problem),
-  })
+  recorder.dispatch(
+    decode,
+    { problem: bound.spec, output: access, ...shape },
+    {
+      parameters: { ...bound.parameters, splits, ...strideParameters('output', output), outputSplitStride: splitStride },
+      buffers: { ...bound.buffers, output: output.binding, lse },
+      groups: batch * keyHeads * Math.ceil((queryLength * group) / shape.rows) * splits,
+      work: attentionWork(problem),
+    },
+  )
 }
-
 
 /** One invocation per row: what software adapters run best. */
 export function runRows(
@@ -55,16 +61,20 @@ export function runRows(
   { access, output, splitStride, lse }: SplitTarget,
 ): void {
   const rows = problem.batch * problem.queryHeads * problem.queryLength
-  recorder.dispatch(attentionRows, { problem: bound.spec, output: access }, {
-    parameters: {
-      ...bound.parameters,
-      splits,
-      keysPerSplit: Math.ceil(problem.keyLength / splits),
-      ...strideParameters('output', output),
-      outputSplitStride: splitStride,
+  recorder.dispatch(
+    attentionRows,
+    { problem: bound.spec, output: access },
+    {
+      parameters: {
+        ...bound.parameters,
+        splits,
+        keysPerSplit: Math.ceil(problem.keyLength / splits),
+        ...strideParameters('output', output),
+        outputSplitStride: splitStride,
+      },
+      buffers: { ...bound.buffers, output: output.binding, lse },
+      groups: Math.ceil((rows * splits) / rowsPerGroup),
+      work: attentionWork(problem),
     },
-    buffers: { ...bound.buffers, output: output.binding, lse },
-    groups: Math.ceil((rows * splits) / rowsPerGroup),
-    work: attentionWork(problem),
-  })
+  )
 }

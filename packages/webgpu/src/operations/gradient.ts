@@ -1,6 +1,14 @@
 import {
-  differentiate, elementCount, QkvError,
-  type AttentionGradient, type AttentionProblem, type HostTensor, type OwnedTensor, type Partial, type ScoreDerivative, type Tensor,
+  differentiate,
+  elementCount,
+  QkvError,
+  type AttentionGradient,
+  type AttentionProblem,
+  type HostTensor,
+  type OwnedTensor,
+  type Partial,
+  type ScoreDerivative,
+  type Tensor,
 } from '@qkv/core'
 import type { Job } from '../commands.ts'
 import { gradientBias, gradientBiasGroupSize } from '../kernels/gradient-bias.wgsl.ts'
@@ -58,15 +66,25 @@ export function attentionGradient(
 }
 
 function queryGradient(
-  workspace: Workspace, { batch, queryHeads, queryLength, headDim }: AttentionProblem, run: GradientRun,
-  tile: PrefillTile | undefined, walk: TileWalk | undefined,
+  workspace: Workspace,
+  { batch, queryHeads, queryLength, headDim }: AttentionProblem,
+  run: GradientRun,
+  tile: PrefillTile | undefined,
+  walk: TileWalk | undefined,
 ): OwnedTensor {
   const dQuery = workspace.allocate([batch, queryHeads, queryLength, headDim], 'float32')
   const buffers = { ...run.job.buffers, dQuery: operand(workspace, 'dQuery', dQuery).binding }
   if (tile && walk) {
-    workspace.recorder.dispatch(gradientQuery, { ...run.spec, tile, blockMap: walk.map !== undefined }, {
-      parameters: { ...noBlockMap, ...run.job.parameters, ...walk.parameters }, buffers, groups: walk.groups, work: run.work,
-    })
+    workspace.recorder.dispatch(
+      gradientQuery,
+      { ...run.spec, tile, blockMap: walk.map !== undefined },
+      {
+        parameters: { ...noBlockMap, ...run.job.parameters, ...walk.parameters },
+        buffers,
+        groups: walk.groups,
+        work: run.work,
+      },
+    )
   } else {
     const groups = Math.ceil((batch * queryHeads * queryLength) / gradientRowsPerGroup)
     workspace.recorder.dispatch(gradientQueryRows, run.spec, { parameters: run.job.parameters, buffers, groups, work: run.work })
@@ -75,7 +93,9 @@ function queryGradient(
 }
 
 function keyValueGradient(
-  workspace: Workspace, { batch, keyHeads, keyLength, headDim, valueDim }: AttentionProblem, run: GradientRun,
+  workspace: Workspace,
+  { batch, keyHeads, keyLength, headDim, valueDim }: AttentionProblem,
+  run: GradientRun,
   tile: PrefillTile | undefined,
 ): [OwnedTensor, OwnedTensor] {
   const pair = workspace.allocatePair([batch, keyHeads, keyLength, headDim], [batch, keyHeads, keyLength, valueDim])
@@ -85,9 +105,16 @@ function keyValueGradient(
   const buffers = { ...run.job.buffers, gradients: binding }
   if (tile) {
     const tiles = Math.ceil(keyLength / (4 * tile.rowGroups))
-    workspace.recorder.dispatch(gradientKeyValue, { ...run.spec, tile }, {
-      parameters: { ...parameters, tiles }, buffers, groups: tiles * batch * keyHeads, work: 1.5 * run.work,
-    })
+    workspace.recorder.dispatch(
+      gradientKeyValue,
+      { ...run.spec, tile },
+      {
+        parameters: { ...parameters, tiles },
+        buffers,
+        groups: tiles * batch * keyHeads,
+        work: 1.5 * run.work,
+      },
+    )
   } else {
     const groups = Math.ceil((batch * keyHeads * keyLength) / gradientRowsPerGroup)
     workspace.recorder.dispatch(gradientKeyValueRows, run.spec, { parameters, buffers, groups, work: 1.5 * run.work })
@@ -95,7 +122,13 @@ function keyValueGradient(
   return pair
 }
 
-function prepare(workspace: Workspace, problem: AttentionProblem, forward: Partial, dOutput: Tensor, walk: TileWalk | undefined): GradientRun {
+function prepare(
+  workspace: Workspace,
+  problem: AttentionProblem,
+  forward: Partial,
+  dOutput: Tensor,
+  walk: TileWalk | undefined,
+): GradientRun {
   const bound = bindProblem(workspace, problem, walk?.map)
   const derivative = problem.scoreMod && differentiate(problem.scoreMod)
   const output = operand(workspace, 'forward.output', forward.output)
@@ -108,8 +141,12 @@ function prepare(workspace: Workspace, problem: AttentionProblem, forward: Parti
     { valueDim: problem.valueDim, output: accessOf(output), dOutput: accessOf(dOut) },
     {
       parameters: {
-        rows, heads: problem.queryHeads, queryLength: problem.queryLength, lseOffset: lse.offset,
-        ...strideParameters('output', output), ...strideParameters('dOutput', dOut),
+        rows,
+        heads: problem.queryHeads,
+        queryLength: problem.queryLength,
+        lseOffset: lse.offset,
+        ...strideParameters('output', output),
+        ...strideParameters('dOutput', dOut),
       },
       buffers: { output: output.binding, dOutput: dOut.binding, lse: lse.binding, rowStatistics },
       groups: Math.ceil(rows / deltaGroupSize),
@@ -139,28 +176,44 @@ function byTensor({ captures }: ScoreDerivative): CapturedReads[] {
 
 /** Copies of the gradient that together take a few megabytes at most. */
 function capturedGradient(
-  workspace: Workspace, problem: AttentionProblem, run: GradientRun, tensor: HostTensor, reads: CapturedReads['reads'],
+  workspace: Workspace,
+  problem: AttentionProblem,
+  run: GradientRun,
+  tensor: HostTensor,
+  reads: CapturedReads['reads'],
 ): OwnedTensor {
   const { captures } = run.bound
   const elements = elementCount(tensor.shape)
   const rows = problem.batch * problem.queryHeads * problem.queryLength
   const copies = Math.max(1, Math.min(rows, 1024, Math.floor(2 ** 20 / Math.max(1, elements))))
   const partial = { buffer: workspace.recorder.scratch(Math.max(16, 4 * copies * elements)) }
-  const readsCode = reads.map(({ read, derivative }, index) =>
-    `${readElementFunction(`readElement${index}`, read, captures)}\n${expressionFunction(`readDerivative${index}`, derivative, captures)}`).join('\n')
-  workspace.recorder.dispatch(gradientCapturedRows, { ...run.spec, readsCode, reads: reads.length }, {
-    parameters: { ...run.job.parameters, copies, elements },
-    buffers: { ...run.job.buffers, partial },
-    groups: Math.ceil(copies / capturedGroupSize),
-    work: run.work,
-  })
+  const readsCode = reads
+    .map(
+      ({ read, derivative }, index) =>
+        `${readElementFunction(`readElement${index}`, read, captures)}\n${expressionFunction(`readDerivative${index}`, derivative, captures)}`,
+    )
+    .join('\n')
+  workspace.recorder.dispatch(
+    gradientCapturedRows,
+    { ...run.spec, readsCode, reads: reads.length },
+    {
+      parameters: { ...run.job.parameters, copies, elements },
+      buffers: { ...run.job.buffers, partial },
+      groups: Math.ceil(copies / capturedGroupSize),
+      work: run.work,
+    },
+  )
   const gradient = workspace.allocate(tensor.shape, 'float32')
-  workspace.recorder.dispatch(sumCopies, {}, {
-    parameters: { copies, elements },
-    buffers: { partial, output: operand(workspace, 'captured', gradient).binding },
-    groups: Math.ceil(elements / sumGroupSize),
-    work: copies * elements,
-  })
+  workspace.recorder.dispatch(
+    sumCopies,
+    {},
+    {
+      parameters: { copies, elements },
+      buffers: { partial, output: operand(workspace, 'captured', gradient).binding },
+      groups: Math.ceil(elements / sumGroupSize),
+      work: copies * elements,
+    },
+  )
   return gradient
 }
 
@@ -182,12 +235,16 @@ function sinksGradient(workspace: Workspace, problem: AttentionProblem, { bound,
   const dSinks = workspace.allocate([problem.queryHeads], 'float32')
   const { context, rowStatistics } = job.buffers
   if (context === undefined || rowStatistics === undefined) throw new TypeError('a problem with sinks has a context')
-  workspace.recorder.dispatch(gradientSinks, {}, {
-    parameters: bound.parameters,
-    buffers: { context, rowStatistics, dSinks: operand(workspace, 'dSinks', dSinks).binding },
-    groups: problem.queryHeads,
-    work: problem.batch * problem.queryHeads * problem.queryLength,
-  })
+  workspace.recorder.dispatch(
+    gradientSinks,
+    {},
+    {
+      parameters: bound.parameters,
+      buffers: { context, rowStatistics, dSinks: operand(workspace, 'dSinks', dSinks).binding },
+      groups: problem.queryHeads,
+      work: problem.batch * problem.queryHeads * problem.queryLength,
+    },
+  )
   return dSinks
 }
 
@@ -195,8 +252,11 @@ function check(problem: AttentionProblem, { output, lse }: Partial, dOutput: Ten
   const operation = 'attentionGradient'
   if (problem.keyScales) {
     throw new QkvError({
-      code: 'DTYPE_UNSUPPORTED', operation, argument: 'key',
-      expected: 'of a float dtype, as quantised keys have no gradient', received: problem.key.dtype,
+      code: 'DTYPE_UNSUPPORTED',
+      operation,
+      argument: 'key',
+      expected: 'of a float dtype, as quantised keys have no gradient',
+      received: problem.key.dtype,
     })
   }
   const shape = attentionShape(problem)
@@ -207,7 +267,11 @@ function check(problem: AttentionProblem, { output, lse }: Partial, dOutput: Ten
   ] as const) {
     if (String(view.shape) === String(expected)) continue
     throw new QkvError({
-      code: 'SHAPE_MISMATCH', operation, argument, expected: `[${String(expected)}]`, received: `[${String(view.shape)}]`,
+      code: 'SHAPE_MISMATCH',
+      operation,
+      argument,
+      expected: `[${String(expected)}]`,
+      received: `[${String(view.shape)}]`,
     })
   }
 }

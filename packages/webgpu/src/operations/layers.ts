@@ -1,10 +1,4 @@
-import {
-  contiguousStrides,
-  elementCount,
-  type OwnedTensor,
-  type RotaryTable,
-  type Tensor,
-} from '@qkv/core'
+import { contiguousStrides, elementCount, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
 import { gather, gatherGroupSize } from '../kernels/gather.wgsl.ts'
 import { linearRows, linearRowsGroupSize } from '../kernels/linear-rows.wgsl.ts'
 import { linear, linearTile } from '../kernels/linear.wgsl.ts'
@@ -41,17 +35,27 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
   const weights = rowsOf(workspace, 'weight', weight)
   const offset = bias && operand(workspace, 'bias', bias)
   return produce(workspace, [...input.shape.slice(0, -1), outputs], input.dtype, (access, target) => {
-    const spec = { inputs, outputs, input: rows.access, weight: weights.access, bias: offset && floatDtype(offset.dtype), output: access }
+    const spec = {
+      inputs,
+      outputs,
+      input: rows.access,
+      weight: weights.access,
+      bias: offset && floatDtype(offset.dtype),
+      output: access,
+    }
     const job = {
       parameters: {
         rowCount: rows.count,
         ...rowParameters('input', rows),
         ...rowParameters('weight', weights),
         ...(offset ? vectorParameters('bias', offset) : {}),
-        outputOffset: target.offset, outputStride3: 1,
+        outputOffset: target.offset,
+        outputStride3: 1,
       },
       buffers: {
-        input: rows.operand.binding, weight: weights.operand.binding, output: target.binding,
+        input: rows.operand.binding,
+        weight: weights.operand.binding,
+        output: target.binding,
         ...(offset ? { bias: offset.binding } : {}),
       },
       work: rows.count * outputs * inputs,
@@ -62,7 +66,11 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
     } else {
       const rowsEach = rows.count < 4 ? 1 : 4
       const invocations = Math.ceil(rows.count / rowsEach) * Math.ceil(outputs / 4)
-      workspace.recorder.dispatch(linearRows, { ...spec, rows: rowsEach }, { ...job, groups: Math.ceil(invocations / linearRowsGroupSize) })
+      workspace.recorder.dispatch(
+        linearRows,
+        { ...spec, rows: rowsEach },
+        { ...job, groups: Math.ceil(invocations / linearRowsGroupSize) },
+      )
     }
   })
 }
@@ -79,7 +87,10 @@ export function normaliseRows(
   expectShape(workspace, 'input', input, input.shape.length > 0, '[…, dim]')
   expectOption(workspace, 'epsilon', epsilon >= 0 && Number.isFinite(epsilon), 'a number ≥ 0', epsilon)
   const dim = input.shape.at(-1) ?? 0
-  for (const [argument, view] of [['weight', weight], ['bias', bias]] as const) {
+  for (const [argument, view] of [
+    ['weight', weight],
+    ['bias', bias],
+  ] as const) {
     if (view) expectFloats(workspace, argument, view)
     if (view) expectShape(workspace, argument, view, view.shape.length === 1 && view.shape[0] === dim, `[${dim}]`)
   }
@@ -88,7 +99,12 @@ export function normaliseRows(
   const offset = bias && operand(workspace, 'bias', bias)
   return produce(workspace, input.shape, input.dtype, (access, target) => {
     const spec = {
-      dim, centred, input: rows.access, weight: floatDtype(factor.dtype), bias: offset && floatDtype(offset.dtype), output: access,
+      dim,
+      centred,
+      input: rows.access,
+      weight: floatDtype(factor.dtype),
+      bias: offset && floatDtype(offset.dtype),
+      output: access,
     }
     workspace.recorder.dispatch(normalise, spec, {
       parameters: {
@@ -96,10 +112,13 @@ export function normaliseRows(
         ...rowParameters('input', rows),
         ...vectorParameters('weight', factor),
         ...(offset ? vectorParameters('bias', offset) : {}),
-        outputOffset: target.offset, outputStride3: 1,
+        outputOffset: target.offset,
+        outputStride3: 1,
       },
       buffers: {
-        input: rows.operand.binding, weight: factor.binding, output: target.binding,
+        input: rows.operand.binding,
+        weight: factor.binding,
+        output: target.binding,
         ...(offset ? { bias: offset.binding } : {}),
       },
       groups: dim === 0 ? 0 : rows.count,
@@ -110,7 +129,13 @@ export function normaliseRows(
 
 export function rotateVectors(workspace: Workspace, input: Tensor, table: RotaryTable): OwnedTensor {
   expectFloats(workspace, 'input', input)
-  expectOption(workspace, 'table.layout', table.layout === 'half' || table.layout === 'interleaved', 'half or interleaved', table.layout)
+  expectOption(
+    workspace,
+    'table.layout',
+    table.layout === 'half' || table.layout === 'interleaved',
+    'half or interleaved',
+    table.layout,
+  )
   const [batch = 0, heads = 0, length = 0, headDim = 0] = input.shape
   expectShape(workspace, 'input', input, input.shape.length === 4, '[batch, heads, length, headDim]')
   expectShape(workspace, 'input', input, table.dim % 2 === 0 && table.dim <= headDim, `at least ${table.dim} elements a vector`)
@@ -119,22 +144,36 @@ export function rotateVectors(workspace: Workspace, input: Tensor, table: Rotary
   const cosine = operand(workspace, 'table.cos', broadcastOperand(workspace, 'table.cos', table.cos, tableShape))
   const sine = operand(workspace, 'table.sin', broadcastOperand(workspace, 'table.sin', table.sin, tableShape))
   const rows = batch * heads * length
-  return produce(workspace, input.shape, input.dtype, (access, target) => {
-    const spec = {
-      headDim, dim: table.dim, layout: table.layout,
-      input: floatDtype(source.dtype), table: floatDtype(cosine.dtype), output: access,
-    }
-    workspace.recorder.dispatch(rotate, spec, {
-      parameters: {
-        rows, heads, length,
-        ...strideParameters('input', source), ...strideParameters('cosine', cosine), ...strideParameters('sine', sine),
-        ...strideParameters('output', target),
-      },
-      buffers: { input: source.binding, cosine: cosine.binding, sine: sine.binding, output: target.binding },
-      groups: Math.ceil((rows * Math.ceil(headDim / 4)) / rotateGroupSize),
-      work: 8 * rows * headDim,
-    })
-  }, stridesLike(input.shape, input))
+  return produce(
+    workspace,
+    input.shape,
+    input.dtype,
+    (access, target) => {
+      const spec = {
+        headDim,
+        dim: table.dim,
+        layout: table.layout,
+        input: floatDtype(source.dtype),
+        table: floatDtype(cosine.dtype),
+        output: access,
+      }
+      workspace.recorder.dispatch(rotate, spec, {
+        parameters: {
+          rows,
+          heads,
+          length,
+          ...strideParameters('input', source),
+          ...strideParameters('cosine', cosine),
+          ...strideParameters('sine', sine),
+          ...strideParameters('output', target),
+        },
+        buffers: { input: source.binding, cosine: cosine.binding, sine: sine.binding, output: target.binding },
+        groups: Math.ceil((rows * Math.ceil(headDim / 4)) / rotateGroupSize),
+        work: 8 * rows * headDim,
+      })
+    },
+    stridesLike(input.shape, input),
+  )
 }
 
 export function gatherRows(workspace: Workspace, table: Tensor, indices: Tensor): OwnedTensor {
@@ -150,12 +189,16 @@ export function gatherRows(workspace: Workspace, table: Tensor, indices: Tensor)
   const shape = [...indices.shape, dim]
   const output = workspace.allocate(shape, table.dtype)
   const count = elementCount(shape)
-  workspace.recorder.dispatch(gather, { dtype: table.dtype }, {
-    parameters: { count, rows, dim, ...strideParameters('table', source), indicesOffset: places.offset },
-    buffers: { table: source.binding, indices: places.binding, output: operand(workspace, 'output', output).binding },
-    groups: Math.ceil(count / elementsPerWord[table.dtype] / gatherGroupSize),
-    work: count,
-  })
+  workspace.recorder.dispatch(
+    gather,
+    { dtype: table.dtype },
+    {
+      parameters: { count, rows, dim, ...strideParameters('table', source), indicesOffset: places.offset },
+      buffers: { table: source.binding, indices: places.binding, output: operand(workspace, 'output', output).binding },
+      groups: Math.ceil(count / elementsPerWord[table.dtype] / gatherGroupSize),
+      work: count,
+    },
+  )
   return output
 }
 

@@ -17,12 +17,16 @@ export interface Parts {
 export function mergeParts(workspace: Workspace, parts: Parts, output: Operand, lse: Operand): void {
   const [, heads = 1, queryLength = 1, valueDim = 1] = output.shape
   fill(workspace, output, (access, target) => {
-    workspace.recorder.dispatch(merge, { valueDim, output: access }, {
-      parameters: { parts: parts.parts, rows: parts.rows, heads, queryLength, ...strideParameters('output', target) },
-      buffers: { partial: parts.partial, partialLse: parts.partialLse, output: target.binding, lse: lse.binding },
-      groups: Math.ceil((parts.rows * Math.max(1, Math.ceil(valueDim / 4))) / mergeGroupSize),
-      work: parts.parts * parts.rows * valueDim,
-    })
+    workspace.recorder.dispatch(
+      merge,
+      { valueDim, output: access },
+      {
+        parameters: { parts: parts.parts, rows: parts.rows, heads, queryLength, ...strideParameters('output', target) },
+        buffers: { partial: parts.partial, partialLse: parts.partialLse, output: target.binding, lse: lse.binding },
+        groups: Math.ceil((parts.rows * Math.max(1, Math.ceil(valueDim / 4))) / mergeGroupSize),
+        work: parts.parts * parts.rows * valueDim,
+      },
+    )
   })
 }
 
@@ -31,7 +35,11 @@ export function mergePartials(workspace: Workspace, partials: readonly Partial[]
   const first = partials[0]
   if (first === undefined) {
     throw new QkvError({
-      code: 'OPTION_INVALID', operation: 'merge', argument: 'partials', expected: 'one or more', received: 'none',
+      code: 'OPTION_INVALID',
+      operation: 'merge',
+      argument: 'partials',
+      expected: 'one or more',
+      received: 'none',
     })
   }
   const shape = first.output.shape
@@ -71,4 +79,3 @@ function checkShapes(shape: readonly number[], partials: readonly Partial[]): vo
     })
   })
 }
-

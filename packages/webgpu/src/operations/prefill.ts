@@ -7,21 +7,33 @@ import { attentionWork, bindProblem } from './bind-problem.ts'
 import type { OutputTarget } from './output.ts'
 
 /** The tile for a problem, or none where one invocation per row is better: on software, and for few rows. */
-export function choosePrefillTile(profile: DeviceProfile, { queryLength, group, headDim, valueDim }: AttentionProblem): PrefillTile | undefined {
+export function choosePrefillTile(
+  profile: DeviceProfile,
+  { queryLength, group, headDim, valueDim }: AttentionProblem,
+): PrefillTile | undefined {
   if (profile.software || queryLength * group < 16) return undefined
-  const wide: PrefillTile = Math.max(headDim, valueDim) <= 64
-    ? { rowGroups: 16, columns: 8, depth: 64 }
-    : { rowGroups: 8, columns: 16, depth: 64 }
+  const wide: PrefillTile =
+    Math.max(headDim, valueDim) <= 64 ? { rowGroups: 16, columns: 8, depth: 64 } : { rowGroups: 8, columns: 16, depth: 64 }
   const small: PrefillTile = { rowGroups: 8, columns: 8, depth: 32 }
   return [wide, small].find((tile) => prefillWorkgroupBytes(tile) <= profile.workgroupBytes)
 }
 
-export function runPrefill(workspace: Workspace, problem: AttentionProblem, tile: PrefillTile, { access, output }: OutputTarget, lse: GPUBufferBinding): void {
+export function runPrefill(
+  workspace: Workspace,
+  problem: AttentionProblem,
+  tile: PrefillTile,
+  { access, output }: OutputTarget,
+  lse: GPUBufferBinding,
+): void {
   const { recorder, profile } = workspace
   const walk = walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
   const bound = bindProblem(workspace, problem, walk.map)
   const spec = {
-    problem: bound.spec, output: access, tile, subgroups: profile.subgroupSize >= tile.columns, blockMap: walk.map !== undefined,
+    problem: bound.spec,
+    output: access,
+    tile,
+    subgroups: profile.subgroupSize >= tile.columns,
+    blockMap: walk.map !== undefined,
   }
   recorder.dispatch(prefill, spec, {
     parameters: { ...noBlockMap, ...bound.parameters, ...strideParameters('output', output), ...walk.parameters },

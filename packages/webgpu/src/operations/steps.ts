@@ -17,7 +17,7 @@ export async function inSteps(
   const total = commands.reduce((sum, command) => sum + (isDispatch(command) ? command.work : 0), 0)
   let done = 0
   try {
-    for (let at = 0; at < commands.length; ) {
+    for (let at = 0; at < commands.length;) {
       const step = queue.bounded(commands, at)
       queue.enqueue(step)
       await withPatience(queue, queue.flush(), waiting)

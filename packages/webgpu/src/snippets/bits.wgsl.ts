@@ -3,15 +3,20 @@ import { packHalves } from './elements.wgsl.ts'
 
 /** How many elements of a dtype share a 32-bit word. */
 export const elementsPerWord: Readonly<Record<Dtype, number>> = {
-  float32: 1, int32: 1, float16: 2, bfloat16: 2, int8: 4, uint8: 4, bool: 4,
+  float32: 1,
+  int32: 1,
+  float16: 2,
+  bfloat16: 2,
+  int8: 4,
+  uint8: 4,
+  bool: 4,
 }
 
 /** `fn {name}Bits(index: i32) -> u32`: the bits of one element, in the low end of the word. */
 export function readBits(name: string, dtype: Dtype): string {
   const per = elementsPerWord[dtype]
-  const bits = per === 1
-    ? `${name}[index]`
-    : `(${name}[index / ${per}] >> u32(${32 / per} * (index % ${per}))) & ${2 ** (32 / per) - 1}u`
+  const bits =
+    per === 1 ? `${name}[index]` : `(${name}[index / ${per}] >> u32(${32 / per} * (index % ${per}))) & ${2 ** (32 / per) - 1}u`
   return `fn ${name}Bits(index: i32) -> u32 { return ${bits}; }`
 }
 

@@ -85,13 +85,15 @@ export function readQuantised(name: string, { dtype, vectors, groups }: Quantise
     `${name}Scales[base.y + ${groups === 1 ? '0' : `((${element}) / ${dim / groups}) * parameters.${name}ScalesStride3`}]`
   const oneScale = (dim / groups) % 4 === 0 || groups === 1
   const byte = (index: string): string => `(${name}[(${index}) >> 2] >> (8u * u32((${index}) & 3)))`
-  const whole = dtype === 'int8'
-    ? `let w = vec4i(bitcast<i32>(${name}[(base.x >> 2) + chunk])); return vec4f((w << vec4u(24, 16, 8, 0)) >> vec4u(24))`
-    : `let at = base.x + 2 * chunk; let w = vec4u(${name}[at >> 2] >> (8u * u32(at & 2))); return (vec4f((w >> vec4u(0, 4, 8, 12)) & vec4u(15)) - 8.0)`
+  const whole =
+    dtype === 'int8'
+      ? `let w = vec4i(bitcast<i32>(${name}[(base.x >> 2) + chunk])); return vec4f((w << vec4u(24, 16, 8, 0)) >> vec4u(24))`
+      : `let at = base.x + 2 * chunk; let w = vec4u(${name}[at >> 2] >> (8u * u32(at & 2))); return (vec4f((w >> vec4u(0, 4, 8, 12)) & vec4u(15)) - 8.0)`
   if (vectors && oneScale) return `fn ${name}Vector(base: vec2i, chunk: i32) -> vec4f { ${whole} * ${scale('4 * chunk')}; }`
-  const element = dtype === 'int8'
-    ? `f32(bitcast<i32>(${byte(`base.x + c * ${stride}`)} << 24) >> 24)`
-    : `f32((${byte(`base.x + (c >> 1) * ${stride}`)} >> (4u * u32(c & 1))) & 15) - 8.0`
+  const element =
+    dtype === 'int8'
+      ? `f32(bitcast<i32>(${byte(`base.x + c * ${stride}`)} << 24) >> 24)`
+      : `f32((${byte(`base.x + (c >> 1) * ${stride}`)} >> (4u * u32(c & 1))) & 15) - 8.0`
   return `fn ${name}Element(base: vec2i, c: i32) -> f32 { return (${element}) * ${scale('c')}; }
 fn ${name}Vector(base: vec2i, chunk: i32) -> vec4f {
   ${gather(dim, (at) => `${name}Element(base, ${at})`)}

@@ -37,8 +37,12 @@ export function expressionFunction(name: string, node: ExpressionNode, captures:
 /** `fn {name}(at: Pair, score: f32) -> i32`: which element of its tensor a read reads, counted row-major. */
 export function readElementFunction(name: string, { tensor, indices }: CaptureNode, captures: Captures): string {
   const index = captureIndex(tensor, captures)
-  return functionOf(name, 'i32', captures, (visit) =>
-    `captureIndex${index}(${indices.map(visit).join(', ')}) - parameters.capture${index}`)
+  return functionOf(
+    name,
+    'i32',
+    captures,
+    (visit) => `captureIndex${index}(${indices.map(visit).join(', ')}) - parameters.capture${index}`,
+  )
 }
 
 export type CaptureNode = Extract<ExpressionNode, { kind: 'capture' }>
@@ -181,9 +185,18 @@ function unary(operator: UnaryOperator, type: ValueType, x: string): string {
 }
 
 const infix: Partial<Record<BinaryOperator, string>> = {
-  add: '+', subtract: '-', multiply: '*', divide: '/',
-  equal: '==', notEqual: '!=', less: '<', lessOrEqual: '<=', greater: '>', greaterOrEqual: '>=',
-  and: '&&', or: '||',
+  add: '+',
+  subtract: '-',
+  multiply: '*',
+  divide: '/',
+  equal: '==',
+  notEqual: '!=',
+  less: '<',
+  lessOrEqual: '<=',
+  greater: '>',
+  greaterOrEqual: '>=',
+  and: '&&',
+  or: '||',
 }
 
 function binary(operator: BinaryOperator, type: ValueType, a: string, b: string): string {

@@ -10,7 +10,11 @@ export interface GradientTile {
 }
 
 /** The three tiles of a gradient kernel: vectors of its rows, of its columns, and a patch of weights for each pair. */
-export function gradientTiles({ rowGroups, columns, depth }: GradientTile): { row: TileShape; column: TileShape; weight: TileShape } {
+export function gradientTiles({ rowGroups, columns, depth }: GradientTile): {
+  row: TileShape
+  column: TileShape
+  weight: TileShape
+} {
   return {
     row: { name: 'rowTile', groups: rowGroups, slots: depth / 32 },
     column: { name: 'columnTile', groups: columns, slots: depth / 32 },
@@ -20,7 +24,11 @@ export function gradientTiles({ rowGroups, columns, depth }: GradientTile): { ro
 
 /** `queryAt`, `dOutputAt(batch, head, token, chunk)`, `keyAt`, `valueAt(batch, keyHead, key, chunk)` and the tiles. */
 export function gradientTileFunctions(tile: GradientTile, { headDim, valueDim }: ProblemSpec): string {
-  const at = (name: string, dim: number, factor = ''): string => `fn ${name}At(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
+  const at = (
+    name: string,
+    dim: number,
+    factor = '',
+  ): string => `fn ${name}At(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
   return ${chunkOrZeros(name, `${name}Base(batch, head, row)`, dim)}${factor};
 }`
   const { row, column, weight } = gradientTiles(tile)

@@ -17,7 +17,11 @@ export function gradientInterface({ problem, dOutput }: GradientSpec, blockMap =
   return {
     parameters: {
       ...parameters,
-      dOutputOffset: 'i32', dOutputStride0: 'i32', dOutputStride1: 'i32', dOutputStride2: 'i32', dOutputStride3: 'i32',
+      dOutputOffset: 'i32',
+      dOutputStride0: 'i32',
+      dOutputStride1: 'i32',
+      dOutputStride2: 'i32',
+      dOutputStride3: 'i32',
     },
     buffers: {
       ...buffers,

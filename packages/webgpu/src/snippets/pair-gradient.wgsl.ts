@@ -17,8 +17,12 @@ struct PairGradient { weight: f32, changed: f32, biased: f32, scaled: f32, score
 fn pairGradient(scaled: f32, dWeight: f32, row: vec2f, at: Pair) -> PairGradient {
   var score = scaled;
   var g: PairGradient;
-  ${spec.softcap ? `let t = accurateTanh(score / parameters.softcap);
-  score = parameters.softcap * t;` : ''}
+  ${
+    spec.softcap
+      ? `let t = accurateTanh(score / parameters.softcap);
+  score = parameters.softcap * t;`
+      : ''
+  }
   ${spec.bias === undefined ? '' : 'score += biasAt(at);'}
   g.score = score;
   ${spec.scoreCode === undefined ? 'let changed = score;' : 'let changed = changeScore(at, score);'}

@@ -1,7 +1,15 @@
 import type { FloatDtype } from '@qkv/core'
 import type { BufferDeclaration, KernelInterface } from '../kernel.ts'
 import { dropout, dropoutParameters } from './dropout.wgsl.ts'
-import { declareElements, isQuantised, readElement, readQuantised, readVector, type Access, type QuantisedAccess } from './elements.wgsl.ts'
+import {
+  declareElements,
+  isQuantised,
+  readElement,
+  readQuantised,
+  readVector,
+  type Access,
+  type QuantisedAccess,
+} from './elements.wgsl.ts'
 import { captureIndexFunctions, captureParameters, expressionHelpers, pair, type Captures } from './expression.wgsl.ts'
 import { accurateTanh } from './tanh.wgsl.ts'
 import { visibility, visibilityParameters } from './visibility.wgsl.ts'
@@ -125,9 +133,13 @@ ${spec.bias === undefined ? '' : biasAt}
 fn finalScore(scaled: f32, at: Pair) -> f32 {
   var score = scaled;
   ${spec.softcap ? 'score = parameters.softcap * accurateTanh(score / parameters.softcap);' : ''}
-  ${spec.bias === undefined ? '' : `let bias = biasAt(at);
+  ${
+    spec.bias === undefined
+      ? ''
+      : `let bias = biasAt(at);
   if (bias <= lowest) { return lowest; }
-  score += bias;`}
+  score += bias;`
+  }
   ${spec.scoreCode === undefined ? '' : 'score = changeScore(at, score);'}
   return score;
 }`

@@ -43,12 +43,7 @@ export type StagedVector = (group: string, part: string, chunk: string, step: st
  * Fills the first `octets` slots of a tile, all invocations together. `vector(group, part, chunk, step)` is WGSL of a
  * chunk of row `part` of a group; `step` is how many parts it lies after the invocation's first, the same for all.
  */
-export function stageRows(
-  { name, groups }: TileShape,
-  octets: number,
-  invocations: number,
-  vector: StagedVector,
-): string {
+export function stageRows({ name, groups }: TileShape, octets: number, invocations: number, vector: StagedVector): string {
   return `{
       let group = ${remainder(quotient('lane', 8), groups)};
       let at = ${swizzled('group', '(lane & 7)')};
@@ -152,7 +147,13 @@ export function storeWeights({ name, slots }: TileShape, value: string): string 
  * `sum[band][r] += weights of row r · values`, for the chunks of the values that are this invocation's; all fillings of
  * the tile after `stage`: 12 loads for 128 multiply-adds.
  */
-export function multiplyColumns(weights: TileShape, { name, groups: columns }: TileShape, plan: ColumnPlan, stage: string, sum: string): string {
+export function multiplyColumns(
+  weights: TileShape,
+  { name, groups: columns }: TileShape,
+  plan: ColumnPlan,
+  stage: string,
+  sum: string,
+): string {
   const { slots, perSlot, groups, phases } = plan
   return `{
     let pRow = ${swizzledRow('rowGroup', 8 * weights.slots)};

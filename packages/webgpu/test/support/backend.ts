@@ -23,5 +23,9 @@ export async function expectAttention(backend: WebGpuBackend, problem: Attention
   output.dispose()
   lse.dispose()
   expectWithinBound(sums, { values: exact.lse, bound: exact.lseBound }, { ...comparison, name: 'lse', shape: lse.shape })
-  return expectWithinBound(outputs, { values: exact.output, bound: exact.bound }, { ...comparison, name: 'output', shape: output.shape })
+  return expectWithinBound(
+    outputs,
+    { values: exact.output, bound: exact.bound },
+    { ...comparison, name: 'output', shape: output.shape },
+  )
 }

@@ -1,4 +1,13 @@
-import { distributions, drawTokens, parseToken, printToken, random, randomProblem, type Limits, type RandomProblem } from '@qkv/testing'
+import {
+  distributions,
+  drawTokens,
+  parseToken,
+  printToken,
+  random,
+  randomProblem,
+  type Limits,
+  type RandomProblem,
+} from '@qkv/testing'
 
 export interface Draw {
   /** Kernels compiled: problems that differ in what is compiled in. The environment's QKV_PROBLEMS multiplies it. */

@@ -6,9 +6,21 @@ import type { ProblemSpec } from '../../src/snippets/problem.wgsl.ts'
 export function plainProblem(headDim: number, dtype: 'float32' | 'float16' = 'float32'): ProblemSpec {
   const access: Access<'float32' | 'float16'> = { dtype, vectors: true }
   return {
-    headDim, valueDim: headDim, query: access, key: access, value: access,
-    bias: undefined, softcap: false, sinks: false, lengths: false, mask: false, dropout: false,
-    scoreCode: undefined, maskCode: undefined, captureRanks: [], scalarTypes: [],
+    headDim,
+    valueDim: headDim,
+    query: access,
+    key: access,
+    value: access,
+    bias: undefined,
+    softcap: false,
+    sinks: false,
+    lengths: false,
+    mask: false,
+    dropout: false,
+    scoreCode: undefined,
+    maskCode: undefined,
+    captureRanks: [],
+    scalarTypes: [],
   }
 }
 
