@@ -1,7 +1,6 @@
 import {
   bytesPerElement,
   contiguousStrides,
-  elementCount,
   QkvError,
   type DeviceStorage,
   type Dtype,

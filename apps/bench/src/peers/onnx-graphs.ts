@@ -1,5 +1,5 @@
 import type { AttentionCase, BenchCase } from '../cases/case.ts'
-import { attentionVectors, linearVectors, repeatHeads, swapHeadsAndLength } from '../cases/vectors.ts'
+import { attentionVectors, linearVectors, swapHeadsAndLength } from '../cases/vectors.ts'
 import { onnxModel, type OnnxNode, type OnnxValue } from './onnx-model.ts'
 import { Unavailable } from './peer.ts'
 

@@ -1,4 +1,4 @@
-import { bytesPerElement, type Dtype } from '@qkv/core'
+import { bytesPerElement } from '@qkv/core'
 import type { Placed, Workspace } from '../memory/workspace.ts'
 import * as part from './record.ts'
 

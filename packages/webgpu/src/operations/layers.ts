@@ -1,4 +1,4 @@
-import { contiguousStrides, elementCount, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
+import { elementCount, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
 import { gather, gatherGroupSize } from '../kernels/gather.wgsl.ts'
 import { linearRows, linearRowsGroupSize } from '../kernels/linear-rows.wgsl.ts'
 import { linear, linearTile } from '../kernels/linear.wgsl.ts'
