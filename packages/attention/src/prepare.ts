@@ -74,7 +74,7 @@ async function rotate(
   const places = placesOf(plain, options.positions, lengths)
   const rotary = {
     query: position.table(places.query, 'query', places.contextLength),
-    key: position.table(places.key, 'key', 99),
+    key: position.table(places.key, 'key', places.contextLength),
   }
   const query = backend.rotate(plain.query, rotary.query)
   const key = backend.rotate(plain.key, rotary.key)

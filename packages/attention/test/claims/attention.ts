@@ -174,6 +174,19 @@ export function attentionClaims(subject: () => Subject): void {
     expect(near.some((element, index) => Math.abs(element - unmoved[index]!) > 0.1)).toBe(true)
   })
 
+  it('gives queries and keys one context length, where frequencies follow it', async () => {
+    const { backend } = subject()
+    const position = rotary({ dim: 16, type: 'dynamic', factor: 2, max_position_embeddings: 8 })
+    const query = { start: 0, length: 13 }
+    const key = { start: 0, length: 21 }
+    const actual = await outputOf(subject(), attention(q, k, v, { backend, position, positions: { query } }))
+    using turnedQuery = backend.rotate(q, position.table(query, 'query', 21))
+    using turnedKey = backend.rotate(k, position.table(key, 'key', 21))
+    expect(actual).toEqual(await outputOf(subject(), attention(turnedQuery, turnedKey, v, { backend })))
+    using shorter = backend.rotate(q, position.table(query, 'query', 13))
+    expect(actual).not.toEqual(await outputOf(subject(), attention(shorter, turnedKey, v, { backend })))
+  })
+
   it('rotates queries of sequences with lengths of their own at their own positions', async () => {
     const { backend } = subject()
     const position = rotary({ dim: 16 })
