@@ -15,7 +15,8 @@ const { QKV_SHADER_COMPILER: chosen, QKV_PEER_SHADERS: peerFolder, QKV_RECORD: r
 const kept = sharedFolder('tools/shader-isa/shader-isa.mjs')
 const compiler = chosen ?? (kept && `node ${kept}`)
 const peers = peerFolder === undefined ? [] : peerShaders(peerFolder)
-const kernels = measuredKernels()
+/* All where a compiler was asked for; else what is quick. */
+const kernels = measuredKernels().filter(({ name }) => chosen !== undefined || name.endsWith('float32'))
 const results: (Figures & { readonly shader: string; readonly family: Family })[] = []
 
 for (const family of families) {
@@ -50,7 +51,7 @@ for (const family of families) {
         expect(mix.workgroupBytes).toBeLessThanOrEqual(32768)
         if (kernel === 'decode') return
         expect(mix.products, 'multiply-adds of product loops, by the trips that are assumed').toBe(work.multiplyAdds)
-        for (const share of mix.productShares) expect(share, 'of each product loop').toBeGreaterThanOrEqual(0.9)
+        if (work.trips.length > 0) for (const share of mix.productShares) expect(share, 'of each product loop').toBeGreaterThanOrEqual(0.9)
         for (const products of mix.productsPerRead) expect(products, 'for each read of workgroup memory').toBeGreaterThanOrEqual(8)
         expect(mix.keyLoopShare, 'of the whole key loop').toBeGreaterThanOrEqual(0.75)
       })

@@ -5,6 +5,7 @@ import {
   addDot,
   chunkOrZeros,
   declareTile,
+  firstStaged,
   multiplyRows,
   quotient,
   remainder,
@@ -84,23 +85,22 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let firstRow = tile / ${Math.ceil(outputs / linearTile.outputs)} * ${linearTile.rows};
   let firstOutput = tile % ${Math.ceil(outputs / linearTile.outputs)} * ${linearTile.outputs};
 
+  /* The rows that this invocation stages. */
+  var inputRows: array<i32, 4>;
+  for (var i = 0; i < 4; i++) {
+    let row = firstRow + i * ${rowGroups} + ${firstStaged(inputTile, invocations).group};
+    inputRows[i] = parameters.inputOffset + min(row, parameters.rowCount - 1) * parameters.inputRowStride;
+  }
+  var weightRows: array<i32, 2>;
+  for (var i = 0; i < 2; i++) {
+    let row = firstOutput + 4 * ${firstStaged(weightTile, invocations).group} + 2 * i + ${firstStaged(weightTile, invocations).part};
+    weightRows[i] = parameters.weightOffset + min(row, ${outputs - 1}) * parameters.weightRowStride;
+  }
   var s = array<vec4f, 4>();
   for (var first = 0; first < ${Math.ceil(inputs / 4)}; first += 8) {
     workgroupBarrier();
-    ${stageRows(
-      inputTile,
-      1,
-      invocations,
-      (group, part, chunk) =>
-        `inputAt(parameters.inputOffset + min(firstRow + ${part} * ${rowGroups} + ${group}, parameters.rowCount - 1) * parameters.inputRowStride, first + ${chunk})`,
-    )}
-    ${stageRows(
-      weightTile,
-      1,
-      invocations,
-      (group, part, chunk) =>
-        `weightAt(parameters.weightOffset + min(firstOutput + 4 * ${group} + ${part}, ${outputs - 1}) * parameters.weightRowStride, first + ${chunk})`,
-    )}
+    ${stageRows(inputTile, 1, invocations, (_group, _part, chunk) => `inputAt(inputRows[i], first + ${chunk})`)}
+    ${stageRows(weightTile, 1, invocations, (_group, _part, chunk) => `weightAt(weightRows[i], first + ${chunk})`)}
     workgroupBarrier();
     ${multiplyRows(inputTile.name, weightTile.name, 1, 's')}
   }
