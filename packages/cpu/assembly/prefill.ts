@@ -80,31 +80,37 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, tile: i32): void {
   }
   memory.fill(o, 0, panels * outputPanelBytes)
 
-  const changed = changesScores(problem), dropped = int(problem, record.dropoutThreshold) != 0
   for (let at = firstKey & -tileKeys; at < endKey; at += tileKeys) {
-    const keys = min(tileKeys, endKey - at), packedKeys = wholeBlocks(keys)
+    const keys = min(tileKeys, endKey - at)
     if (!anySees(problem, panelsAt, panels, at, at + keys)) continue
     packKeys(problem, batch, keyHead, at, keys, k, vectors)
     const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
     for (let panel = 0; panel < panels; panel++) {
-      const description = panelsAt + panel * rows.panelBytes
-      const tile = tileClass(problem, description, at)
-      if (tile == empty || rows.seesNone(description, at, at + keys)) continue
-      const panelQueries = q + panel * queryPanelBytes
-      for (let j = 0; j < packedKeys; j += 4) product(k + (usize(j * headDim) << 2), 16, panelQueries, panelRow, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
-      if (changed) changeScores(problem, description, s, at, keys, registers)
-      if (tile == partial) hideByMasks(problem, description, s, at, keys, registers)
-      const outside = !rows.seesAll(description, at, at + packedKeys)
-      if (outside) hideOutside(description, s, at, packedKeys)
-      softmaxTile(s, packedKeys, description + rows.maxima, description + rows.sums, description + rows.rescales, rows.panelRows)
-      if (dropped) dropWeights(problem, description, s, at, keys)
-      const panelOutputs = o + panel * outputPanelBytes
-      if (special && (outside || changed || tile == partial)) weighSpecialValues(s, v, keys, valueDim, panelOutputs, description + rows.rescales)
-      else weighValues(s, v, keys, valueDim, panelOutputs, description + rows.rescales, rows.panelRows)
+      attendPanel(problem, panelsAt + panel * rows.panelBytes, q + panel * queryPanelBytes, o + panel * outputPanelBytes, at, keys, special)
     }
   }
   for (let panel = 0; panel < panels; panel++) {
     const lanes = min(rows.panelRows, end - first - panel * rows.panelRows)
     finishPanel(problem, batch, panelsAt + panel * rows.panelBytes, o + panel * outputPanelBytes, lanes)
   }
+}
+
+/** One panel of rows and the packed keys `at` to `at + keys`; `special` where any of their values is infinite or NaN. */
+function attendPanel(problem: usize, panel: usize, queries: usize, outputs: usize, at: i32, keys: i32, special: bool): void {
+  const tile = tileClass(problem, panel, at)
+  if (tile == empty || rows.seesNone(panel, at, at + keys)) return
+  const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
+  const packedKeys = wholeBlocks(keys)
+  for (let j = 0; j < packedKeys; j += 4) {
+    product(k + (usize(j * headDim) << 2), 16, queries, panelRow, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
+  }
+  const changed = changesScores(problem), outside = !rows.seesAll(panel, at, at + packedKeys)
+  if (changed) changeScores(problem, panel, s, at, keys, registers)
+  if (tile == partial) hideByMasks(problem, panel, s, at, keys, registers)
+  if (outside) hideOutside(panel, s, at, packedKeys)
+  softmaxTile(s, packedKeys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rows.panelRows)
+  if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
+  const mayHide = outside || changed || tile == partial
+  if (special && mayHide) weighSpecialValues(s, v, keys, valueDim, outputs, panel + rows.rescales)
+  else weighValues(s, v, keys, valueDim, outputs, panel + rows.rescales, rows.panelRows)
 }

@@ -3,22 +3,20 @@
  *
  *     x' = x·cos − y·sin      y' = y·cos + x·sin
  *
- * the pairs lying half the rotated dim apart, or next to each other; elements beyond the rotated dim pass through. The
- * record is that of attention: `query` goes in, `output` comes out, `key` and `value` are the cosines and sines.
+ * the pairs lying half the rotated dim apart, or next to each other; elements beyond the rotated dim pass through.
  */
-import * as layer from '../src/wasm/layer-record'
-import * as record from '../src/wasm/record'
-import { int, vectorOf } from './problem'
+import * as record from '../src/wasm/rotary-record'
+import { vectorOf } from './problem'
 
 /** One head of one batch entry. Elements of vectors lie side by side. */
-export function rotate(problem: usize, unit: i32, _scratch: usize): void {
-  const heads = int(problem, record.queryHeads), length = int(problem, record.queryLength)
-  const headDim = int(problem, record.headDim), dim = int(problem, record.valueDim)
+export function rotate(rotation: usize, unit: i32, _scratch: usize): void {
+  const heads = load<i32>(rotation, record.heads), length = load<i32>(rotation, record.length)
+  const headDim = load<i32>(rotation, record.headDim), dim = load<i32>(rotation, record.dim)
   const batch = unit / heads, head = unit % heads
   for (let row = 0; row < length; row++) {
-    const source = vectorOf(problem, record.query, batch, head, row), target = vectorOf(problem, record.output, batch, head, row)
-    const cos = vectorOf(problem, record.key, batch, head, row), sin = vectorOf(problem, record.value, batch, head, row)
-    if (int(problem, record.group) == layer.half) rotateHalves(source, target, cos, sin, dim >> 1)
+    const source = vectorOf(rotation, record.input, batch, head, row), target = vectorOf(rotation, record.output, batch, head, row)
+    const cos = vectorOf(rotation, record.cos, batch, head, row), sin = vectorOf(rotation, record.sin, batch, head, row)
+    if (load<i32>(rotation, record.layout) == record.half) rotateHalves(source, target, cos, sin, dim >> 1)
     else rotateNeighbours(source, target, cos, sin, dim >> 1)
     memory.copy(target + (usize(dim) << 2), source + (usize(dim) << 2), usize(headDim - dim) << 2)
   }

@@ -40,6 +40,3 @@ export const multiply = 4
 /** Norms: whether the mean is taken off. */
 export const rootMeanSquare = 0
 export const meanAndDeviation = 1
-/** Rotation: which elements make a pair. */
-export const half = 0
-export const interleaved = 1

@@ -3,7 +3,7 @@ import type { Workspace } from '../memory/workspace.ts'
 import { draftRecord, type Draft } from './draft.ts'
 import type { Wasm } from './instance.ts'
 import * as part from './layer-record.ts'
-import * as problemPart from './record.ts'
+import * as rotary from './rotary-record.ts'
 
 /** Each operation answers whether it did the work: false where there is no kernel for the operands' dtypes or strides. */
 
@@ -151,19 +151,16 @@ export function rotate(
   )
     return false
   if ([batch, heads, length].includes(0)) return true
-  const tensors = [
-    [problemPart.query, space.place(input)],
-    [problemPart.key, space.place(cos)],
-    [problemPart.value, space.place(sin)],
-    [problemPart.output, space.place(output)],
-  ] as const
-  const draft = draftRecord(space, problemPart.recordBytes)
-  for (const [at, placed] of tensors) draft.setTensor(at, placed)
-  draft.setInt(problemPart.queryHeads, heads)
-  draft.setInt(problemPart.queryLength, length)
-  draft.setInt(problemPart.headDim, headDim)
-  draft.setInt(problemPart.valueDim, dim)
-  draft.setInt(problemPart.group, layout === 'half' ? part.half : part.interleaved)
+  const draft = draftRecord(space, rotary.rotaryRecordBytes)
+  draft.setTensor(rotary.input, space.place(input))
+  draft.setTensor(rotary.output, space.place(output))
+  draft.setTensor(rotary.cos, space.place(cos))
+  draft.setTensor(rotary.sin, space.place(sin))
+  draft.setInt(rotary.heads, heads)
+  draft.setInt(rotary.length, length)
+  draft.setInt(rotary.headDim, headDim)
+  draft.setInt(rotary.dim, dim)
+  draft.setInt(rotary.layout, layout === 'half' ? rotary.half : rotary.interleaved)
   run(wasm, space, 'rotate', draft, batch * heads, batch * heads * length * headDim)
   return true
 }
