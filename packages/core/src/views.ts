@@ -6,13 +6,7 @@ import type { Storage, Tensor } from './tensor.ts'
 export function permute<S extends Storage>(view: Tensor<S>, axes: readonly number[]): Tensor<S> {
   const sorted = [...axes].sort((a, b) => a - b)
   if (axes.length !== view.shape.length || sorted.some((axis, index) => axis !== index)) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation: 'permute',
-      argument: 'axes',
-      expected: `each of 0…${view.shape.length - 1} once`,
-      received: `[${axes.join(',')}]`,
-    })
+    throw misshapen('permute', 'axes', `each of 0…${view.shape.length - 1} once`, `[${axes.join(',')}]`)
   }
   return relaid(
     view,
@@ -27,13 +21,12 @@ export function slice<S extends Storage>(view: Tensor<S>, axis: number, start: n
   const size = view.shape[axis]
   const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end)
   if (size === undefined || !whole || start < 0 || end < start || end > size) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation: 'slice',
-      argument: 'range',
-      expected: `0 ≤ start ≤ end ≤ the size of axis ${axis} of [${view.shape.join(',')}]`,
-      received: `${start} to ${end}`,
-    })
+    throw misshapen(
+      'slice',
+      'range',
+      `0 ≤ start ≤ end ≤ the size of axis ${axis} of [${view.shape.join(',')}]`,
+      `${start} to ${end}`,
+    )
   }
   const offset = end > start ? view.offset + start * at(view.strides, axis) : view.offset
   return relaid(view, view.shape.with(axis, end - start), view.strides, offset)
@@ -42,13 +35,12 @@ export function slice<S extends Storage>(view: Tensor<S>, axis: number, start: n
 /** The same elements, contiguous in memory, under another shape of the same count. No copy. */
 export function reshape<S extends Storage>(view: Tensor<S>, shape: readonly number[]): Tensor<S> {
   if (!isContiguous(view) || elementCount(shape) !== elementCount(view.shape)) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation: 'reshape',
-      argument: 'tensor',
-      expected: `contiguous, with ${elementCount(shape)} elements for [${shape.join(',')}]`,
-      received: `shape [${view.shape.join(',')}], strides [${view.strides.join(',')}]`,
-    })
+    throw misshapen(
+      'reshape',
+      'tensor',
+      `contiguous, with ${elementCount(shape)} elements for [${shape.join(',')}]`,
+      `shape [${view.shape.join(',')}], strides [${view.strides.join(',')}]`,
+    )
   }
   return relaid(view, shape, contiguousStrides(shape), view.offset)
 }
@@ -58,13 +50,7 @@ export function broadcastTo<S extends Storage>(view: Tensor<S>, shape: readonly 
   const missing = shape.length - view.shape.length
   const fits = view.shape.every((size, axis) => size === shape[axis + missing] || size === 1)
   if (missing < 0 || !fits) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation: 'broadcastTo',
-      argument: 'tensor',
-      expected: `a shape that broadcasts to [${shape.join(',')}]`,
-      received: `[${view.shape.join(',')}]`,
-    })
+    throw misshapen('broadcastTo', 'tensor', `a shape that broadcasts to [${shape.join(',')}]`, `[${view.shape.join(',')}]`)
   }
   const strides = shape.map((size, axis) =>
     axis < missing || (view.shape[axis - missing] === 1 && size !== 1) ? 0 : at(view.strides, axis - missing),
@@ -87,13 +73,12 @@ export function splitHeads<S extends Storage>(view: Tensor<S>, heads: number): T
     !(heads > 0) ||
     width % heads !== 0
   ) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation: 'splitHeads',
-      argument: 'tensor',
-      expected: `[batch, length, heads·dim] with a last axis divisible by ${heads}`,
-      received: `[${view.shape.join(',')}]`,
-    })
+    throw misshapen(
+      'splitHeads',
+      'tensor',
+      `[batch, length, heads·dim] with a last axis divisible by ${heads}`,
+      `[${view.shape.join(',')}]`,
+    )
   }
   const dim = width / heads
   return relaid(view, [batch, heads, length, dim], [batchStride, dim * widthStride, lengthStride, widthStride], view.offset)
@@ -118,6 +103,10 @@ function relaid<S extends Storage>(
   offset: number,
 ): Tensor<S> {
   return { dtype: view.dtype, shape: [...shape], strides: [...strides], offset, storage: view.storage }
+}
+
+function misshapen(operation: string, argument: string, expected: string, received: string): QkvError {
+  return new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received })
 }
 
 function at(list: readonly number[], index: number): number {

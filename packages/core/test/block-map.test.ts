@@ -71,8 +71,6 @@ describe('a block map', () => {
         [{ window: { left: 3, right: 5 } }, { mask: maskMod(({ query, key }) => query.sub(key).le(3).and(key.sub(query).le(5))) }],
       ]
       for (const [option, mask] of pairs) {
-        // Positions of an upper-left problem are rows in expressions, too.
-        if (option.causal === 'upper-left' && queries !== keys) continue
         expect(String(ofProblem(queries, keys, option))).toBe(String(ofProblem(queries, keys, mask)))
       }
     }
@@ -260,6 +258,12 @@ describe('131,072 × 131,072', () => {
       () => blockMap(causal(), { ...sizes, queries: -1 }),
       'OPTION_INVALID',
       /queries must be a whole number ≥ 0; received -1/,
+    ],
+    [
+      'a drawing of a plane that is none',
+      () => drawBlockMap(blockMap(causal(), { queries: 4, keys: 4, tile }), { plane: 1 }),
+      'OPTION_INVALID',
+      /drawBlockMap: plane must be one of the map's 1, counted from 0; received 1/,
     ],
     ['fractional heads', () => blockMap(causal(), { ...sizes, heads: 1.5 }), 'OPTION_INVALID', /heads/],
     [

@@ -253,6 +253,18 @@ describe('what is wrong is refused, naming the argument, what was expected and w
       /sinks must be one logit per query head, \[4\]; received \[2\]/,
     ],
     [
+      'sinks that are one number',
+      () => make({ sinks: 1 as never }),
+      'OPTION_INVALID',
+      /sinks must be a tensor or an array of numbers; received 1/,
+    ],
+    [
+      'no lengths',
+      () => make({ lengths: null as never }),
+      'OPTION_INVALID',
+      /lengths must be a tensor or an array of numbers; received null/,
+    ],
+    [
       'integer sinks',
       () => make({ sinks: zeros([4], 'int32') }),
       'DTYPE_UNSUPPORTED',

@@ -1,3 +1,4 @@
+import { QkvError, describe } from '../errors.ts'
 import type { BlockMap } from './block-map.ts'
 import { sparsity } from './sparsity.ts'
 
@@ -42,9 +43,22 @@ export interface DrawingOptions {
   readonly width?: number | undefined
 }
 
-/** One plane as an SVG image: keys from left to right, queries from top to bottom; partial tiles are the lighter ones. */
+/**
+ * One plane as an SVG image: keys from left to right, queries from top to bottom; partial tiles are the lighter ones.
+ *
+ * @throws QkvError `OPTION_INVALID` for a plane that the map does not have.
+ */
 export function drawBlockMap(map: BlockMap, { plane = 0, width = 320 }: DrawingOptions = {}): string {
-  const { queryTiles, keyTiles } = map
+  const { queryTiles, keyTiles, planes } = map
+  if (!Number.isInteger(plane) || plane < 0 || plane > Math.max(0, planes - 1)) {
+    throw new QkvError({
+      code: 'OPTION_INVALID',
+      operation: 'drawBlockMap',
+      argument: 'plane',
+      expected: `one of the map's ${planes}, counted from 0`,
+      received: describe(plane),
+    })
+  }
   const paths = { full: '', partial: '' }
   forEachRun(map, plane, (row, first, end, full) => {
     paths[full ? 'full' : 'partial'] += `M${first} ${row}h${end - first}v1h${first - end}z`

@@ -1,4 +1,4 @@
-import { isFloat } from '../dtype.ts'
+import { isFloat, type Dtype } from '../dtype.ts'
 import { QkvError, describe } from '../errors.ts'
 import type { MaskMod, ScoreMod } from '../expression/node.ts'
 import type { Alignment, AttentionProblem, Dropout, ProblemOptions } from '../problem.ts'
@@ -85,7 +85,7 @@ export function checkScore(score: ScoreMod | undefined): ScoreMod | undefined {
 
 export function checkSinks(sinks: ProblemOptions['sinks'], queryHeads: number): Tensor | undefined {
   if (sinks === undefined) return undefined
-  const view = isTensor(sinks) ? sinks : tensor(sinks, [sinks.length])
+  const view = asTensor('sinks', sinks, 'float32')
   checkTensor(operation, 'sinks', view)
   if (!isFloat(view.dtype)) throw unsupported('sinks', 'a float dtype', view.dtype)
   if (view.shape.length !== 1 || view.shape[0] !== queryHeads) {
@@ -96,7 +96,7 @@ export function checkSinks(sinks: ProblemOptions['sinks'], queryHeads: number): 
 
 export function checkLengths(lengths: ProblemOptions['lengths'], batch: number, keyLength: number): Tensor | undefined {
   if (lengths === undefined) return undefined
-  const view = isTensor(lengths) ? lengths : tensor(lengths, [lengths.length], { dtype: 'int32' })
+  const view = asTensor('lengths', lengths, 'int32')
   checkTensor(operation, 'lengths', view)
   if (view.dtype !== 'int32') throw unsupported('lengths', 'int32', view.dtype)
   if (view.shape.length !== 1 || view.shape[0] !== batch) {
@@ -111,6 +111,12 @@ export function checkLengths(lengths: ProblemOptions['lengths'], batch: number, 
     }
   }
   return view
+}
+
+function asTensor(argument: string, numbers: Tensor | readonly number[], dtype: Dtype): Tensor {
+  if (isTensor(numbers)) return numbers
+  if (Array.isArray(numbers)) return tensor(numbers, [numbers.length], { dtype })
+  throw invalid(argument, 'a tensor or an array of numbers', describe(numbers))
 }
 
 /** @returns none where nothing is dropped. */
