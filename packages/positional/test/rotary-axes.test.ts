@@ -116,6 +116,7 @@ describe('refusals name what is wrong', () => {
     ['type', () => multimodalRotary({ dim: 16, sections: [4, 2, 2], type: 'mrope' as 'default' })],
     ['dims[1]', () => axialRotary({ dims: [4, 3] })],
     ['dims', () => axialRotary({ dims: [] })],
+    ['base', () => axialRotary({ dims: [4, 4], base: 0 })],
     ['frequencies', () => axialRotary({ dims: [4, 8], frequencies: 'dealt' })],
     ['frequencies', () => mixedRotary({ frequencies: tensor([1, 2], [2]) })],
     ['positions', () => axialRotary({ dims: [4, 4] }).table(tensor(new Int32Array(6), [3, 1, 2]))],

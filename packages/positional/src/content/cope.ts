@@ -69,13 +69,18 @@ function countKeys(
   scale: number,
   visit: (j: number, count: number, gate: number) => void,
 ): void {
-  const keyHead = Math.floor((h * k.heads) / q.heads)
+  const keyHead = keyHeadOf(h, q, k)
   let count = 0
   for (let j = k.length - q.length + i; j >= 0; j--) {
     const gate = 1 / (1 + Math.exp(-scale * dot(q.at(b, h, i), k.at(b, keyHead, j))))
     count += gate
     visit(j, count, gate)
   }
+}
+
+/** The key head that query head `h` reads. */
+function keyHeadOf(h: number, q: Vectors, k: Vectors): number {
+  return Math.floor((h * k.heads) / q.heads)
 }
 
 /** The vectors of the whole numbers around a count, and how near it is to the upper one. */
@@ -111,7 +116,7 @@ function backward(
       if (count < positions - 1) dCounts[j] = dRow[j]! * (dot(query, above) - dot(query, below))
     })
     // A gate counts for its own key and for all before it.
-    const keyHead = Math.floor((h * k.heads) / q.heads)
+    const keyHead = keyHeadOf(h, q, k)
     let dGate = 0
     gates.forEach((gate, j) => {
       dGate += dCounts[j]!

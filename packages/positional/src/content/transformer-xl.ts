@@ -1,6 +1,7 @@
 import { toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
+import { rotaryFrequencies } from '../rotary/frequencies.ts'
 import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
 
 export interface TransformerXlOptions {
@@ -32,7 +33,7 @@ export function transformerXl(options: TransformerXlOptions): ContentScore {
   const { projection } = options
   const [, , modelDim = 0] = checkTable('transformerXl', 'projection', projection, [heads, headDim, 'modelDim'])
   if (modelDim % 2 !== 0) throw refused('transformerXl', 'projection', 'to an even modelDim', modelDim)
-  const frequencies = Float64Array.from({ length: modelDim / 2 }, (_, m) => (options.base ?? 10000) ** ((-2 * m) / modelDim))
+  const frequencies = rotaryFrequencies(modelDim, options.base, 'transformerXl')
   return Object.freeze<ContentScore>({
     kind: 'score',
     follows: 'content',

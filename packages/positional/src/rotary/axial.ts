@@ -29,7 +29,7 @@ export function axialRotary({ dims, base, layout = 'half', frequencies = 'own', 
     'dims',
     dims.reduce((sum, size) => sum + size, 0),
   )
-  const whole = rotaryFrequencies(dim, base)
+  const whole = rotaryFrequencies(dim, base, operation)
   const theta = dims.flatMap((size, axis) => [
     ...(frequencies === 'own' ? rotaryFrequencies(size, base) : whole.filter((_, pair) => pair % axes === axis)),
   ])

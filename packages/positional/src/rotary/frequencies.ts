@@ -1,8 +1,8 @@
 import { checkPositive } from '../refuse.ts'
 
 /** θᵢ = base^(−2i/dim) for each pair of elements, in radians per position. */
-export function rotaryFrequencies(dim: number, base = 10000): Float64Array {
-  checkPositive('rotary', 'base', base)
+export function rotaryFrequencies(dim: number, base = 10000, operation = 'rotary'): Float64Array {
+  checkPositive(operation, 'base', base)
   return Float64Array.from({ length: dim / 2 }, (_, pair) => base ** ((-2 * pair) / dim))
 }
 

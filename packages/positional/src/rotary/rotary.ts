@@ -57,7 +57,7 @@ export function scalingOf(options: RotaryOptions, operation: string): Scaling {
   switch (options.type) {
     case undefined:
     case 'default': {
-      const frequencies = rotaryFrequencies(options.dim, options.base)
+      const frequencies = rotaryFrequencies(options.dim, options.base, operation)
       return { frequencies: () => frequencies }
     }
     case 'linear':

@@ -23,7 +23,7 @@ export interface XposOptions extends RotaryShape {
 export function xpos({ dim, base, layout = 'interleaved', dtype, scaleBase = 512 }: XposOptions): RotaryEncoding {
   const operation = 'xpos'
   checkPositive(operation, 'scaleBase', scaleBase)
-  const frequencies = rotaryFrequencies(checkEven(operation, 'dim', dim), base)
+  const frequencies = rotaryFrequencies(checkEven(operation, 'dim', dim), base, operation)
   const growth = frequencies.map((_, pair) => Math.log(((2 * pair) / dim + 0.4) / 1.4) / scaleBase)
   const largest = Math.min(2 ** 24, Math.floor((96 * Math.LN2) / -growth[0]!))
   return rotaryEncoding({ operation, dim, layout, dtype, frequencies: () => frequencies, growth, largest })
