@@ -22,7 +22,7 @@ export interface FireOptions {
  * Functional interpolation: a small network of a distance that is measured against the query's own position, so that
  * any length falls within the trained range,
  *
- *     score + f(ψ(query − key) / ψ(max(query, L))),   ψ(x) = ln(|c·x| + 1),   f(x) = W₂·relu(w₁·x + b₁) + b₂.
+ *     score + f(ψ(query − key) / (ψ(max(query, L)) + 10⁻⁶)),   ψ(x) = ln(|c·x| + 1),   f(x) = W₂·relu(w₁·x + b₁) + b₂.
  *
  * Li et al. 2023, arXiv:2310.04418.
  *

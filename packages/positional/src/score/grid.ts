@@ -11,7 +11,7 @@ export interface GridBiasOptions {
 }
 
 /**
- * A trained bias for each step (Δy, Δx) between two patches of an image that are numbered row by row, and each head.
+ * A trained bias for each step (Δy, Δx) = query − key between two patches of an image, numbered row by row, and each head.
  * Liu et al. 2021, arXiv:2103.14030; Swin, in its windows.
  */
 export function gridBias({ height, width, table }: GridBiasOptions): PositionScore {
