@@ -24,7 +24,7 @@ test.each(Object.entries(kernels))(
       limits: { work: 2 ** 14, including: ['dropout'], ...limits } satisfies Limits,
     }
     for (const random of problemsByKernel(draw)) await checkGradient(backend, random, tallies)
-    tallies.get('dQuery')?.expectTrusted(0.3)
+    tallies.get('dQuery')?.expectTrusted(0.6) // gradients of small problems cancel more than outputs do
     expect(backend.memory.buffers).toBe(0)
   },
   1_800_000,
