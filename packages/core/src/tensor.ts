@@ -44,7 +44,8 @@ export interface TensorOptions {
  * `Uint8Array` → uint8, `Int32Array` → int32, `Float16Array` → float16, `boolean[]` → bool, `number[]` → float32; the
  * last two are copied); a `Uint16Array` holds half bits and needs `dtype: 'float16' | 'bfloat16'`.
  *
- * @throws QkvError `DTYPE_UNSUPPORTED`, or `SHAPE_MISMATCH` where the shape and strides reach outside `data`.
+ * @throws QkvError `DTYPE_UNSUPPORTED`, `OPTION_INVALID` for a number that the dtype does not hold, or `SHAPE_MISMATCH`
+ * where the shape and strides reach outside `data`.
  */
 export function tensor(
   data: TypedArray | ArrayBufferView | readonly number[] | readonly boolean[],
@@ -142,7 +143,10 @@ function typedData(
   if (Array.isArray(data)) {
     const kind = dtype ?? (typeof data[0] === 'boolean' ? 'bool' : 'float32')
     if (kind === 'float16' || kind === 'bfloat16') throw unsupported(data, dtype)
-    return { array: new arrayConstructors[kind](Array.from(data, Number)), dtype: kind }
+    const numbers = Array.from<unknown, number>(data, Number)
+    const array = new arrayConstructors[kind](numbers)
+    if (kind !== 'float32') checkHeld(numbers, array, kind)
+    return { array, dtype: kind }
   }
   if (ArrayBuffer.isView(data)) {
     if (Object.prototype.toString.call(data) === '[object Float16Array]' && (dtype ?? 'float16') === 'float16') {
@@ -152,6 +156,19 @@ function typedData(
     if (kind !== undefined && holds(data, kind)) return { array: data, dtype: kind }
   }
   throw unsupported(data, dtype)
+}
+
+/** An integer array would take 1.5 for 1, and 300 for 44 where it holds bytes. */
+function checkHeld(numbers: readonly number[], array: TypedArray, dtype: Dtype): void {
+  const wrong = numbers.findIndex((number, index) => number !== array[index])
+  if (wrong < 0) return
+  throw new QkvError({
+    code: 'OPTION_INVALID',
+    operation: 'tensor',
+    argument: `data[${wrong}]`,
+    expected: `a number that ${dtype} holds (roundTo makes it one)`,
+    received: describe(numbers[wrong]),
+  })
 }
 
 function dtypeOfArray(array: ArrayBufferView): Dtype | undefined {

@@ -99,6 +99,13 @@ describe('a tensor is a view of an array', () => {
       'DTYPE_UNSUPPORTED',
       /what holds int8/,
     ],
+    [
+      'a fraction as a whole number',
+      () => tensor([1, 1.5], [2], { dtype: 'int32' }),
+      'OPTION_INVALID',
+      /data\[1\] must be a number that int32 holds .*; received 1.5/,
+    ],
+    ['a number beyond a byte', () => tensor([300], [1], { dtype: 'uint8' }), 'OPTION_INVALID', /data\[0\] .*uint8.*received 300/],
     ['numbers as halves', () => tensor([1, 2], [2], { dtype: 'float16' }), 'DTYPE_UNSUPPORTED', /what holds float16/],
   ])('refuses %s', (_, make, code, message) => {
     expect(make).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))

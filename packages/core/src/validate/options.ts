@@ -1,8 +1,9 @@
+import { toFloat64 } from '../convert.ts'
 import { isFloat, type Dtype } from '../dtype.ts'
 import { QkvError, describe } from '../errors.ts'
 import type { MaskMod, ScoreMod } from '../expression/node.ts'
 import type { Alignment, AttentionProblem, Dropout, ProblemOptions } from '../problem.ts'
-import { checkTensor, isTensor, tensor, type Tensor } from '../tensor.ts'
+import { checkTensor, isHostTensor, isTensor, tensor, type Tensor } from '../tensor.ts'
 import { broadcastTo } from '../views.ts'
 import { invalid, mismatch, operation, shapeOf, unsupported } from './refuse.ts'
 
@@ -96,21 +97,22 @@ export function checkSinks(sinks: ProblemOptions['sinks'], queryHeads: number): 
 
 export function checkLengths(lengths: ProblemOptions['lengths'], batch: number, keyLength: number): Tensor | undefined {
   if (lengths === undefined) return undefined
+  if (Array.isArray(lengths)) checkEachLength(lengths, keyLength)
   const view = asTensor('lengths', lengths, 'int32')
   checkTensor(operation, 'lengths', view)
   if (view.dtype !== 'int32') throw unsupported('lengths', 'int32', view.dtype)
   if (view.shape.length !== 1 || view.shape[0] !== batch) {
     throw mismatch('lengths', `one length per batch entry, [${batch}]`, shapeOf(view))
   }
-  if (ArrayBuffer.isView(view.storage)) {
-    for (let entry = 0; entry < batch; entry++) {
-      const length = isTensor(lengths) ? view.storage[view.offset + entry * (view.strides[0] ?? 0)] : lengths[entry]
-      if (length === undefined || !Number.isInteger(length) || length < 0 || length > keyLength) {
-        throw invalid(`lengths[${entry}]`, `a whole number from 0 to the key length ${keyLength}`, describe(length))
-      }
-    }
-  }
+  if (isHostTensor(view)) checkEachLength(toFloat64(view), keyLength)
   return view
+}
+
+function checkEachLength(lengths: ArrayLike<number>, keyLength: number): void {
+  Array.from(lengths).forEach((length, entry) => {
+    if (Number.isInteger(length) && length >= 0 && length <= keyLength) return
+    throw invalid(`lengths[${entry}]`, `a whole number from 0 to the key length ${keyLength}`, describe(length))
+  })
 }
 
 function asTensor(argument: string, numbers: Tensor | readonly number[], dtype: Dtype): Tensor {
