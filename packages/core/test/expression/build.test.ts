@@ -17,7 +17,7 @@ import {
   tensor,
   type ExpressionNode,
   type MaskMod,
-} from '../../src/index.ts'
+} from '@qkv/core'
 
 const slope = capture(tensor([0.5, 0.25], [2]))
 const ids = capture(tensor(new Int32Array([0, 0, 1]), [3]), 'int')
