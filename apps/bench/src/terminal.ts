@@ -11,7 +11,7 @@ import { currentCommit, describeMachine } from './measure/machine.ts'
 import { measureRooflines } from './measure/rooflines.ts'
 import { nodeFields } from './peers/node.ts'
 import { isOtherBuild, otherBuildOf } from './peers/other-build.ts'
-import { compareReports, describeChanges } from './report/compare.ts'
+import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } from './report/compare.ts'
 import { html } from './report/html.ts'
 import { markdown } from './report/markdown.ts'
 import type { BenchReport } from './report/report.ts'
@@ -26,22 +26,31 @@ const command = defineCommand({
     device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
     peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },
     threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
-    rounds: { type: 'string', default: '9', description: 'Interleaved pairs' },
+    rounds: { type: 'string', description: 'Interleaved pairs: 9 unless said otherwise, 7 with --quick' },
     out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html' },
     compare: {
       type: 'boolean',
       default: false,
       description: 'With two reports, a.json b.json: says what changed beyond noise, runs nothing',
     },
-    against: { type: 'string', description: 'Another build’s apps/bench folder: that build of QKV runs as one more contestant' },
-    baseline: { type: 'string', description: 'A saved report: compares this run with it; exit code 1 where QKV became slower' },
+    against: {
+      type: 'string',
+      description: 'Another build’s apps/bench folder: that build of QKV competes too; exit code 1 where this one is slower',
+    },
+    baseline: {
+      type: 'string',
+      description: 'A saved report: compares this run with it; exit code 1 where QKV fell behind its peers',
+    },
   },
   async run({ args }) {
     if (args.compare) return compare(args._)
-    const threads = args.threads === 'auto' ? availableParallelism() : Number(args.threads)
-    const report = await measure({ ...args, threads, rounds: Number(args.rounds) })
+    const threads = args.threads === 'auto' ? availableParallelism() : countOption('threads', args.threads)
+    const rounds = args.rounds === undefined ? undefined : countOption('rounds', args.rounds)
+    const baseline = args.baseline === undefined ? undefined : read(args.baseline)
+    const report = await measure({ ...args, threads, rounds })
     if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
-    if (args.baseline !== undefined) judge(read(args.baseline), report)
+    if (baseline !== undefined) judge(baseline, report)
+    if (args.against !== undefined) judgeBuilds(report)
   },
 })
 
@@ -55,11 +64,13 @@ interface Choices {
   readonly peers: string
   readonly against?: string | undefined
   readonly threads: number
-  readonly rounds: number
+  readonly rounds: number | undefined
 }
 
 async function measure({ filter, quick, device, peers, against, threads, rounds }: Choices): Promise<BenchReport> {
-  const machine = describeMachine(undefined)
+  const cases = selectCases({ filter, quick })
+  if (cases.length === 0) refuse(`--filter ${filter}: no case${quick ? ' of the quick ones' : ''} has this in its name`)
+  const machine = describeMachine()
   const commit = currentCommit()
   const rooflines = await measureRooflines()
   const fields = [nodeFields.cpu, nodeFields.gpu]
@@ -68,19 +79,32 @@ async function measure({ filter, quick, device, peers, against, threads, rounds 
       const chosen = all.filter(({ id }) => peers.split(',').some((name) => id.includes(name)))
       return { subject, peers: against === undefined ? chosen : [otherBuildOf(subject), ...chosen] }
     })
-  const cases = selectCases({ filter, quick })
   const results = await runCases({
     fields,
     cases,
     threads,
     plan: quick
-      ? { rounds: 7, sampleMilliseconds: 10, budgetMilliseconds: 1500 }
-      : { rounds, sampleMilliseconds: 20, budgetMilliseconds: 8000 },
+      ? { rounds: rounds ?? 7, sampleMilliseconds: 10, budgetMilliseconds: 1500 }
+      : { rounds: rounds ?? 9, sampleMilliseconds: 20, budgetMilliseconds: 8000 },
     startHost: ({ id }) => (isOtherBuild(id) && against !== undefined ? startProcess(hostOf(against)) : startProcess()),
     deadlineMilliseconds: quick ? 30_000 : 300_000,
     onProgress: liveTable(),
   })
-  return { version: 1, date: new Date().toISOString(), commit, machine, threads, rooflines, ...results }
+  const onGpu = results.peers.find(({ id }) => id === nodeFields.gpu.subject.id)
+  const adapter = onGpu?.status === 'ready' ? onGpu.settings : undefined
+  return { version: 1, date: new Date().toISOString(), commit, machine: { ...machine, adapter }, threads, rooflines, ...results }
+}
+
+/** What the user can put right is said in one line. */
+function refuse(message: string): never {
+  console.error(message)
+  process.exit(1)
+}
+
+function countOption(name: string, text: string): number {
+  const count = Number(text)
+  if (Number.isSafeInteger(count) && count > 0) return count
+  return refuse(`--${name} must be a whole number > 0; received '${text}'`)
 }
 
 function hostOf(folder: string): URL {
@@ -113,16 +137,22 @@ function write(report: BenchReport, path: string): void {
 }
 
 function compare([before, after]: readonly string[]): void {
-  if (before === undefined || after === undefined) throw new Error('--compare takes two reports: --compare a.json b.json')
+  if (before === undefined || after === undefined) return refuse('--compare takes two reports: --compare a.json b.json')
   console.log(describeChanges(compareReports(read(before), read(after))))
 }
 
 function judge(baseline: BenchReport, report: BenchReport): void {
   const changes = compareReports(baseline, report)
   console.log(`\nAgainst the baseline of ${baseline.date.slice(0, 10)}: ${describeChanges(changes)}`)
-  // Against a peer the ratio falls where QKV became slower; its own rows are times, which rise.
-  const slower = changes.some(({ beyondNoise, factor, peer }) => beyondNoise && !peer.startsWith('qkv/') && factor < 1)
-  if (slower) process.exitCode = 1
+  if (fellBehind(changes)) process.exitCode = 1
+}
+
+function judgeBuilds(report: BenchReport): void {
+  const slower = slowerThanOtherBuild(report)
+  console.log(
+    `\nAgainst the other build: ${slower.length === 0 ? 'slower nowhere beyond noise.' : `slower in ${slower.join(', ')}.`}`,
+  )
+  if (slower.length > 0) process.exitCode = 1
 }
 
 function read(path: string): BenchReport {

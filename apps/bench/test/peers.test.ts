@@ -1,100 +1,24 @@
-import { describe, expect, it } from 'vitest'
-import type { AttentionCase, BenchCase } from '../src/cases/case.ts'
-import { checkResult } from '../src/measure/check.ts'
+import { describe } from 'vitest'
 import { nodeFields } from '../src/peers/node.ts'
-import { Unavailable } from '../src/peers/peer.ts'
+import { everything, itAgrees } from './support/adapter.ts'
 
-const plain: AttentionCase = {
-  kind: 'attention',
-  id: 'test/full',
-  source: 'a test',
-  batch: 1,
-  queryHeads: 4,
-  keyHeads: 4,
-  queryLength: 37,
-  keyLength: 37,
-  headDim: 32,
-  valueDim: 32,
-  causal: false,
-  keyDtype: 'float32',
-}
+const common = ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'idle-window']
+const onnxRuntime = [...common, 'window', 'softcap', 'sinks', 'linear']
+const tensorflow = [...common, 'linear']
 
-/** Small cases of every kind that the benchmark times. */
-const cases: readonly BenchCase[] = [
-  plain,
-  { ...plain, id: 'test/causal', causal: true },
-  { ...plain, id: 'test/grouped', causal: true, keyHeads: 2 },
-  { ...plain, id: 'test/decode', causal: true, queryLength: 1 },
-  { ...plain, id: 'test/grouped-decode', causal: true, keyHeads: 2, queryLength: 1 },
-  { ...plain, id: 'test/chunked', causal: true, queryLength: 11 },
-  { ...plain, id: 'test/cross', queryLength: 20 },
-  { ...plain, id: 'test/window', causal: true, keyHeads: 2, windowLeft: 7 },
-  { ...plain, id: 'test/softcap', causal: true, keyHeads: 2, softcap: 5 },
-  { ...plain, id: 'test/sinks', causal: true, sinks: true },
-  { ...plain, id: 'test/documents', causal: true, documents: [10, 20, 7] },
-  { ...plain, id: 'test/alibi', causal: true, alibi: true },
-  { ...plain, id: 'test/float16', causal: true, queryLength: 1, keyDtype: 'float16' },
-  { ...plain, id: 'test/int8', causal: true, queryLength: 1, keyDtype: 'int8' },
-  { ...plain, id: 'test/gradient', causal: true, gradient: true },
-  { kind: 'linear', id: 'test/linear', source: 'a test', rows: 5, inputs: 64, outputs: 48 },
-]
-
-/** What each peer has to be able to do, lest an adapter that refuses everything passes. */
+/** What each peer has to be able to do. */
 const able: Readonly<Record<string, readonly string[]>> = {
-  'onnxruntime-web/wasm': [
-    'full',
-    'causal',
-    'grouped',
-    'decode',
-    'grouped-decode',
-    'chunked',
-    'cross',
-    'window',
-    'softcap',
-    'linear',
-  ],
-  'onnxruntime-node/cpu': [
-    'full',
-    'causal',
-    'grouped',
-    'decode',
-    'grouped-decode',
-    'chunked',
-    'cross',
-    'window',
-    'softcap',
-    'linear',
-  ],
-  'tensorflow.js/wasm': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'linear'],
-  'tensorflow.js/cpu': ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'linear'],
-  'qkv/cpu': cases.map(({ id }) => id.slice('test/'.length)),
-  'qkv/javascript': cases.map(({ id }) => id.slice('test/'.length)),
-  'plain-loop': ['full', 'causal', 'grouped', 'decode', 'cross', 'window', 'softcap', 'sinks', 'documents', 'alibi', 'chunked'],
+  'onnxruntime-web/wasm': onnxRuntime,
+  'onnxruntime-node/cpu': onnxRuntime,
+  'tensorflow.js/wasm': tensorflow,
+  'tensorflow.js/cpu': tensorflow,
+  'qkv/cpu': everything,
+  'qkv/javascript': everything,
+  'plain-loop': [...common, 'window', 'softcap', 'sinks', 'documents', 'alibi'],
 }
 
 const { subject, peers } = nodeFields.cpu
 
 describe.each([subject, ...peers])('$id', (peer) => {
-  it('agrees with the float64 reference wherever it computes at all', { timeout: 60_000 }, async ({ skip }) => {
-    const loaded = await peer.load({ threads: 1 }).catch((error: unknown) => {
-      if (!(error instanceof Unavailable)) throw error
-      return skip(error.message)
-    })
-    const done: string[] = []
-    for (const bench of cases) {
-      try {
-        const contestant = await loaded.prepare(bench)
-        await contestant.run()
-        const agreement = checkResult(bench, await contestant.result())
-        expect(agreement, `${bench.id} by ${contestant.how}`).toMatchObject({ right: true })
-        // QKV's own kernels are held to the bound itself.
-        if (peer.id.startsWith('qkv/')) expect(agreement.ofBound, bench.id).toBeLessThanOrEqual(1)
-        await contestant.dispose()
-        done.push(bench.id.slice('test/'.length))
-      } catch (error) {
-        if (!(error instanceof Unavailable)) throw error
-      }
-    }
-    expect(done).toEqual(expect.arrayContaining([...(able[peer.id] ?? [])]))
-  })
+  itAgrees(peer, able[peer.id] ?? [])
 })

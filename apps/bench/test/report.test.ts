@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { caseGroups, selectCases } from '../src/cases/index.ts'
-import { flopsOf, visiblePairs, type AttentionCase } from '../src/cases/case.ts'
-import { compareReports, describeChanges } from '../src/report/compare.ts'
+import { bytesOf, flopsOf, hasWindow, visiblePairs, type AttentionCase } from '../src/cases/case.ts'
+import { otherBuildOf } from '../src/peers/other-build.ts'
+import { qkvCpu } from '../src/peers/qkv.ts'
+import { cacheSizes } from '../src/report/cache-sizes.ts'
+import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } from '../src/report/compare.ts'
 import { html } from '../src/report/html.ts'
 import { markdown } from '../src/report/markdown.ts'
 import type { BenchReport, Row } from '../src/report/report.ts'
@@ -73,6 +76,30 @@ describe('comparing two reports', () => {
   })
 })
 
+describe('a regression', () => {
+  const against = (ratio: number, peer = 'other'): BenchReport => report(measured('qkv/cpu', 10), measured(peer, 10 * ratio, ratio))
+
+  it('is a lead over another library that shrank beyond noise, whatever became of our own kernels among themselves', () => {
+    expect(fellBehind(compareReports(against(2), against(1.5)))).toBe(true)
+    expect(fellBehind(compareReports(against(2), against(3)))).toBe(false)
+    expect(fellBehind(compareReports(against(2), against(1.98)))).toBe(false)
+    expect(fellBehind(compareReports(against(9, 'qkv/javascript'), against(5, 'qkv/javascript')))).toBe(false)
+  })
+
+  it('a ratio between our own kernels is told as a ratio', () => {
+    const changes = compareReports(against(9, 'qkv/javascript'), against(5, 'qkv/javascript'))
+    expect(describeChanges(changes)).toContain('against qkv/javascript: QKV 9.00× → 5.00× as fast')
+  })
+
+  it('is another build of the same run that took less time beyond noise', () => {
+    const { id } = otherBuildOf(qkvCpu)
+    expect(slowerThanOtherBuild(against(0.8, id))).toEqual([bench.id, 'growth/x'])
+    expect(slowerThanOtherBuild(against(0.98, id))).toEqual([])
+    expect(slowerThanOtherBuild(against(1.3, id))).toEqual([])
+    expect(slowerThanOtherBuild(against(0.8))).toEqual([])
+  })
+})
+
 describe('a written report', () => {
   const lost = report(measured('qkv/cpu', 10), measured('other', 5, 0.5), {
     peer: 'third',
@@ -114,5 +141,30 @@ describe('the cases', () => {
     const masked = { ...bench, queryLength: 100, keyLength: 100, causal: true, queryHeads: 1 }
     expect(visiblePairs({ ...masked, documents: [50, 50] })).toBe(2 * 1275)
     expect(visiblePairs({ ...masked, windowLeft: 0 })).toBe(100)
+  })
+
+  it('a decoding window reads its own keys, not the whole cache', () => {
+    const decode = {
+      ...bench,
+      queryLength: 1,
+      keyLength: 4096,
+      queryHeads: 1,
+      keyHeads: 1,
+      headDim: 64,
+      valueDim: 64,
+      causal: true,
+    }
+    expect(bytesOf({ ...decode, windowLeft: 127 })).toBe(bytesOf({ ...decode, keyLength: 128 }))
+    expect(bytesOf({ ...decode, windowLeft: 4095 })).toBe(bytesOf(decode))
+    expect([127, 4094, 4095].map((windowLeft) => hasWindow({ ...decode, windowLeft }))).toEqual([true, true, false])
+  })
+})
+
+describe('cache sizes', () => {
+  // Llama 3 8B keeps 128 KiB a token over its 32 layers in float16.
+  it('of Llama 3 8B are 4 KiB a token and layer in float16, and a window bounds those of gpt-oss', () => {
+    const of = (title: string) => cacheSizes().find(({ model }) => model === title)
+    expect(of('Llama 3 8B')).toMatchObject({ float16: 8192 * 4096, float32: 8192 * 8192, int8: 8192 * (2048 + 2 * 8 * 4) })
+    expect(of('gpt-oss 20B, sliding layers with sinks')?.float16).toBe(128 * 2 * 8 * 64 * 2)
   })
 })

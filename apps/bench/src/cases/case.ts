@@ -23,7 +23,7 @@ export interface AttentionCase {
   readonly alibi?: boolean | undefined
   /** How keys and values are stored; queries are float32. */
   readonly keyDtype: 'float32' | 'float16' | 'int8'
-  /** Also the gradient of query, key and value. */
+  /** The gradient of query, key and value, given the output's, in place of the output. */
   readonly gradient?: boolean | undefined
 }
 
@@ -57,6 +57,11 @@ export function keysOfRow(bench: AttentionCase, row: number): { first: number; e
   return { first: Math.max(window, document.first), end: Math.min(end, document.end) }
 }
 
+/** Whether the case's window hides any key that its other masks leave. */
+export function hasWindow({ windowLeft, keyLength }: AttentionCase): boolean {
+  return windowLeft !== undefined && windowLeft < keyLength - 1
+}
+
 /** Multiplications and additions of the case's products; what is masked does not count. */
 export function flopsOf(bench: BenchCase): number {
   if (bench.kind === 'linear') return 2 * bench.rows * bench.inputs * bench.outputs
@@ -65,12 +70,15 @@ export function flopsOf(bench: BenchCase): number {
   return bench.gradient ? 2.5 * forward : forward
 }
 
-/** The least that has to be read and written. */
+/** The least that has to be read and written; keys that no row sees are not. */
 export function bytesOf(bench: BenchCase): number {
   if (bench.kind === 'linear') return 4 * (bench.rows * (bench.inputs + bench.outputs) + bench.inputs * bench.outputs)
-  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, keyDtype } = bench
+  const { batch, queryHeads, keyHeads, queryLength, headDim, valueDim, keyDtype } = bench
+  const keysSeen = keysOfRow(bench, queryLength - 1).end - keysOfRow(bench, 0).first
   const keyBytes = { float32: 4, float16: 2, int8: 1 }[keyDtype]
-  return batch * (headDim + valueDim) * (4 * queryHeads * queryLength + keyBytes * keyHeads * keyLength)
+  const forward = batch * (headDim + valueDim) * (4 * queryHeads * queryLength + keyBytes * keyHeads * keysSeen)
+  // The gradient reads the output and its gradient besides, and writes three tensors like its operands.
+  return bench.gradient ? 2 * forward : forward
 }
 
 function documentAt(documents: readonly number[], position: number): { first: number; end: number } {

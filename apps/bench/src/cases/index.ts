@@ -88,7 +88,7 @@ export const caseGroups: readonly CaseGroup[] = [
   },
   {
     name: 'gradient',
-    title: 'Training: forward and backward',
+    title: 'Training: the backward pass',
     cases: [
       { ...plain('gradient/causal-64/1024', 8, 64, 1024, true), gradient: true },
       { ...plain('gradient/full-64/1024', 8, 64, 1024, false), gradient: true },

@@ -8,6 +8,12 @@ export function makeHost(peers: readonly Peer[], residentBytes: () => number | u
   let loaded: LoadedPeer | undefined
   let prepared: { contestant: Contestant; bench: BenchCase } | undefined
 
+  const release = async (): Promise<void> => {
+    const given = prepared
+    prepared = undefined
+    await given?.contestant.dispose()
+  }
+
   const answer = async (question: Question): Promise<Answers[Question['ask']]> => {
     switch (question.ask) {
       case 'load': {
@@ -17,6 +23,7 @@ export function makeHost(peers: readonly Peer[], residentBytes: () => number | u
         return { version: loaded.version, settings: loaded.settings }
       }
       case 'prepare': {
+        await release()
         const contestant = await required(loaded).prepare(question.bench)
         prepared = { contestant, bench: question.bench }
         return { how: contestant.how }
@@ -33,8 +40,7 @@ export function makeHost(peers: readonly Peer[], residentBytes: () => number | u
         return { milliseconds: (performance.now() - start) / question.repetitions, residentBytes: residentBytes() }
       }
       case 'release':
-        await prepared?.contestant.dispose()
-        prepared = undefined
+        await release()
         return undefined
     }
   }

@@ -4,11 +4,11 @@ export interface Timed {
 }
 
 export interface Plan {
-  /** At least this many pairs, unless they are slower than the budget allows. */
+  /** This many pairs, or fewer where they are slower than the budget allows. */
   readonly rounds: number
   /** A sample shorter than this is repeated: clocks and calls would drown it. */
   readonly sampleMilliseconds: number
-  /** For all rounds of one contestant; the slowest get fewer rounds, but never less than three. */
+  /** For all rounds of one contestant; the slowest get fewer, but three if the plan has as many. */
   readonly budgetMilliseconds: number
 }
 

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import type { Machine } from '../report/report.ts'
 
-/** The machine as Node sees it. */
-export function describeMachine(adapter: string | undefined): Machine {
+/** The machine as Node sees it, which knows no GPU. */
+export function describeMachine(): Machine {
   const processors = cpus()
   return {
     processor: processors[0]?.model.trim() ?? 'unknown',
@@ -11,7 +11,7 @@ export function describeMachine(adapter: string | undefined): Machine {
     memoryBytes: totalmem(),
     system: `${type()} ${release()}`,
     runtime: `Node ${process.versions.node}, V8 ${process.versions.v8}`,
-    adapter,
+    adapter: undefined,
     load: loadavg()[0],
   }
 }

@@ -19,13 +19,9 @@ function adapterName({ vendor, architecture, device, description }: GPUAdapterIn
 }
 
 function browserName(userAgent: string): string {
-  return (
-    /(?:Firefox|Edg|Chrome|Version)\/[\d.]+/
-      .exec(userAgent)?.[0]
-      .replace('Version', 'Safari')
-      .replace('Edg', 'Edge')
-      .replace('/', ' ') ?? 'a browser'
-  )
+  // Edge calls itself Chrome too.
+  const name = /(?:Firefox|Edg)\/[\d.]+/.exec(userAgent) ?? /(?:Chrome|Version)\/[\d.]+/.exec(userAgent)
+  return name?.[0].replace('Version', 'Safari').replace('Edg', 'Edge').replace('/', ' ') ?? 'a browser'
 }
 
 function systemName(userAgent: string): string {

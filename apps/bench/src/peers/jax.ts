@@ -1,4 +1,4 @@
-import type { AttentionCase } from '../cases/case.ts'
+import { hasWindow, type AttentionCase } from '../cases/case.ts'
 import { attentionVectors, swapHeadsAndLength } from '../cases/vectors.ts'
 import { Unavailable, type Contestant, type Peer } from './peer.ts'
 
@@ -35,7 +35,7 @@ function jax(backend: 'wasm' | 'webgpu', device: Peer['device']): Peer {
 function contestant({ numpy, nn, jit }: Jax, bench: AttentionCase): Contestant {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
   if (bench.gradient || bench.keyDtype !== 'float32') throw new Unavailable('not compared')
-  if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || bench.windowLeft !== undefined) {
+  if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || hasWindow(bench)) {
     throw new Unavailable('its attention has no such option')
   }
   if (causal && queryLength !== keyLength && queryLength !== 1) throw new Unavailable('its causal mask starts at the first key')

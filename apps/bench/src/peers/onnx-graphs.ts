@@ -1,4 +1,4 @@
-import type { AttentionCase, BenchCase } from '../cases/case.ts'
+import { hasWindow, type AttentionCase, type BenchCase } from '../cases/case.ts'
 import { attentionVectors, linearVectors, swapHeadsAndLength } from '../cases/vectors.ts'
 import { onnxModel, type OnnxNode, type OnnxValue } from './onnx-model.ts'
 import { Unavailable } from './peer.ts'
@@ -27,18 +27,18 @@ export interface OnnxGraph {
 export function onnxGraphs(bench: BenchCase): readonly OnnxGraph[] {
   if (bench.kind === 'linear') return [matMul(bench)]
   refuse(bench)
-  const { queryHeads, keyHeads, queryLength, keyLength, causal, softcap, windowLeft } = bench
+  const { queryHeads, keyHeads, queryLength, keyLength, causal, softcap, sinks } = bench
   const chunked = causal && queryLength !== keyLength && queryLength !== 1
-  if (chunked || queryHeads !== keyHeads || softcap !== undefined || windowLeft !== undefined) return [groupQueryAttention(bench)]
+  if (chunked || sinks || hasWindow(bench)) return [groupQueryAttention(bench)]
+  if (queryHeads !== keyHeads || softcap !== undefined) return [groupQueryAttention(bench), attention(bench)]
   return [multiHeadAttention(bench), attention(bench)]
 }
 
-function refuse({ gradient, keyDtype, documents, alibi, sinks }: AttentionCase): void {
+function refuse({ gradient, keyDtype, documents, alibi }: AttentionCase): void {
   if (gradient) throw new Unavailable('ONNX Runtime has no gradient of attention for inference')
   if (keyDtype !== 'float32') throw new Unavailable(`no operator takes float32 queries over ${keyDtype} keys`)
   if (documents !== undefined) throw new Unavailable('no operator takes documents without an N×N mask')
   if (alibi) throw new Unavailable('no operator takes ALiBi without an N×N bias')
-  if (sinks) throw new Unavailable('no operator of the wasm provider takes sinks with these shapes')
 }
 
 function multiHeadAttention(bench: AttentionCase): OnnxGraph {
@@ -69,13 +69,14 @@ function multiHeadAttention(bench: AttentionCase): OnnxGraph {
 }
 
 function attention(bench: AttentionCase): OnnxGraph {
-  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
+  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, causal, softcap } = bench
   const vectors = attentionVectors(bench)
   const node: OnnxNode = {
     operator: 'Attention',
     inputs: ['q', 'k', 'v'],
     outputs: ['y'],
     integers: { is_causal: seesAll(bench) ? 0 : Number(causal) },
+    floats: softcap === undefined ? {} : { softcap },
   }
   return graph(
     node,
@@ -92,9 +93,9 @@ function attention(bench: AttentionCase): OnnxGraph {
 /** With a past of all keys but the newest, as when decoding; at prefill the past is empty. */
 function groupQueryAttention(bench: AttentionCase): OnnxGraph {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, windowLeft, softcap } = bench
+  const { sinks, ...vectors } = attentionVectors(bench)
   if (headDim !== valueDim || batch !== 1) throw new Unavailable('GroupQueryAttention wants one head size')
   if (!bench.causal) throw new Unavailable('GroupQueryAttention is causal')
-  const vectors = attentionVectors(bench)
   const past = keyLength - queryLength
   const parts = (values: Float32Array): { past: OnnxInput; present: OnnxInput } => {
     const rows = swapHeadsAndLength(values, batch, keyHeads, keyLength, headDim)
@@ -110,7 +111,7 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
   const node: OnnxNode = {
     operator: 'GroupQueryAttention',
     domain: 'com.microsoft',
-    inputs: ['q', 'k', 'v', 'pastKey', 'pastValue', 'lengths', 'total'],
+    inputs: ['q', 'k', 'v', 'pastKey', 'pastValue', 'lengths', 'total', ...(sinks ? ['', '', '', '', 'sinks'] : [])],
     outputs: ['y', 'presentKey', 'presentValue'],
     integers: { num_heads: queryHeads, kv_num_heads: keyHeads, local_window_size: windowLeft === undefined ? -1 : windowLeft + 1 },
     floats: softcap === undefined ? {} : { softcap },
@@ -127,6 +128,7 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
     pastValue: value.past,
     lengths: { element: 'int32', data: Int32Array.of(keyLength - 1), shape: [batch] },
     total: { element: 'int32', data: Int32Array.of(keyLength), shape: [1] },
+    ...(sinks && { sinks: floats(sinks, [queryHeads]) }),
   }
   return graph(
     node,

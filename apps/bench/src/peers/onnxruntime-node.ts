@@ -1,5 +1,5 @@
-import type { Peer } from './peer.ts'
 import { onnxContestant } from './onnxruntime.ts'
+import { Unavailable, type Peer } from './peer.ts'
 
 /** ONNX Runtime's native CPU kernels: no browser runs them; the line to be measured against. */
 export const onnxRuntimeNodeCpu: Peer = {
@@ -28,7 +28,8 @@ export const onnxRuntimeNodeWebGpu: Peer = {
   title: 'ONNX Runtime (WebGPU in Node)',
   device: 'gpu',
   async load() {
-    const { default: ort } = await import('onnxruntime-node')
+    const { default: ort, listSupportedBackends } = await import('onnxruntime-node')
+    if (!listSupportedBackends().some(({ name }) => name === 'webgpu')) throw new Unavailable('has no WebGPU on this system')
     return {
       version: ort.env.versions.node ?? ort.env.versions.common,
       settings: 'webgpu provider',

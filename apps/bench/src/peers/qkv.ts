@@ -60,14 +60,14 @@ async function loaded(backend: Backend) {
   }
 }
 
-/** Tensors live on the backend, as a model's would; every run ends with its output read back. */
+/** Tensors live on the backend, as a model's would; every run says anew what it asks and ends with its output read back. */
 function forward(backend: Backend, bench: AttentionCase): Contestant {
-  const { asked, dispose } = placed(backend, bench)
+  const { ask, dispose } = placed(backend, bench)
   let output = new Float32Array()
   return {
     how: 'attention',
     async run() {
-      const result = backend.attention(asked)
+      const result = backend.attention(ask())
       output = (await backend.read(result.output)) as Float32Array<ArrayBuffer>
       result.output.dispose()
     },
@@ -78,7 +78,8 @@ function forward(backend: Backend, bench: AttentionCase): Contestant {
 }
 
 function gradient(backend: Backend, bench: AttentionCase): Contestant {
-  const { asked, dispose } = placed(backend, bench)
+  const { ask, dispose } = placed(backend, bench)
+  const asked = ask()
   const { batch, queryHeads, queryLength, valueDim } = bench
   const dOutput = backend.upload(tensor(attentionVectors(bench).dOutput ?? [], [batch, queryHeads, queryLength, valueDim]))
   const forward = backend.attention(asked, { lse: true })
@@ -136,29 +137,35 @@ function linear(backend: Backend, bench: LinearCase): Contestant {
   }
 }
 
-function placed(backend: Backend, bench: AttentionCase): { asked: AttentionProblem; dispose: () => void } {
+function placed(backend: Backend, bench: AttentionCase): { ask: () => AttentionProblem; dispose: () => void } {
   const owned: OwnedTensor[] = []
   const onBackend = (host: HostTensor): Tensor => {
     const copy = backend.upload(host)
     owned.push(copy)
     return copy
   }
-  const asked = problemOf(bench, onBackend)
-  return { asked, dispose: () => owned.forEach((copy) => copy.dispose()) }
+  const operands = operandsOf(bench, onBackend)
+  return { ask: () => problem(...operands), dispose: () => owned.forEach((copy) => copy.dispose()) }
 }
 
-/** A case as a problem, its big tensors wherever `place` puts them. */
-export function problemOf(bench: AttentionCase, place: (host: HostTensor) => Tensor = (host) => host): AttentionProblem {
+/** A case as a problem over typed arrays. */
+export function problemOf(bench: AttentionCase): AttentionProblem {
+  return problem(...operandsOf(bench, (host) => host))
+}
+
+/** What `problem()` takes, the big tensors wherever `place` puts them. */
+function operandsOf(bench: AttentionCase, place: (host: HostTensor) => Tensor): Parameters<typeof problem> {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, keyDtype } = bench
   const vectors = attentionVectors(bench)
   const query = tensor(vectors.query, [batch, queryHeads, queryLength, headDim])
   const key = quantise(vectors.key, [batch, keyHeads, keyLength, headDim], keyDtype)
   const value = quantise(vectors.value, [batch, keyHeads, keyLength, valueDim], keyDtype)
-  return problem(place(query), place(key.stored), place(value.stored), {
+  const options = {
     ...optionsOf(bench, vectors.sinks),
     keyScales: key.scales && place(key.scales),
     valueScales: value.scales && place(value.scales),
-  })
+  }
+  return [place(query), place(key.stored), place(value.stored), options]
 }
 
 function optionsOf(bench: AttentionCase, sinks: Float32Array | undefined): ProblemOptions {

@@ -1,5 +1,5 @@
 import type * as Tensorflow from '@tensorflow/tfjs-core'
-import type { AttentionCase, BenchCase } from '../cases/case.ts'
+import { hasWindow, type AttentionCase, type BenchCase } from '../cases/case.ts'
 import { attentionVectors, linearVectors, repeatHeads } from '../cases/vectors.ts'
 import { Unavailable, type Contestant, type Peer } from './peer.ts'
 
@@ -32,7 +32,7 @@ function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: s
       await tf.ready()
       return {
         version: tf.version_core,
-        settings: `${backend} backend${urls === undefined ? '' : ', one thread'}`,
+        settings: `${backend} backend${backend === 'wasm' ? `, ${urls === undefined ? threads : 1} thread${urls === undefined && threads > 1 ? 's' : ''}` : ''}`,
         prepare: async (bench) => (bench.kind === 'linear' ? linear(tf, bench) : attention(tf, bench)),
       }
     },
@@ -54,7 +54,7 @@ function attention(tf: typeof Tensorflow, bench: AttentionCase): Contestant {
   const { batch, queryHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
   if (bench.gradient) throw new Unavailable('its gradients are not compared')
   if (bench.keyDtype !== 'float32') throw new Unavailable('float32 only')
-  if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || bench.windowLeft !== undefined) {
+  if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || hasWindow(bench)) {
     throw new Unavailable('would need an N×N tensor a head')
   }
   if (batch * queryHeads * queryLength * keyLength > 2 ** 28) throw new Unavailable('its score matrix is over 1 GiB')

@@ -1,13 +1,16 @@
 import { differs, type Spread } from '../measure/statistics.ts'
+import { isOtherBuild } from '../peers/other-build.ts'
 import type { BenchReport, Measured, Row } from './report.ts'
 import { milliseconds, times } from './words.ts'
 
 export interface Change {
   readonly bench: string
   readonly peer: string
+  /** What the spreads are of: the time of QKV's own row, in milliseconds, or a peer's ratio to it. */
+  readonly of: 'time' | 'ratio'
   readonly before: Spread
   readonly after: Spread
-  /** After over before, of medians: below 1 is faster. */
+  /** After over before, of medians: below 1, a time became shorter, or QKV's lead over the peer smaller. */
   readonly factor: number
   readonly beyondNoise: boolean
 }
@@ -21,8 +24,11 @@ export function compareReports(before: BenchReport, after: BenchReport): readonl
   return measuredRows(after).flatMap(([bench, row]) => {
     const known = earlier.get(`${bench} ${row.peer}`)
     if (known === undefined) return []
-    const [was, is] = known.ratio && row.ratio ? [known.ratio, row.ratio] : [known.milliseconds, row.milliseconds]
-    return [{ bench, peer: row.peer, before: was, after: is, factor: is.median / was.median, beyondNoise: differs(was, is) }]
+    const [of, was, is] =
+      known.ratio && row.ratio
+        ? (['ratio', known.ratio, row.ratio] as const)
+        : (['time', known.milliseconds, row.milliseconds] as const)
+    return [{ bench, peer: row.peer, of, before: was, after: is, factor: is.median / was.median, beyondNoise: differs(was, is) }]
   })
 }
 
@@ -32,12 +38,27 @@ export function describeChanges(changes: readonly Change[]): string {
     .filter(({ beyondNoise }) => beyondNoise)
     .sort((a, b) => Math.abs(Math.log(b.factor)) - Math.abs(Math.log(a.factor)))
   if (beyond.length === 0) return `${changes.length} rows compared; none changed beyond noise.`
-  const lines = beyond.map(({ bench, peer, before, after, factor }) =>
-    peer.startsWith('qkv/')
+  const lines = beyond.map(({ bench, peer, of, before, after, factor }) =>
+    of === 'time'
       ? `${bench}  ${peer}: ${milliseconds(before.median)} → ${milliseconds(after.median)} (${times(factor)} the time)`
       : `${bench}  against ${peer}: QKV ${times(before.median)} → ${times(after.median)} as fast`,
   )
   return [`${changes.length} rows compared; ${beyond.length} changed beyond noise:`, ...lines].join('\n')
+}
+
+/** Whether QKV fell behind other libraries since the first report. Its bare times do not say: the machine may be slower. */
+export function fellBehind(changes: readonly Change[]): boolean {
+  return changes.some(
+    ({ peer, of, factor, beyondNoise }) => beyondNoise && of === 'ratio' && !peer.startsWith('qkv/') && factor < 1,
+  )
+}
+
+/** The cases in which the other build of the same run took less time than this one, beyond noise. */
+export function slowerThanOtherBuild(report: BenchReport): readonly string[] {
+  const even = { median: 1, low: 1, high: 1 }
+  return measuredRows(report).flatMap(([bench, { peer, ratio }]) =>
+    isOtherBuild(peer) && ratio !== undefined && ratio.median < 1 && differs(even, ratio) ? [bench] : [],
+  )
 }
 
 function measuredRows(report: BenchReport): [string, Row & Measured][] {

@@ -1,8 +1,9 @@
 import { parseHTML } from 'linkedom'
+import { cachedTokens, cacheSizes } from './cache-sizes.ts'
 import { machineLine } from './markdown.ts'
 import { growthCurves, memoryCurves, ratioBars, roofline } from './plots.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
-import { exactness, milliseconds, rate, ratio, remark } from './words.ts'
+import { exactness, mebibytes, milliseconds, rate, ratio, remark } from './words.ts'
 
 /** A report as one file that needs nothing else: pictures as SVG, words for who has never heard of us. */
 export function html(report: BenchReport): string {
@@ -30,6 +31,7 @@ ${figure(roofline, 'What QKV reaches under what this machine can do at most: its
 <h2>Who ran</h2>
 <ul>${report.peers.map((peer) => `<li>${escape(peer.title)}: ${escape(peer.status === 'ready' ? `${peer.version}, ${peer.settings}` : `${peer.status}, ${peer.reason}`)}</li>`).join('')}</ul>
 ${report.cases.map(caseTable).join('\n')}
+${cacheTable()}
 </html>
 `
 }
@@ -39,6 +41,16 @@ function caseTable(result: CaseReport): string {
 <p>${escape(result.bench.source)}; ${(result.flops / 1e9).toPrecision(3)} GFLOP.</p>
 <table><tr><th></th><th>QKV is faster</th><th>time</th><th>rate</th><th>result</th></tr>
 ${result.rows.map((row) => `<tr>${cells(result, row)}</tr>`).join('\n')}
+</table>`
+}
+
+function cacheTable(): string {
+  const cellsOf = (sizes: readonly number[]): string => sizes.map((bytes) => `<td>${mebibytes(bytes)}</td>`).join('')
+  return `<h2>What a cache of ${cachedTokens.toLocaleString('en')} tokens would hold, in each layer</h2>
+<table><tr><th></th><th>float32</th><th>float16</th><th>int8</th></tr>
+${cacheSizes()
+  .map(({ model, float32, float16, int8 }) => `<tr><td>${escape(model)}</td>${cellsOf([float32, float16, int8])}</tr>`)
+  .join('\n')}
 </table>`
 }
 

@@ -1,5 +1,6 @@
+import { cachedTokens, cacheSizes } from './cache-sizes.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
-import { exactness, milliseconds, rate, ratio, remark } from './words.ts'
+import { exactness, mebibytes, milliseconds, rate, ratio, remark } from './words.ts'
 
 /** A report as Markdown: the machine, who ran, and a table for each case. */
 export function markdown(report: BenchReport): string {
@@ -17,6 +18,7 @@ export function markdown(report: BenchReport): string {
         : `- ${peer.title}: ${peer.status}, ${peer.reason}`,
     ),
     ...report.cases.flatMap(caseSection),
+    ...cacheSection(),
     '',
   ].join('\n')
 }
@@ -59,5 +61,18 @@ function rowCells(result: CaseReport, row: Row): string[] {
     milliseconds(row.milliseconds.median),
     rate(result, row),
     exactness(row),
+  ]
+}
+
+function cacheSection(): string[] {
+  return [
+    '',
+    `## What a cache of ${cachedTokens.toLocaleString('en')} tokens would hold, in each layer`,
+    '',
+    '| | float32 | float16 | int8 |',
+    '| --- | --- | --- | --- |',
+    ...cacheSizes().map(
+      ({ model, float32, float16, int8 }) => `| ${[model, ...[float32, float16, int8].map(mebibytes)].join(' | ')} |`,
+    ),
   ]
 }

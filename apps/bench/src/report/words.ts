@@ -8,6 +8,10 @@ export function milliseconds(time: number): string {
   return time < 1000 ? `${time.toPrecision(3)} ms` : `${(time / 1000).toPrecision(3)} s`
 }
 
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toPrecision(3)} MiB`
+}
+
 /** `2.31× (2.25–2.40)`: the middle and the middle half of the pairs. */
 export function ratio({ median, low, high }: Spread): string {
   return `${times(median)} (${bare(low)}–${bare(high)})`
@@ -35,14 +39,6 @@ export function remark(row: Row): string | undefined {
 /** How exact: errors up to the bound of a correct float32 kernel count as exact. */
 export function exactness({ agreement: { ofBound, relative } }: Measured): string {
   return ofBound <= 1 ? `exact (${ofBound.toPrecision(2)} of bound)` : `off by ${relative.toPrecision(2)}`
-}
-
-/** The fastest other contestant that runs where the subject does; what one would pick instead. */
-export function bestOther(result: CaseReport): (Row & Measured) | undefined {
-  return result.rows
-    .slice(1)
-    .filter((row): row is Row & Measured => row.status === 'measured' && !row.peer.startsWith('qkv/'))
-    .sort((a, b) => a.milliseconds.median - b.milliseconds.median)[0]
 }
 
 function bare(factor: number): string {
