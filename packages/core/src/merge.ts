@@ -1,8 +1,9 @@
 import type { Partial } from './backend.ts'
 import { roundTo, toFloat64 } from './convert.ts'
 import { isFloat } from './dtype.ts'
-import { QkvError, describe } from './errors.ts'
+import { describe } from './errors.ts'
 import { emptySoftmax, logSumExp, mergeSoftmax, rescaling } from './online-softmax.ts'
+import { refusal } from './refusal.ts'
 import { contiguousStrides } from './strides.ts'
 import { isHostTensor, type HostTensor } from './tensor.ts'
 
@@ -48,12 +49,14 @@ export function mergePartials(parts: readonly HostPartial[]): HostPartial {
   return { output: tensorOf(output, shape, dtype), lse: tensorOf(lse, shape.slice(0, 3), 'float32') }
 }
 
+const operation = 'mergePartials'
+
 function checkParts(parts: readonly HostPartial[]): { shape: [number, number, number, number]; dtype: HostTensor['dtype'] } {
   const first = parts[0]?.output
-  if (first === undefined) throw refused('OPTION_INVALID', 'parts', 'at least one part', 'none')
-  const [batch, heads, queryLength, valueDim, ...rest] = first.shape
-  if (batch === undefined || heads === undefined || queryLength === undefined || valueDim === undefined || rest.length > 0) {
-    throw refused('SHAPE_MISMATCH', 'parts[0].output', 'four axes, [batch, heads, length, dim]', describe(first.shape))
+  if (first === undefined) throw refusal('OPTION_INVALID', operation, 'parts', 'at least one part', 'none')
+  const [batch = 0, heads = 0, queryLength = 0, valueDim = 0] = first.shape
+  if (first.shape.length !== 4) {
+    throw refusal('SHAPE_MISMATCH', operation, 'parts[0].output', 'four axes, [batch, heads, length, dim]', describe(first.shape))
   }
   const shape: [number, number, number, number] = [batch, heads, queryLength, valueDim]
   parts.forEach(({ output, lse }, index) => {
@@ -65,19 +68,10 @@ function checkParts(parts: readonly HostPartial[]): { shape: [number, number, nu
 
 function checkPart(argument: string, view: HostTensor, shape: readonly number[]): void {
   if (!isHostTensor(view)) {
-    throw refused('OPTION_INVALID', argument, 'a tensor in host memory (a backend merges its own)', 'a tensor that a backend owns')
+    throw refusal('OPTION_INVALID', operation, argument, 'a tensor in host memory', 'a tensor that a backend owns')
   }
-  if (!isFloat(view.dtype)) throw refused('DTYPE_UNSUPPORTED', argument, 'a float dtype', view.dtype)
+  if (!isFloat(view.dtype)) throw refusal('DTYPE_UNSUPPORTED', operation, argument, 'a float dtype', view.dtype)
   if (view.shape.length !== shape.length || view.shape.some((size, axis) => size !== shape[axis])) {
-    throw refused('SHAPE_MISMATCH', argument, `[${shape.join(',')}]`, `[${view.shape.join(',')}]`)
+    throw refusal('SHAPE_MISMATCH', operation, argument, `[${shape.join(',')}]`, `[${view.shape.join(',')}]`)
   }
-}
-
-function refused(
-  code: 'OPTION_INVALID' | 'SHAPE_MISMATCH' | 'DTYPE_UNSUPPORTED',
-  argument: string,
-  expected: string,
-  received: string,
-): QkvError {
-  return new QkvError({ code, operation: 'mergePartials', argument, expected, received })
 }

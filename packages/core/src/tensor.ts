@@ -1,5 +1,6 @@
 import { arrayConstructors, bytesPerElement, dtypes, type ArrayOf, type Dtype, type TypedArray } from './dtype.ts'
-import { QkvError, describe } from './errors.ts'
+import { describe, type QkvError } from './errors.ts'
+import { refusal } from './refusal.ts'
 import { contiguousStrides, elementCount, reach } from './strides.ts'
 
 /** Memory that a backend owns: a GPU buffer, a range of WebAssembly memory. Only its backend looks inside. */
@@ -78,61 +79,43 @@ export function isTensor(value: unknown): value is Tensor {
 /** @throws QkvError naming `argument` unless `value` is a tensor whose every element lies in its storage. */
 export function checkTensor(operation: string, argument: string, value: unknown): asserts value is Tensor {
   if (!isTensor(value)) {
-    throw new QkvError({
-      code: 'OPTION_INVALID',
-      operation,
-      argument,
-      expected: 'a tensor (make one with tensor(data, shape))',
-      received: describe(value),
-    })
+    throw refusal('OPTION_INVALID', operation, argument, 'a tensor (make one with tensor(data, shape))', describe(value))
   }
   checkLayout(operation, argument, value)
 }
 
 function checkLayout(operation: string, argument: string, view: Tensor): void {
   if (!dtypes.includes(view.dtype)) {
-    throw new QkvError({
-      code: 'DTYPE_UNSUPPORTED',
-      operation,
-      argument: `${argument}.dtype`,
-      expected: `one of ${dtypes.join(', ')}`,
-      received: describe(view.dtype),
-    })
+    throw refusal('DTYPE_UNSUPPORTED', operation, `${argument}.dtype`, `one of ${dtypes.join(', ')}`, describe(view.dtype))
   }
   checkShape(operation, argument, view.shape)
   const { shape, strides, offset, storage, dtype } = view
   if (strides.length !== shape.length || !strides.every(Number.isSafeInteger)) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
+    throw refusal(
+      'SHAPE_MISMATCH',
       operation,
-      argument: `${argument}.strides`,
-      expected: `${shape.length} whole numbers, one for each dimension of [${shape.join(',')}]`,
-      received: describe(strides),
-    })
+      `${argument}.strides`,
+      `${shape.length} whole numbers, one for each dimension of [${shape.join(',')}]`,
+      describe(strides),
+    )
   }
   const length = Math.floor(storage.byteLength / bytesPerElement[dtype])
   const { first, last } = reach(shape, strides, offset)
   if (!Number.isSafeInteger(offset) || first < 0 || last >= length) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
+    throw refusal(
+      'SHAPE_MISMATCH',
       operation,
       argument,
-      expected: `within its storage of ${length} elements`,
-      received: `shape [${shape.join(',')}], strides [${strides.join(',')}], offset ${offset}, which reach elements ${first} to ${last}`,
-    })
+      `within its storage of ${length} elements`,
+      `shape [${shape.join(',')}], strides [${strides.join(',')}], offset ${offset}, which reach elements ${first} to ${last}`,
+    )
   }
 }
 
 function checkShape(operation: string, argument: string, shape: readonly number[]): void {
   const valid = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0)
   if (!valid || !Number.isSafeInteger(elementCount(shape))) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation,
-      argument,
-      expected: 'an array of whole numbers ≥ 0',
-      received: describe(shape),
-    })
+    throw refusal('SHAPE_MISMATCH', operation, argument, 'an array of whole numbers ≥ 0', describe(shape))
   }
 }
 
@@ -162,13 +145,7 @@ function typedData(
 function checkHeld(numbers: readonly number[], array: TypedArray, dtype: Dtype): void {
   const wrong = numbers.findIndex((number, index) => number !== array[index])
   if (wrong < 0) return
-  throw new QkvError({
-    code: 'OPTION_INVALID',
-    operation: 'tensor',
-    argument: `data[${wrong}]`,
-    expected: `a number that ${dtype} holds (roundTo makes it one)`,
-    received: describe(numbers[wrong]),
-  })
+  throw refusal('OPTION_INVALID', 'tensor', `data[${wrong}]`, `a number that ${dtype} holds`, describe(numbers[wrong]))
 }
 
 function dtypeOfArray(array: ArrayBufferView): Dtype | undefined {
@@ -180,14 +157,13 @@ function holds<D extends Dtype>(array: ArrayBufferView, dtype: D): array is Arra
 }
 
 function unsupported(data: unknown, dtype: Dtype | undefined): QkvError {
-  return new QkvError({
-    code: 'DTYPE_UNSUPPORTED',
-    operation: 'tensor',
-    argument: 'data',
-    expected:
-      dtype === undefined
-        ? 'a typed array of a known dtype (halves: a Uint16Array with dtype float16 or bfloat16)'
-        : `what holds ${dtype}`,
-    received: describe(data),
-  })
+  return refusal(
+    'DTYPE_UNSUPPORTED',
+    'tensor',
+    'data',
+    dtype === undefined
+      ? 'a typed array of a known dtype (halves: a Uint16Array with dtype float16 or bfloat16)'
+      : `what holds ${dtype}`,
+    describe(data),
+  )
 }

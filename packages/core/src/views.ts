@@ -1,4 +1,4 @@
-import { QkvError } from './errors.ts'
+import { refusal } from './refusal.ts'
 import { contiguousStrides, elementCount } from './strides.ts'
 import type { Storage, Tensor } from './tensor.ts'
 
@@ -6,7 +6,7 @@ import type { Storage, Tensor } from './tensor.ts'
 export function permute<S extends Storage>(view: Tensor<S>, axes: readonly number[]): Tensor<S> {
   const sorted = [...axes].sort((a, b) => a - b)
   if (axes.length !== view.shape.length || sorted.some((axis, index) => axis !== index)) {
-    throw misshapen('permute', 'axes', `each of 0…${view.shape.length - 1} once`, `[${axes.join(',')}]`)
+    throw refusal('SHAPE_MISMATCH', 'permute', 'axes', `each of 0…${view.shape.length - 1} once`, `[${axes.join(',')}]`)
   }
   return relaid(
     view,
@@ -21,7 +21,8 @@ export function slice<S extends Storage>(view: Tensor<S>, axis: number, start: n
   const size = view.shape[axis]
   const whole = Number.isSafeInteger(start) && Number.isSafeInteger(end)
   if (size === undefined || !whole || start < 0 || end < start || end > size) {
-    throw misshapen(
+    throw refusal(
+      'SHAPE_MISMATCH',
       'slice',
       'range',
       `0 ≤ start ≤ end ≤ the size of axis ${axis} of [${view.shape.join(',')}]`,
@@ -35,7 +36,8 @@ export function slice<S extends Storage>(view: Tensor<S>, axis: number, start: n
 /** The same elements, contiguous in memory, under another shape of the same count. No copy. */
 export function reshape<S extends Storage>(view: Tensor<S>, shape: readonly number[]): Tensor<S> {
   if (!isContiguous(view) || elementCount(shape) !== elementCount(view.shape)) {
-    throw misshapen(
+    throw refusal(
+      'SHAPE_MISMATCH',
       'reshape',
       'tensor',
       `contiguous, with ${elementCount(shape)} elements for [${shape.join(',')}]`,
@@ -50,7 +52,13 @@ export function broadcastTo<S extends Storage>(view: Tensor<S>, shape: readonly 
   const missing = shape.length - view.shape.length
   const fits = view.shape.every((size, axis) => size === shape[axis + missing] || size === 1)
   if (missing < 0 || !fits) {
-    throw misshapen('broadcastTo', 'tensor', `a shape that broadcasts to [${shape.join(',')}]`, `[${view.shape.join(',')}]`)
+    throw refusal(
+      'SHAPE_MISMATCH',
+      'broadcastTo',
+      'tensor',
+      `a shape that broadcasts to [${shape.join(',')}]`,
+      `[${view.shape.join(',')}]`,
+    )
   }
   const strides = shape.map((size, axis) =>
     axis < missing || (view.shape[axis - missing] === 1 && size !== 1) ? 0 : at(view.strides, axis - missing),
@@ -58,22 +66,13 @@ export function broadcastTo<S extends Storage>(view: Tensor<S>, shape: readonly 
   return relaid(view, shape, strides, view.offset)
 }
 
-/** `[batch, length, heads·dim]` seen as `[batch, heads, length, dim]`. No copy; the last axis must be without gaps. */
+/** `[batch, length, heads·dim]` seen as `[batch, heads, length, dim]`. No copy. */
 export function splitHeads<S extends Storage>(view: Tensor<S>, heads: number): Tensor<S> {
-  const [batch, length, width] = view.shape
-  const [batchStride, lengthStride, widthStride] = view.strides
-  if (
-    batch === undefined ||
-    length === undefined ||
-    width === undefined ||
-    view.shape.length !== 3 ||
-    batchStride === undefined ||
-    lengthStride === undefined ||
-    widthStride === undefined ||
-    !(heads > 0) ||
-    width % heads !== 0
-  ) {
-    throw misshapen(
+  const [batch = 0, length = 0, width = 0] = view.shape
+  const [batchStride = 0, lengthStride = 0, widthStride = 0] = view.strides
+  if (view.shape.length !== 3 || !Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
+    throw refusal(
+      'SHAPE_MISMATCH',
       'splitHeads',
       'tensor',
       `[batch, length, heads·dim] with a last axis divisible by ${heads}`,
@@ -103,10 +102,6 @@ function relaid<S extends Storage>(
   offset: number,
 ): Tensor<S> {
   return { dtype: view.dtype, shape: [...shape], strides: [...strides], offset, storage: view.storage }
-}
-
-function misshapen(operation: string, argument: string, expected: string, received: string): QkvError {
-  return new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received })
 }
 
 function at(list: readonly number[], index: number): number {

@@ -1,7 +1,8 @@
-import { QkvError, describe } from '../errors.ts'
+import { describe } from '../errors.ts'
 import type { MaskMod } from '../expression/node.ts'
 import { checkIndices } from '../expression/range/check-indices.ts'
 import type { Alignment, AttentionProblem } from '../problem.ts'
+import { refusal } from '../refusal.ts'
 import { drawText } from './draw.ts'
 import { findRuns } from './find-runs.ts'
 import { planesOf } from './planes.ts'
@@ -117,12 +118,6 @@ function mapOf(operation: string, visibility: Visibility, tile: TileSize): Block
 function checkSizes(operation: string, sizes: Readonly<Record<string, number>>, least: number): void {
   for (const [argument, size] of Object.entries(sizes)) {
     if (Number.isSafeInteger(size) && size >= least) continue
-    throw new QkvError({
-      code: 'OPTION_INVALID',
-      operation,
-      argument,
-      expected: `a whole number ≥ ${least}`,
-      received: describe(size),
-    })
+    throw refusal('OPTION_INVALID', operation, argument, `a whole number ≥ ${least}`, describe(size))
   }
 }

@@ -1,4 +1,5 @@
-import { QkvError, describe } from '../errors.ts'
+import { describe } from '../errors.ts'
+import { refusal } from '../refusal.ts'
 import type { BlockMap } from './block-map.ts'
 import { sparsity } from './sparsity.ts'
 
@@ -51,13 +52,7 @@ export interface DrawingOptions {
 export function drawBlockMap(map: BlockMap, { plane = 0, width = 320 }: DrawingOptions = {}): string {
   const { queryTiles, keyTiles, planes } = map
   if (!Number.isInteger(plane) || plane < 0 || plane > Math.max(0, planes - 1)) {
-    throw new QkvError({
-      code: 'OPTION_INVALID',
-      operation: 'drawBlockMap',
-      argument: 'plane',
-      expected: `one of the map's ${planes}, counted from 0`,
-      received: describe(plane),
-    })
+    throw refusal('OPTION_INVALID', 'drawBlockMap', 'plane', `one of the map's ${planes}, counted from 0`, describe(plane))
   }
   const paths = { full: '', partial: '' }
   forEachRun(map, plane, (row, first, end, full) => {

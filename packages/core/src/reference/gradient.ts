@@ -1,7 +1,7 @@
 import { toFloat64 } from '../convert.ts'
 import { isFloat, type Dtype } from '../dtype.ts'
-import { QkvError, type QkvErrorCode } from '../errors.ts'
 import type { AttentionProblem } from '../problem.ts'
+import { refusal } from '../refusal.ts'
 import { checkTensor, type HostTensor, type Tensor } from '../tensor.ts'
 import type { ReferenceOptions } from './attention.ts'
 import type { SoftmaxTerm } from './error-bound.ts'
@@ -79,15 +79,13 @@ interface OutputGradient {
 
 function checkGradient(problem: AttentionProblem, dOutput: Tensor): OutputGradient {
   const { batch, queryHeads, queryLength, valueDim, key, keyScales } = problem
-  const refuse = (code: QkvErrorCode, argument: string, expected: string, received: string): QkvError =>
-    new QkvError({ code, operation, argument, expected, received })
   if (keyScales !== undefined)
-    throw refuse('DTYPE_UNSUPPORTED', 'key', 'of a float dtype, as quantised keys have no gradient', key.dtype)
+    throw refusal('DTYPE_UNSUPPORTED', operation, 'key', 'of a float dtype, as quantised keys have no gradient', key.dtype)
   checkTensor(operation, 'dOutput', dOutput)
-  if (!isFloat(dOutput.dtype)) throw refuse('DTYPE_UNSUPPORTED', 'dOutput', 'of a float dtype', dOutput.dtype)
+  if (!isFloat(dOutput.dtype)) throw refusal('DTYPE_UNSUPPORTED', operation, 'dOutput', 'of a float dtype', dOutput.dtype)
   const shape = [batch, queryHeads, queryLength, valueDim]
   if (dOutput.shape.length !== 4 || shape.some((size, axis) => size !== dOutput.shape[axis])) {
-    throw refuse('SHAPE_MISMATCH', 'dOutput', `[${shape.join(',')}], as the output is`, `[${dOutput.shape.join(',')}]`)
+    throw refusal('SHAPE_MISMATCH', operation, 'dOutput', `[${shape.join(',')}], as the output is`, `[${dOutput.shape.join(',')}]`)
   }
   return { elements: toFloat64(onHost(operation, 'dOutput', dOutput)), dtype: dOutput.dtype }
 }
@@ -122,7 +120,11 @@ function addPair(
   const { headDim, valueDim, query, key, value } = problem
   const { batch, head, row, key: j } = score.pair
   const keyAt = keyVector(inputs, batch, head, j)
-  const times = (a: Estimate, b: Estimate): Estimate => multiply(a, b, arithmetic)
+  // Any product on the way may fall below the normal range, and be flushed before the next makes it large again.
+  const times = (a: Estimate, b: Estimate): Estimate => {
+    const product = multiply(a, b, arithmetic)
+    return { value: product.value, error: product.error + underflow }
+  }
   const factor = dropout && rounded(dropout(batch, head, row, j))
   const dropped = (estimate: Estimate): Estimate => (factor ? times(estimate, factor) : estimate)
 

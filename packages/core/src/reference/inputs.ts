@@ -1,9 +1,9 @@
 import { decoder, toFloat64 } from '../convert.ts'
 import { dropoutHash, dropoutThreshold } from '../dropout.ts'
 import type { Dtype } from '../dtype.ts'
-import { QkvError } from '../errors.ts'
 import { compileExpression, type CompiledExpression } from '../expression/evaluate.ts'
 import type { AttentionProblem, Dropout } from '../problem.ts'
+import { refusal } from '../refusal.ts'
 import { isHostTensor, type HostTensor, type Tensor } from '../tensor.ts'
 import { dequantise } from './dequantise.ts'
 import { platforms, type Arithmetic, type Estimate, type Platform } from './estimate.ts'
@@ -59,13 +59,13 @@ export function decodeInputs(operation: string, problem: AttentionProblem, platf
 
 export function onHost(operation: string, argument: string, view: Tensor): HostTensor {
   if (isHostTensor(view)) return view
-  throw new QkvError({
-    code: 'OPTION_INVALID',
+  throw refusal(
+    'OPTION_INVALID',
     operation,
     argument,
-    expected: 'a tensor in host memory (read it back first)',
-    received: 'a tensor that a backend owns',
-  })
+    'a tensor in host memory (read it back first)',
+    'a tensor that a backend owns',
+  )
 }
 
 /** What becomes of an input when a GPU takes numbers too small for their dtype's normal range for zero. */

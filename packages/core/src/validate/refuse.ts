@@ -1,19 +1,20 @@
 import { QkvError } from '../errors.ts'
+import { refusal } from '../refusal.ts'
 import type { Tensor } from '../tensor.ts'
 
 /** Problems are validated for attention, whoever makes them. */
 export const operation = 'attention'
 
 export function invalid(argument: string, expected: string, received: string): QkvError {
-  return new QkvError({ code: 'OPTION_INVALID', operation, argument, expected, received })
+  return refusal('OPTION_INVALID', operation, argument, expected, received)
 }
 
 export function mismatch(argument: string, expected: string, received: string): QkvError {
-  return new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received })
+  return refusal('SHAPE_MISMATCH', operation, argument, expected, received)
 }
 
 export function unsupported(argument: string, expected: string, received: string): QkvError {
-  return new QkvError({ code: 'DTYPE_UNSUPPORTED', operation, argument, expected, received })
+  return refusal('DTYPE_UNSUPPORTED', operation, argument, expected, received)
 }
 
 /** Two arguments that disagree: `sentence` says it in place of the parts. */

@@ -1,4 +1,5 @@
-import { QkvError } from '../../errors.ts'
+import type { QkvError } from '../../errors.ts'
+import { refusal } from '../../refusal.ts'
 import type { ExpressionNode } from '../node.ts'
 import { nodesOf } from '../visit.ts'
 import { boxSlots, compile, firstNodeSlot, mostTokens } from './compile.ts'
@@ -65,11 +66,5 @@ export function analyseRanges(root: ExpressionNode): RangeAnalysis {
 }
 
 function tooLong(tokens: number): QkvError {
-  return new QkvError({
-    code: 'LIMIT_EXCEEDED',
-    operation: 'expression',
-    argument: 'tokens',
-    expected: `fewer than ${mostTokens}`,
-    received: String(tokens),
-  })
+  return refusal('LIMIT_EXCEEDED', 'expression', 'tokens', `fewer than ${mostTokens}`, String(tokens))
 }
