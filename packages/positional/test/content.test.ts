@@ -1,4 +1,4 @@
-import { problem, reference, referenceGradient, tensor, toFloat64, type HostTensor } from '@qkv/core'
+import { problem, reference, referenceGradient, slice, tensor, toFloat64, type HostTensor } from '@qkv/core'
 import { createCpuBackend } from '@qkv/cpu'
 import { expectWithinBound } from '@qkv/testing'
 import { describe, expect, test } from 'vitest'
@@ -21,6 +21,12 @@ describe.each(contentClaims)('$name', (claim) => {
 
     using backend = await createCpuBackend()
     await expectAttention(backend, byTerms(claim, inputs), byScores(claim, inputs), name, 'cpu')
+  })
+
+  test('has terms for no queries and no keys', () => {
+    const { query, key } = contentInputs(0)
+    const { shape } = encoding.terms({ query, key: slice(key, 2, 0, 0), scale }).query
+    expect(shape.slice(0, 3)).toEqual([batch, heads, 0])
   })
 
   test('carries gradients on to queries, keys and its parameters', () => {

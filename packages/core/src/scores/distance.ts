@@ -4,7 +4,8 @@ import type { ScoreMod } from '../expression/node.ts'
 import type { HostTensor } from '../tensor.ts'
 
 /**
- * Each head's scores fall with the distance to earlier keys by its own slope: ALiBi (Press et al., 2022).
+ * Each head's scores fall with the distance to earlier keys by its own slope: ALiBi (Press et al., 2022), for causal
+ * attention, as they rise towards later keys.
  *
  * @param slopes [queryHeads]
  */

@@ -1,7 +1,7 @@
 import { capture, scoreMod, toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable } from '../refuse.ts'
-import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
+import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
 
 export interface CopeOptions {
   /** [positions, headDim], trained, shared by the heads. Counts beyond the last position count as the last. */
@@ -26,7 +26,7 @@ export function cope({ table }: CopeOptions): ContentScore {
     follows: 'content',
     parameters: [table],
     terms: (inputs) => {
-      checkTable('cope', 'query', inputs.query, ['batch', 'heads', 'length', headDim])
+      checkInputs('cope', inputs, headDim)
       return terms(inputs, { e: toFloat64(table), positions, headDim })
     },
   })

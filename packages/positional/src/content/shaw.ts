@@ -1,7 +1,7 @@
 import { capture, scoreMod, toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentInputs, ContentScore, ContentTerms } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
-import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors } from './vectors.ts'
+import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors } from './vectors.ts'
 
 export interface ShawOptions {
   /** [2·reach + 1, headDim], trained, shared by the heads: a vector for each distance key − query from −reach to reach. */
@@ -24,12 +24,14 @@ export function shaw({ table }: ShawOptions): ContentScore {
     kind: 'score',
     follows: 'content',
     parameters: [table],
-    terms: (inputs) => shawTerms(inputs, table, steps, headDim),
+    terms: (inputs) => {
+      checkInputs('shaw', inputs, headDim)
+      return shawTerms(inputs, table, steps, headDim)
+    },
   })
 }
 
 function shawTerms({ query, key, scale }: ContentInputs, table: HostTensor, steps: number, headDim: number): ContentTerms {
-  checkTable('shaw', 'query', query, ['batch', 'heads', 'length', headDim])
   const q = readVectors(query)
   const r = toFloat64(table)
   const products = vectors([...q.shape.slice(0, 3), steps])

@@ -2,7 +2,7 @@ import { toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
 import { rotaryFrequencies } from '../rotary/frequencies.ts'
-import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
+import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
 
 export interface TransformerXlOptions {
   /** [heads, headDim], trained: u, added to the query where it meets content. */
@@ -39,7 +39,7 @@ export function transformerXl(options: TransformerXlOptions): ContentScore {
     follows: 'content',
     parameters: [options.contentBias, options.positionBias, projection],
     terms: (inputs) => {
-      checkTable('transformerXl', 'query', inputs.query, ['batch', heads, 'length', headDim])
+      checkInputs('transformerXl', inputs, headDim, heads)
       const [u, v, w] = [toFloat64(options.contentBias), toFloat64(options.positionBias), toFloat64(projection)]
       return terms(inputs, { frequencies, headDim, modelDim, u, v, w })
     },
