@@ -31,8 +31,6 @@ export interface GuardedTensor {
   readonly tensor: HostTensor
   /** Where any bit of the storage, guards and gaps included, differs from when it was filled; undefined if nowhere. */
   changed(): string | undefined
-  /** Where any bit outside the tensor's own elements differs: for tensors that are written to. */
-  trespassed(): string | undefined
 }
 
 const guardBytes = 256
@@ -59,12 +57,7 @@ export function guarded(
   const before = storage.slice()
   return {
     tensor,
-    changed: () => firstDifference(storage, before, () => true),
-    trespassed: () => {
-      const own = new Set<number>()
-      forEachElement(shape, strides, offset, (element) => own.add(element))
-      return firstDifference(storage, before, (element) => !own.has(element))
-    },
+    changed: () => firstDifference(storage, before),
   }
 }
 
@@ -77,7 +70,7 @@ export function poisoned(length: number, dtype: Dtype): TypedArray {
 }
 
 /** Visits the elements in row-major order: where each lies, and its number in that order. */
-export function forEachElement(
+function forEachElement(
   shape: readonly number[],
   strides: readonly number[],
   offset: number,
@@ -114,12 +107,12 @@ function stridesOf(layout: Layout, shape: readonly number[], random: Random): nu
   }
 }
 
-function firstDifference(now: TypedArray, before: TypedArray, concerns: (element: number) => boolean): string | undefined {
+function firstDifference(now: TypedArray, before: TypedArray): string | undefined {
   const bytes = new Uint8Array(now.buffer, now.byteOffset, now.byteLength)
   const bytesBefore = new Uint8Array(before.buffer, before.byteOffset, before.byteLength)
   for (let index = 0; index < bytes.length; index++) {
     const element = Math.floor(index / now.BYTES_PER_ELEMENT)
-    if (bytes[index] !== bytesBefore[index] && concerns(element)) {
+    if (bytes[index] !== bytesBefore[index]) {
       return `element ${element} of ${now.length}: ${before[element]} became ${now[element]}`
     }
   }

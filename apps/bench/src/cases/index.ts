@@ -114,8 +114,6 @@ export const caseGroups: readonly CaseGroup[] = [
   },
 ]
 
-export const allCases: readonly BenchCase[] = caseGroups.flatMap(({ cases }) => cases)
-
 /** The cases whose id contains the filter; with `quick`, the first of each group only. */
 export function selectCases({ filter = '', quick = false }: { filter?: string; quick?: boolean }): readonly BenchCase[] {
   const groups = quick ? caseGroups.map(({ cases }) => cases.slice(0, 1)) : caseGroups.map(({ cases }) => cases)

@@ -19,7 +19,7 @@ export const nodeFields: Fields = {
 let gpu: GPU | undefined
 
 /** The adapter of Dawn, kept for good: Dawn ends the process once the object that made its adapters is collected. */
-export async function dawnAdapter(): Promise<GPUAdapter> {
+async function dawnAdapter(): Promise<GPUAdapter> {
   const { create, globals } = await import('webgpu')
   Object.assign(globalThis, globals)
   gpu ??= create(['enable-dawn-features=allow_unsafe_apis'])

@@ -20,7 +20,7 @@ const schema = protobuf.parse(
   { keepCase: true },
 ).root
 
-const elementTypes = { float32: 1, int32: 6, int64: 7, float16: 10 } as const
+const elementTypes = { float32: 1, int32: 6 } as const
 
 export type OnnxElement = keyof typeof elementTypes
 
