@@ -44,11 +44,11 @@ function agreement(samples: Iterable<Sample>): Agreement {
   return { ofBound, relative, right: relative <= wrongBeyond }
 }
 
-/** Rows at the ends and some between, of the first and the last head, each as a problem of one query over the keys it sees. */
+/** Rows at the ends and some between, of the first, the middle and the last head, each as a problem of one query over the keys it sees. */
 function* rowSamples(bench: AttentionCase, result: Float32Array): Generator<Sample> {
   const { batch, queryHeads, keyHeads, queryLength, valueDim } = bench
   const { query, key, value, keyScales, valueScales, sinks, softcap, scoreMod } = problemOf(bench)
-  for (const head of new Set([0, queryHeads - 1])) {
+  for (const head of new Set([0, queryHeads >> 1, queryHeads - 1])) {
     const keyHead = Math.floor((head * keyHeads) / queryHeads)
     for (const row of sampledRows(queryLength)) {
       const { first, end } = keysOfRow(bench, row)

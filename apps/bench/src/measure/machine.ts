@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, loadavg, release, totalmem, type } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import type { Machine } from '../report/report.ts'
 
 /** The machine as Node sees it, which knows no GPU. */
@@ -16,11 +17,12 @@ export function describeMachine(): Machine {
   }
 }
 
-/** The commit that is measured, with a mark where there are changes besides; undefined outside a repository. */
+/** The commit of this repository that is measured, with a mark where there are changes besides; undefined outside a repository. */
 export function currentCommit(): string | undefined {
+  const here = fileURLToPath(new URL('.', import.meta.url))
   try {
     const git = (...words: string[]): string =>
-      execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+      execFileSync('git', words, { cwd: here, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ' with changes'}`
   } catch {
     return undefined

@@ -4,7 +4,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { generate, type GeneratedToken, type GenerateOptions } from './generate.ts'
 
 export interface GeneratedText extends GeneratedToken {
-  /** What the token adds to the text: empty while a character is still arriving. */
+  /** What the token adds to the text: empty while a character is still arriving, which `steps` may cut off. */
   readonly text: string
 }
 

@@ -6,7 +6,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 export type HeadRole = keyof inspect.HeadRoles
 
 export interface HeadMeasure extends inspect.HeadRoles {
-  /** The one of its shares that is well over half. */
+  /** The one of its shares that is over 0.55, if any. */
   readonly role: HeadRole | undefined
 }
 
