@@ -14,7 +14,7 @@ export interface TileGrid {
  * is halved along both sides (or the longer, if it is much longer), so the work goes where the partial tiles are. Each row is
  * visited in ascending order of keys, and so come its runs.
  */
-export function findRuns({ classify }: BoxClassifier, grid: TileGrid): number[][] {
+export function findRuns({ classify }: Pick<BoxClassifier, 'classify'>, grid: TileGrid): number[][] {
   const { queryLength, keyLength, queryTiles, keyTiles, tile } = grid
   const settle = settler(classify)
   const rows = Array.from({ length: queryTiles }, (): number[] => [])
