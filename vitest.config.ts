@@ -32,7 +32,7 @@ export default defineConfig({
         ...source,
         test: {
           name: 'gpu',
-          include: ['packages/*/test/**/*.gpu.test.ts'],
+          include: ['{packages,apps}/*/test/**/*.gpu.test.ts'],
           globalSetup: 'packages/testing/src/software-gpu.setup.ts',
           testTimeout: 2 * patience,
           hookTimeout: 2 * patience,
