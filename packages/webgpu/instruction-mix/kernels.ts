@@ -28,6 +28,7 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
   // A loop over the eight chunks of each filling of 64 elements; over the eight key groups of each filling of values.
   const rows = headDim === 64 ? [8] : [8, 8]
   const columns = headDim === 64 ? [8] : [2, 8]
+  const phases = columns // The gradient's fillings are a loop where they are two.
   const gradient = { problem, dOutput: access, slopeCode: undefined, tile } as const
   const shaders: Omit<Measured, 'name'>[] = [
     {
@@ -38,12 +39,12 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
     {
       kernel: 'gradient-query',
       code: gradientQuery.code({ ...gradient, blockMap: false }),
-      work: { trips: [...rows, ...rows, ...columns], multiplyAdds: products(3) },
+      work: { trips: [...phases, ...phases, ...columns], multiplyAdds: products(3) },
     },
     {
       kernel: 'gradient-key-value',
       code: gradientKeyValue.code(gradient),
-      work: { trips: [...rows, ...rows, ...columns, ...columns], multiplyAdds: products(4) },
+      work: { trips: [...phases, ...phases, ...columns, ...columns], multiplyAdds: products(4) },
     },
     {
       kernel: 'linear',

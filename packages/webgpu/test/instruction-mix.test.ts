@@ -58,12 +58,14 @@ for (const family of families) {
     }
 
     for (const peer of peers) {
-      test(`prefill needs fewer instructions than ${peer.name}`, () => {
+      /* Not reached yet on RDNA 2; once it is, this fails and says so. */
+      const claim = family === 'navi21' ? test.fails : test
+      claim(`prefill needs half the instructions of ${peer.name}`, () => {
         const ours = kernels.find(({ name }) => name === peer.name.replace('peer', 'prefill'))
         if (ours === undefined) throw new Error(`nothing of ours to compare ${peer.name} with`)
         const ratio =
           measured(peer.name, peer.work(family)).usualSlotsPerProduct / measured(ours.name, ours.work).usualSlotsPerProduct
-        expect(ratio).toBeGreaterThanOrEqual(1.5)
+        expect(ratio).toBeGreaterThanOrEqual(2)
       })
     }
   })

@@ -2,9 +2,9 @@ import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { gradientTileFunctions, gradientTiles, storeGradient, type GradientTile } from '../snippets/gradient-tiles.wgsl.ts'
 import {
+  inPhases,
   multiplyColumns,
   multiplyRows,
-  phasesOf,
   planColumns,
   quotient,
   remainder,
@@ -50,15 +50,15 @@ export const gradientKeyValue: Kernel<GradientKeyValueSpec> = {
     const [keyPlan, valuePlan] = [planColumns(column, Math.ceil(headDim / 4)), planColumns(column, Math.ceil(valueDim / 4))]
     const token = (group: string, part: string): string => `min(tileRow + 4 * ${group} + ${part}, parameters.queryLength - 1)`
     const product = (dim: number, left: string, right: string, sum: string): string =>
-      phasesOf(dim, depth)
-        .map(
-          ({ first, octets }) => `workgroupBarrier();
+      inPhases(
+        dim,
+        depth,
+        (first, octets) => `workgroupBarrier();
     ${stageRows(row, octets, invocations, (group, part, chunk) => `${left}(batch, keyHead, min(firstOwn + ${part} * ${rowGroups} + ${group}, validKeys - 1), ${first} + ${chunk})`)}
     ${stageRows(column, octets, invocations, (group, part, chunk) => `${right}(batch, head, ${token(group, part)}, ${first} + ${chunk})`)}
     workgroupBarrier();
     ${multiplyRows(row.name, column.name, octets, sum)}`,
-        )
-        .join('\n    ')
+      )
     const accumulate = (plan: typeof keyPlan, vector: string, sum: string): string =>
       multiplyColumns(
         weight,

@@ -3,9 +3,9 @@ import { gradientFunctions, gradientInterface, type GradientSpec } from '../snip
 import { gradientTileFunctions, gradientTiles, storeGradient, type GradientTile } from '../snippets/gradient-tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 import {
+  inPhases,
   multiplyColumns,
   multiplyRows,
-  phasesOf,
   planColumns,
   quotient,
   remainder,
@@ -51,15 +51,15 @@ export const gradientQuery: Kernel<GradientQuerySpec> = {
     const plan = planColumns(column, Math.ceil(headDim / 4))
     const ownRow = (group: string, part: string): string => `rowOf(tile, min(${part} * ${rowGroups} + ${group}, tile.rowCount - 1))`
     const product = (dim: number, left: string, right: string, sum: string): string =>
-      phasesOf(dim, depth)
-        .map(
-          ({ first, octets }) => `workgroupBarrier();
+      inPhases(
+        dim,
+        depth,
+        (first, octets) => `workgroupBarrier();
     ${stageRows(row, octets, invocations, (group, part, chunk) => `${left}(tile, ${ownRow(group, part)}, ${first} + ${chunk})`)}
     ${stageRows(column, octets, invocations, (group, part, chunk) => `${right}(tile.batch, tile.keyHead, min(tileKey + 4 * ${group} + ${part}, tile.validKeys - 1), ${first} + ${chunk})`)}
     workgroupBarrier();
     ${multiplyRows(row.name, column.name, octets, sum)}`,
-        )
-        .join('\n    ')
+      )
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 ${gradientTileFunctions(tile, problem)}

@@ -196,6 +196,21 @@ export function phasesOf(dim: number, depth: number): Phase[] {
   }))
 }
 
+/**
+ * `code(first, octets)` for each filling of a tile with `depth` elements of vectors of `dim`: a loop where fillings are
+ * alike, so that compilers hold little from one to the next.
+ */
+export function inPhases(dim: number, depth: number, code: (first: string, octets: number) => string): string {
+  const phases = phasesOf(dim, depth)
+  const octets = phases[0]?.octets ?? 0
+  if (phases.length === 1 || phases.some((phase) => phase.octets !== octets)) {
+    return phases.map((phase) => code(String(phase.first), phase.octets)).join('\n    ')
+  }
+  return `for (var first = 0; first < ${8 * octets * phases.length}; first += ${8 * octets}) {
+    ${code('first', octets)}
+    }`
+}
+
 /** A chunk of a vector, zeros past its end; the test is left out where whole octets make up the vector. */
 export function chunkOrZeros(name: string, start: string, dim: number): string {
   const chunks = Math.max(1, Math.ceil(dim / 4))
