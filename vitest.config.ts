@@ -52,7 +52,8 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
-      // … and what is built is tested as it would be published: by itself, and once more by what users may rely on.
+      // … and what is built is tested as it would be published: by itself, and once more by the tests that see a package as its
+      // users do. (The rest of cpu's reach into its sources, for engines and faults that users cannot choose.)
       {
         plugins: [markdownSnippets()],
         test: {
