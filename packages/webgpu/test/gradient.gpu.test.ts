@@ -8,8 +8,8 @@ import { problemsByKernel } from './support/problems.ts'
 /** What the device is said to be, so that every kernel is chosen. */
 const kernels = {
   'a row per invocation': { profile: { software: true }, kernels: 9, limits: {} },
-  'tiles, 32 KiB': { profile: { software: false, subgroupSize: 0 }, kernels: 3, limits: {} },
-  'tiles, 16 KiB': { profile: { software: false, subgroupSize: 0, workgroupBytes: 16384 }, kernels: 4, limits: {} },
+  'tiles, 32 KiB': { profile: { software: false, subgroupSize: 0 }, kernels: 2, limits: {} },
+  'tiles, 16 KiB': { profile: { software: false, subgroupSize: 0, workgroupBytes: 16384 }, kernels: 2, limits: {} },
 } as const
 
 test.each(Object.entries(kernels))(
@@ -21,10 +21,11 @@ test.each(Object.entries(kernels))(
       kernels,
       each: Math.ceil(150 / kernels),
       seed: 2,
-      limits: { work: 2 ** 14, including: ['dropout'], ...limits } satisfies Limits,
+      limits: { work: 2 ** 14, including: ['dropout'], dtypes: ['float32'], ...limits } satisfies Limits,
     }
+    // Halves are left to the suite of all backends: their output's rounding goes through δ into every gradient, and widens its bound.
     for (const random of problemsByKernel(draw)) await checkGradient(backend, random, tallies)
-    tallies.get('dQuery')?.expectTrusted(0.6) // gradients of small problems cancel more than outputs do
+    tallies.get('dQuery')?.expectTrusted(0.5)
     expect(backend.memory.buffers).toBe(0)
   },
   1_800_000,
