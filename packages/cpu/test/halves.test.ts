@@ -17,7 +17,11 @@ describe.each([
     ['decoding', 1],
     ['prefilling', 9],
   ])('comes through %s as it is', async (_, rows) => {
-    const values = tensor(Uint16Array.from({ length: 65_536 }, (_, bits) => bits), [256, 1, 1, 256], { dtype })
+    const values = tensor(
+      Uint16Array.from({ length: 65_536 }, (_, bits) => bits),
+      [256, 1, 1, 256],
+      { dtype },
+    )
     const query = zeros([256, 1, rows, 8], dtype)
     const { output } = backend.attention(problem(query, zeros([256, 1, 1, 8], dtype), values))
     const received = await backend.read(output)
