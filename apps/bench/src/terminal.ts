@@ -18,6 +18,8 @@ import type { BenchReport } from './report/report.ts'
 import { caseTable, peerLine } from './report/terminal.ts'
 import { runCases, type Progress } from './runner.ts'
 
+const plainJavaScript = new Set(['tensorflow.js/cpu', 'qkv/javascript', 'plain-loop'])
+
 const command = defineCommand({
   meta: { name: 'bench', description: 'How fast exact attention runs here, and against what one would pick instead' },
   args: {
@@ -66,8 +68,6 @@ interface Choices {
   readonly threads: number
   readonly rounds: number | undefined
 }
-
-const plainJavaScript = new Set(['tensorflow.js/cpu', 'qkv/javascript', 'plain-loop'])
 
 async function measure({ filter, quick, device, peers, against, threads, rounds }: Choices): Promise<BenchReport> {
   const cases = selectCases({ filter, quick })
