@@ -24,7 +24,7 @@ const command = defineCommand({
   meta: { name: 'bench', description: 'How fast exact attention runs here, and against what one would pick instead' },
   args: {
     filter: { type: 'string', default: '', description: 'Only cases whose name contains this, e.g. prefill or llama' },
-    quick: { type: 'boolean', default: false, description: 'One case of each kind, in under two minutes' },
+    quick: { type: 'boolean', default: false, description: 'One case of each kind, in a few minutes' },
     device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
     peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },
     threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
