@@ -3,7 +3,7 @@ import type { AttentionTarget, Run } from '../engine.ts'
 import { hostView } from '../memory/storage.ts'
 import { hostProblem, type HostProblem } from './host-problem.ts'
 import { scoreRule, type ScoreRule } from './score-rule.ts'
-import { findRowRanges, finishScores, makeRowRanges, type RowRanges, type ScoreTile } from './score-tile.ts'
+import { findRowRanges, finishScores, makeRowRanges, unplaced, type RowRanges, type ScoreTile } from './score-tile.ts'
 import { multiplyAdd, multiplyAddVisible, noWeight, padded } from './tile-products.ts'
 import { elementOf, loadVectors, storeVector, type Vectors, type VectorTile } from './vectors.ts'
 
@@ -83,13 +83,7 @@ function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: Attent
       scores: new Float64Array(rows * width),
       rowStep: width,
       keyStep: 1,
-      batch: 0,
-      head: 0,
-      firstRow: 0,
-      rows: 0,
-      firstKey: 0,
-      keys: 0,
-      full: false,
+      ...unplaced,
     },
   }
 }

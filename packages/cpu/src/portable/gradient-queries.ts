@@ -2,7 +2,7 @@ import type { HostTensor } from '@qkv/core'
 import { gradientTile, type GradientSetting } from './gradient-setting.ts'
 import { pairGradients, type GradientTile } from './pair-gradients.ts'
 import { scoreGradient } from './score-gradient.ts'
-import { findRowRanges, makeRowRanges } from './score-tile.ts'
+import { findRowRanges, makeRowRanges, unplaced } from './score-tile.ts'
 import { multiplyAdd, multiplyAddVisible, padded } from './tile-products.ts'
 import { loadVectors, storeVector, type VectorTile } from './vectors.ts'
 
@@ -30,13 +30,7 @@ function makePass(setting: GradientSetting) {
     gradients: new Float64Array(rows * width),
     rowStep: width,
     keyStep: 1,
-    batch: 0,
-    head: 0,
-    firstRow: 0,
-    rows: 0,
-    firstKey: 0,
-    keys: 0,
-    full: false,
+    ...unplaced,
   }
   return {
     setting,

@@ -44,6 +44,9 @@ export interface ScoreTile {
   full: boolean
 }
 
+/** Where a tile stands before it is first put somewhere. */
+export const unplaced = { batch: 0, head: 0, firstRow: 0, rows: 0, firstKey: 0, keys: 0, full: false }
+
 /** Scaled products become final scores, −∞ where a row does not see a key. */
 export function finishScores(tile: ScoreTile, { hides, change }: ScoreRule, ranges: RowRanges): void {
   if (tile.full && change === undefined) return
