@@ -62,17 +62,3 @@ export function ownedTensor(
   }
   return { dtype, shape: [...shape], strides, offset, storage, dispose, [Symbol.dispose]: dispose }
 }
-
-/** Strides without gaps in the order in which `like`'s leading axes lie in memory; the last axis stays innermost. */
-export function stridesLike(shape: readonly number[], like: Pick<Tensor, 'shape' | 'strides'>): number[] {
-  const leading = shape.slice(0, -1).map((_, axis) => axis)
-  const distance = (axis: number): number => ((like.shape[axis] ?? 1) > 1 ? Math.abs(like.strides[axis] ?? 0) : -1)
-  const known = leading.filter((axis) => distance(axis) > 0).sort((a, b) => distance(b) - distance(a) || a - b)
-  // Axes of size 1 (or broadcast) lie anywhere: they keep their place in the list, the others are put in memory order.
-  const order = leading.map((axis) => (distance(axis) > 0 ? (known.shift() ?? axis) : axis))
-  const axes = [...order, shape.length - 1]
-  const packed = contiguousStrides(axes.map((axis) => shape[axis] ?? 1))
-  const strides = new Array<number>(shape.length).fill(0)
-  axes.forEach((axis, place) => (strides[axis] = packed[place] ?? 1))
-  return strides
-}

@@ -1,5 +1,5 @@
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import type { FloatDtype } from '@qkv/core'
 
@@ -33,11 +33,7 @@ export const attentionRows: Kernel<AttentionRowsSpec> = {
         ...parameters,
         splits: 'i32',
         keysPerSplit: 'i32',
-        outputOffset: 'i32',
-        outputStride0: 'i32',
-        outputStride1: 'i32',
-        outputStride2: 'i32',
-        outputStride3: 'i32',
+        ...declareStrides('output'),
         outputSplitStride: 'i32',
       },
       buffers: {

@@ -2,6 +2,7 @@ import type { Activation, Dtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
 import { activationFunction } from '../snippets/activation.wgsl.ts'
 import { decodeBits, elementsPerWord, encodeBits, readBits } from '../snippets/bits.wgsl.ts'
+import { declareStrides } from '../snippets/elements.wgsl.ts'
 
 export interface ElementwiseSpec {
   readonly operation: 'copy' | 'add' | 'multiply' | Activation
@@ -25,15 +26,13 @@ export const elementwise: Kernel<ElementwiseSpec> = {
 
   interface({ rank, right, output, strided }) {
     const axes = [...new Array(rank).keys()]
-    const strides = (name: string): Record<string, 'i32'> =>
-      Object.fromEntries([`${name}Offset`, ...axes.map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]))
     return {
       parameters: {
         count: 'i32',
         ...Object.fromEntries(axes.map((axis) => [`size${axis}`, 'i32' as const])),
-        ...strides('left'),
-        ...(right === undefined ? {} : strides('right')),
-        ...(strided ? strides('output') : { outputOffset: 'i32' }),
+        ...declareStrides('left', rank),
+        ...(right === undefined ? {} : declareStrides('right', rank)),
+        ...(strided ? declareStrides('output', rank) : { outputOffset: 'i32' }),
       },
       buffers: {
         left: { type: 'array<u32>', access: 'read' },

@@ -1,6 +1,6 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, readVector, type Access } from '../snippets/elements.wgsl.ts'
+import { declareElements, declareStrides, readVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
 export interface GradientDeltaSpec {
@@ -19,12 +19,15 @@ export const gradientDelta: Kernel<GradientDeltaSpec> = {
   name: 'gradient-delta',
 
   interface({ output, dOutput }) {
-    const strides = (name: string): Record<string, 'i32'> =>
-      Object.fromEntries(
-        [`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]),
-      )
     return {
-      parameters: { rows: 'i32', heads: 'i32', queryLength: 'i32', lseOffset: 'i32', ...strides('output'), ...strides('dOutput') },
+      parameters: {
+        rows: 'i32',
+        heads: 'i32',
+        queryLength: 'i32',
+        lseOffset: 'i32',
+        ...declareStrides('output'),
+        ...declareStrides('dOutput'),
+      },
       buffers: {
         output: declareElements(output),
         dOutput: declareElements(dOutput),

@@ -1,6 +1,6 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
 export interface MergeSpec {
@@ -27,11 +27,7 @@ export const merge: Kernel<MergeSpec> = {
       rows: 'i32',
       heads: 'i32',
       queryLength: 'i32',
-      outputOffset: 'i32',
-      outputStride0: 'i32',
-      outputStride1: 'i32',
-      outputStride2: 'i32',
-      outputStride3: 'i32',
+      ...declareStrides('output'),
     },
     buffers: {
       partial: { type: 'array<f32>', access: 'read' },

@@ -1,6 +1,6 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
 import {
@@ -73,11 +73,7 @@ export const prefill: Kernel<PrefillSpec> = {
       parameters: {
         ...parameters,
         ...tileWalkParameters,
-        outputOffset: 'i32',
-        outputStride0: 'i32',
-        outputStride1: 'i32',
-        outputStride2: 'i32',
-        outputStride3: 'i32',
+        ...declareStrides('output'),
       },
       buffers: {
         ...buffers,

@@ -1,6 +1,5 @@
-import type { AttentionProblem, AttentionResult, OwnedTensor } from '@qkv/core'
+import { stridesLike, type AttentionProblem, type AttentionResult, type OwnedTensor } from '@qkv/core'
 import type { Operand } from '../operands.ts'
-import { stridesLike } from '../storage.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { attentionShape, bindProblem } from './bind-problem.ts'
 import { runDecode, runRows, splitsFor } from './decode.ts'

@@ -1,4 +1,4 @@
-import { elementCount, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
+import { elementCount, stridesLike, type FloatDtype, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
 import { gather, gatherGroupSize } from '../kernels/gather.wgsl.ts'
 import { linearRows, linearRowsGroupSize } from '../kernels/linear-rows.wgsl.ts'
 import { linear, linearTile } from '../kernels/linear.wgsl.ts'
@@ -7,12 +7,10 @@ import { rotate, rotateGroupSize } from '../kernels/rotate.wgsl.ts'
 import { hasVectors, strideParameters, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { elementsPerWord } from '../snippets/bits.wgsl.ts'
-import { stridesLike } from '../storage.ts'
 import { floatDtype, operand, type Workspace } from '../workspace.ts'
 import { broadcastOperand, expectFloats, expectOption, expectReadable, expectShape, refusal } from './checks.ts'
 import { collapse, contiguous } from './elementwise.ts'
 import { produce } from './output.ts'
-import type { FloatDtype } from '@qkv/core'
 
 /** The leading axes of a tensor as one axis of rows. */
 interface Rows {

@@ -1,7 +1,6 @@
-import { contiguousStrides, QkvError, type AttentionResult, type Partial } from '@qkv/core'
+import { stridesLike, contiguousStrides, QkvError, type AttentionResult, type Partial } from '@qkv/core'
 import { merge, mergeGroupSize } from '../kernels/merge.wgsl.ts'
 import { strideParameters, type Operand } from '../operands.ts'
-import { stridesLike } from '../storage.ts'
 import { operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { copyElements } from './elementwise.ts'
 import { fill } from './output.ts'

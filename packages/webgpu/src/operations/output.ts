@@ -1,7 +1,6 @@
-import type { Dtype, FloatDtype, OwnedTensor } from '@qkv/core'
+import { stridesLike, type Dtype, type FloatDtype, type OwnedTensor } from '@qkv/core'
 import { hasVectors, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
-import { stridesLike } from '../storage.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { copyElements } from './elementwise.ts'
 

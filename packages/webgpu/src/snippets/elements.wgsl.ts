@@ -15,6 +15,12 @@ export function declareElements({ dtype, vectors }: Access, access: BufferDeclar
   return { type: vectors ? 'array<vec2u>' : 'array<u32>', access }
 }
 
+/** The parameters that say where a tensor of some axes lies in its buffer: `{name}Offset`, `{name}Stride0`, … */
+export function declareStrides(name: string, axes = 4): Record<string, 'i32'> {
+  const keys = [`${name}Offset`, ...Array.from({ length: axes }, (_, axis) => `${name}Stride${axis}`)]
+  return Object.fromEntries(keys.map((key) => [key, 'i32']))
+}
+
 /** `fn {name}Element(index: i32) -> f32`: one element, counted from the start of the buffer. */
 export function readElement(name: string, dtype: Dtype): string {
   return `fn ${name}Element(index: i32) -> f32 { return ${elementOf(name, dtype)}; }`

@@ -1,6 +1,6 @@
 import type { FloatDtype } from '@qkv/core'
 import type { KernelInterface } from '../kernel.ts'
-import { declareElements, readVector, type Access } from './elements.wgsl.ts'
+import { declareElements, declareStrides, readVector, type Access } from './elements.wgsl.ts'
 import { pairGradient } from './pair-gradient.wgsl.ts'
 import { base, problemFunctions, problemInterface, type ProblemSpec } from './problem.wgsl.ts'
 
@@ -17,11 +17,7 @@ export function gradientInterface({ problem, dOutput }: GradientSpec, blockMap =
   return {
     parameters: {
       ...parameters,
-      dOutputOffset: 'i32',
-      dOutputStride0: 'i32',
-      dOutputStride1: 'i32',
-      dOutputStride2: 'i32',
-      dOutputStride3: 'i32',
+      ...declareStrides('dOutput'),
     },
     buffers: {
       ...buffers,

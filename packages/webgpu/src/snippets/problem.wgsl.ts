@@ -3,6 +3,7 @@ import type { BufferDeclaration, KernelInterface } from '../kernel.ts'
 import { dropout, dropoutParameters } from './dropout.wgsl.ts'
 import {
   declareElements,
+  declareStrides,
   isQuantised,
   readElement,
   readQuantised,
@@ -47,8 +48,6 @@ export function isPlain(spec: ProblemSpec): boolean {
  * share one, `context`, and so does the bias where scales take two of the eight.
  */
 export function problemInterface(spec: ProblemSpec, blockMap = false): KernelInterface {
-  const strides = (name: string) =>
-    Object.fromEntries([`${name}Offset`, ...[0, 1, 2, 3].map((axis) => `${name}Stride${axis}`)].map((key) => [key, 'i32' as const]))
   const buffers: Record<string, BufferDeclaration> = {
     query: declareElements(spec.query),
     ...declareKeys('key', spec.key),
@@ -64,17 +63,17 @@ export function problemInterface(spec: ProblemSpec, blockMap = false): KernelInt
       group: 'i32',
       scale: 'f32',
       ...visibilityParameters,
-      ...strides('query'),
-      ...strides('key'),
-      ...strides('value'),
-      ...(isQuantised(spec.key) ? strides('keyScales') : {}),
-      ...(isQuantised(spec.value) ? strides('valueScales') : {}),
+      ...declareStrides('query'),
+      ...declareStrides('key'),
+      ...declareStrides('value'),
+      ...(isQuantised(spec.key) ? declareStrides('keyScales') : {}),
+      ...(isQuantised(spec.value) ? declareStrides('valueScales') : {}),
       ...(spec.dropout ? dropoutParameters : {}),
-      ...(spec.bias === undefined ? {} : strides('bias')),
+      ...(spec.bias === undefined ? {} : declareStrides('bias')),
       ...(spec.softcap ? { softcap: 'f32' as const } : {}),
       ...(spec.lengths ? { lengthsAt: 'i32' as const } : {}),
       ...(spec.sinks ? { sinksAt: 'i32' as const } : {}),
-      ...(spec.mask ? strides('mask') : {}),
+      ...(spec.mask ? declareStrides('mask') : {}),
       ...captureParameters(capturesOf(spec)),
     },
     buffers,
