@@ -112,6 +112,7 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
     multiply: (left, right) => run('multiply', (space) => layers.combine(space, engine, 'multiply', left, right)),
     gather: (table, indices) => run('gather', (space) => layers.gather(space, engine, table, indices)),
     copy: (source, target) => run('copy', (space) => layers.copy(space, engine, source, target)),
+    quantize: (source, target, scales) => run('quantize', (space) => layers.quantize(space, engine, source, target, scales)),
     rotate: (input, table) => run('rotate', (space) => layers.rotate(space, engine, input, table)),
 
     empty: (shape, dtype = 'float32') => run('empty', () => empty(arena, shape, dtype)),

@@ -50,6 +50,7 @@ export interface Engine {
   multiply?(workspace: Workspace, left: Tensor, right: Tensor, output: Tensor): boolean
   gather?(workspace: Workspace, table: Tensor, indices: Tensor, output: Tensor): boolean
   copy?(workspace: Workspace, source: Tensor, target: Tensor): boolean
+  quantize?(workspace: Workspace, source: Tensor, target: Tensor, scales: Tensor): boolean
   rotate?(workspace: Workspace, input: Tensor, table: RotaryTable, output: Tensor): boolean
   /** Ends its threads. */
   dispose(): void

@@ -1,4 +1,4 @@
-import { checkTensor, isFloat, isHostTensor, QkvError, type Tensor } from '@qkv/core'
+import { checkTensor, isFloat, isHostTensor, QkvError, type Dtype, type Tensor } from '@qkv/core'
 import type { Arena } from '../memory/arena.ts'
 import { cpuStorage } from '../memory/storage.ts'
 
@@ -16,20 +16,30 @@ export function expectOurs({ arena, operation }: Checks, argument: string, tenso
 /** @throws QkvError unless it is a tensor that we can read, with floats in it. */
 export function expectFloats(checks: Checks, argument: string, tensor: Tensor): void {
   expectReadable(checks, argument, tensor)
-  if (isFloat(tensor.dtype)) return
-  const { operation } = checks
-  throw new QkvError({
-    code: 'DTYPE_UNSUPPORTED',
-    operation,
-    argument,
-    expected: 'float32, float16 or bfloat16',
-    received: tensor.dtype,
-  })
+  if (!isFloat(tensor.dtype)) throw unsupported(checks, argument, tensor, 'float32, float16 or bfloat16')
 }
 
 export function expectReadable(checks: Checks, argument: string, tensor: Tensor): void {
   checkTensor(checks.operation, argument, tensor)
   expectOurs(checks, argument, tensor)
+}
+
+/** @throws QkvError unless it is a living tensor of this backend, which may be written over. */
+export function expectWritable(checks: Checks, argument: string, tensor: Tensor): void {
+  expectReadable(checks, argument, tensor)
+  if (!isHostTensor(tensor)) return
+  const { operation } = checks
+  const expected = 'a tensor of this backend'
+  throw new QkvError({ code: 'OPTION_INVALID', operation, argument, expected, received: 'one over a typed array' })
+}
+
+/** @throws QkvError `DTYPE_UNSUPPORTED` unless it holds one of these. */
+export function expectDtype(checks: Checks, argument: string, tensor: Tensor, ...expected: readonly Dtype[]): void {
+  if (!expected.includes(tensor.dtype)) throw unsupported(checks, argument, tensor, expected.join(' or '))
+}
+
+function unsupported({ operation }: Checks, argument: string, { dtype }: Tensor, expected: string): QkvError {
+  return new QkvError({ code: 'DTYPE_UNSUPPORTED', operation, argument, expected, received: dtype })
 }
 
 /** @throws QkvError `SHAPE_MISMATCH` unless the shape fits, where missing sizes may be anything. */

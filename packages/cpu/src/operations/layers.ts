@@ -3,7 +3,7 @@ import type { Engine } from '../engine.ts'
 import { allocateTensor, hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import * as portable from '../portable/index.ts'
-import { expectFloats, expectReadable, expectSameShape, expectShape } from './checks.ts'
+import { expectDtype, expectFloats, expectReadable, expectSameShape, expectShape, expectWritable, hasShape } from './checks.ts'
 
 /** Each operation checks its operands, allocates its result, and lets the engine, or else the portable kernel, fill it. */
 
@@ -73,15 +73,7 @@ export function gather(space: Workspace, engine: Engine, table: Tensor, indices:
   expectReadable(space, 'table', table)
   expectReadable(space, 'indices', indices)
   expectShape(space, 'table', table, table.shape.length === 2, '[rows, dim]')
-  if (indices.dtype !== 'int32') {
-    throw new QkvError({
-      code: 'DTYPE_UNSUPPORTED',
-      operation: space.operation,
-      argument: 'indices',
-      expected: 'int32',
-      received: indices.dtype,
-    })
-  }
+  expectDtype(space, 'indices', indices, 'int32')
   const [rows = 0, dim = 0] = table.shape
   const outside = portable.firstOutside(hostView(indices), rows)
   if (outside !== undefined)
@@ -96,11 +88,35 @@ export function copy(space: Workspace, engine: Engine, source: Tensor, target: T
   expectReadable(space, 'source', source)
   expectReadable(space, 'target', target)
   expectSameShape(space, 'source', source, target.shape)
-  if (ArrayBuffer.isView(target.storage)) throw invalid(space, 'target', 'a tensor of this backend', 'one over a typed array')
+  expectWritable(space, 'target', target)
   if (source.storage !== target.storage && engine.copy?.(space, source, target)) return
   const from = hostView(source)
   // Both may be views of the same elements: what is read must not have been written.
   portable.copyElements(source.storage === target.storage ? portable.packed(from) : from, hostView(target))
+}
+
+export function quantize(space: Workspace, engine: Engine, source: Tensor, target: Tensor, scales: Tensor): void {
+  expectFloats(space, 'source', source)
+  expectShape(space, 'source', source, source.shape.length > 0, '[…, dim]')
+  expectWritable(space, 'target', target)
+  expectDtype(space, 'target', target, 'int8', 'uint8')
+  expectWritable(space, 'scales', scales)
+  expectDtype(space, 'scales', scales, 'float32')
+  const [leading, dim] = [source.shape.slice(0, -1), source.shape.at(-1)!]
+  const perByte = target.dtype === 'int8' ? 1 : 2
+  const groups = scales.shape.at(-1) ?? 0
+  expectSameShape(space, 'target', target, [...leading, dim / perByte])
+  const fits = dim === 0 ? groups === 0 : groups > 0 && dim % (groups * perByte) === 0
+  const even = perByte === 2 ? ' of an even size' : ''
+  expectShape(
+    space,
+    'scales',
+    scales,
+    fits && hasShape(scales, [...leading, groups]),
+    `[${[...leading, 'groups']}], equal groups${even} of ${dim}`,
+  )
+  if (engine.quantize?.(space, source, target, scales)) return
+  portable.quantize(hostView(source), hostView(target), hostView(scales))
 }
 
 export function rotate(space: Workspace, engine: Engine, input: Tensor, table: RotaryTable): OwnedTensor {

@@ -3,6 +3,7 @@ import {
   problem,
   QkvError,
   roundTo,
+  slice,
   tensor,
   toFloat64,
   zeros,
@@ -220,6 +221,26 @@ export function contractSuite(suite: Suite): void {
         target.dispose()
         expectRefusal('DISPOSED', 'target', () => backend().copy(f(3), target))
       })
+
+      test('quantize wants floats, whole numbers of its own to write, and equal groups', () => {
+        const [bytes, nibbles, scales] = [
+          backend().empty([2, 12], 'int8'),
+          backend().empty([2, 6], 'uint8'),
+          backend().empty([2, 4]),
+        ]
+        const refuse = (code: QkvErrorCode, argument: string, ...operands: [Tensor, Tensor, Tensor]): void =>
+          expectRefusal(code, argument, () => backend().quantize(...operands))
+        refuse('DTYPE_UNSUPPORTED', 'source', zeros([2, 12], 'int8'), bytes, scales)
+        refuse('DTYPE_UNSUPPORTED', 'target', f(2, 12), scales, scales)
+        refuse('DTYPE_UNSUPPORTED', 'scales', f(2, 12), bytes, bytes)
+        refuse('SHAPE_MISMATCH', 'target', f(2, 10), bytes, scales)
+        refuse('SHAPE_MISMATCH', 'target', f(2, 6), nibbles, scales)
+        refuse('SHAPE_MISMATCH', 'scales', f(2, 12), nibbles, scales)
+        refuse('SHAPE_MISMATCH', 'scales', f(2, 12), bytes, slice(scales, 0, 0, 1))
+        refuse('OPTION_INVALID', 'target', f(2, 12), zeros([2, 12], 'int8'), scales)
+        refuse('OPTION_INVALID', 'scales', f(2, 12), bytes, f(2, 4))
+        for (const tensor of [bytes, nibbles, scales]) tensor.dispose()
+      })
     })
 
     describe('two backends', () => {
@@ -254,6 +275,7 @@ export function contractSuite(suite: Suite): void {
           () => gone.multiply(f, f),
           () => gone.gather(zeros([4, 4]), zeros([2], 'int32')),
           () => gone.copy(zeros([4]), held),
+          () => gone.quantize(f, held, held),
           () => gone.rotate(f, { cos: zeros([4, 2]), sin: zeros([4, 2]), layout: 'half', dim: 4 }),
           () => gone.empty([3]),
           () => gone.upload(f),

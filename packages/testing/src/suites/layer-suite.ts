@@ -11,6 +11,7 @@ import {
   type FloatDtype,
   type HostTensor,
   type OwnedTensor,
+  type Tensor,
 } from '@qkv/core'
 import { describe, expect, test } from 'vitest'
 import { guarded, layouts, type GuardedTensor } from '../guarded.ts'
@@ -189,6 +190,65 @@ export function layerSuite(suite: Suite): void {
       expect(await take(backend(), whole), current.name).toEqual(expected)
     })
 
+    for (const dtype of ['int8', 'uint8'] as const) {
+      const bits = dtype === 'int8' ? 8 : 4
+      forRandomCases(`quantize to ${bits} bits takes the nearest multiple, and writes nothing but its targets`, async (current) => {
+        const levels = dtype === 'int8' ? 127 : 7
+        const perByte = dtype === 'int8' ? 1 : 2
+        const [groups, groupSize] = [current.size(5), perByte * current.size(20)]
+        const [batch, heads, rows, dim] = [current.size(3), current.size(4), current.size(9), groups * groupSize]
+        const source = current.floats([batch, heads, rows, dim], current.stream.pick([0.01, 1, 30]))
+        // As a cache is written: some rows of all that it has room for, the heads of a token perhaps side by side.
+        const headsBeside = current.stream.chance(0.5)
+        const room = (elements: number, filling: Dtype): { all: OwnedTensor; byHeads: Tensor; target: Tensor } => {
+          const shape = headsBeside ? [batch, rows + 3, heads, elements] : [batch, heads, rows + 3, elements]
+          const sevens = roundTo(new Float64Array(rowsOf(shape)).fill(7), filling)
+          const all = backend().upload(tensor(sevens, shape, { dtype: filling }))
+          const byHeads = headsBeside ? permute(all, [0, 2, 1, 3]) : all
+          return { all, byHeads, target: slice(byHeads, 2, 1, rows + 1) }
+        }
+        const [codes, scales] = [room(dim / perByte, dtype), room(groups, 'float32')]
+        backend().quantize(source, codes.target, scales.target)
+
+        const [x, written, factors] = [toFloat64(source), await take(backend(), codes.target), await take(backend(), scales.target)]
+        factors.forEach((scale, group) => {
+          const exact = x.subarray(group * groupSize, (group + 1) * groupSize).reduce(largestMagnitude, 0) / levels
+          if (Math.abs(scale - exact) <= slack * gamma(1) * exact + 2 ** -126) return
+          expect.fail(`scale ${group} is ${scale} instead of ${exact}: ${current.name}`)
+        })
+        // A quotient is off by a few units in the last place: close to a tie, either neighbour is the nearest.
+        const tie = slack * gamma(1) * levels
+        x.forEach((element, index) => {
+          const byte = written[Math.floor(index / perByte)]!
+          const code = dtype === 'int8' ? byte : ((byte >> (4 * (index % 2))) & 15) - 8
+          const multiple = element / factors[Math.floor(index / groupSize)]!
+          if (Math.abs(code - multiple) <= 0.5 + tie) return
+          expect.fail(`element ${index}, ${multiple} times its scale, is held as ${code}: ${current.name}`)
+        })
+        for (const { all, byHeads } of [codes, scales]) {
+          for (const [first, end] of [
+            [0, 1],
+            [rows + 1, rows + 3],
+          ] as const) {
+            const around = await take(backend(), slice(byHeads, 2, first, end))
+            expect(
+              around.every((value) => value === 7),
+              `rows around the targets: ${current.name}`,
+            ).toBe(true)
+          }
+          all.dispose()
+        }
+      })
+    }
+
+    test('what is all zeros is quantised to zeros, by scales of zero', async () => {
+      const [bytes, nibbles, scales] = [backend().empty([3, 8], 'int8'), backend().empty([3, 4], 'uint8'), backend().empty([3, 2])]
+      for (const target of [bytes, nibbles]) backend().quantize(zeros([3, 8]), target, scales)
+      expect(await take(backend(), bytes)).toEqual(new Float64Array(24))
+      expect(await take(backend(), nibbles)).toEqual(new Float64Array(12).fill(0x88))
+      expect(await take(backend(), scales)).toEqual(new Float64Array(6))
+    })
+
     test('copy between overlapping views of one tensor reads before it writes', async () => {
       const rows = (first: number, end: number): number[] =>
         Array.from({ length: 4 * (end - first) }, (_, index) => 4 * first + index)
@@ -359,6 +419,10 @@ const unitOf: Readonly<Record<FloatDtype, number>> = { float32: 2 ** -24, float1
 function rowAt(values: Float64Array, dim: number, index: number): Float64Array {
   const start = index - (index % dim)
   return values.subarray(start, start + dim)
+}
+
+function largestMagnitude(largest: number, value: number): number {
+  return Math.max(largest, Math.abs(value))
 }
 
 function mean(values: Float64Array): number {
