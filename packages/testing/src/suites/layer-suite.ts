@@ -14,8 +14,9 @@ import {
   type Tensor,
 } from '@qkv/core'
 import { describe, expect, test } from 'vitest'
-import { guarded, layouts, type GuardedTensor } from '../guarded.ts'
-import { random, type Random } from '../random.ts'
+import { random } from '../random.ts'
+import { randomCase, rowsOf, type Case } from './layers/case.ts'
+import { estimate, gamma, largestMagnitude, mean, rowAt, sumOf, unitOf, type Estimate } from './layers/estimate.ts'
 import { heldBackend, problemCount, take, type Suite } from './suite.ts'
 
 /**
@@ -315,54 +316,6 @@ export function layerSuite(suite: Suite): void {
   })
 }
 
-/** Random operands of one case, in guarded memory of random layouts. */
-interface Case {
-  readonly stream: Random
-  readonly name: string
-  /** From 1 to `most`, the ends of vectors and tiles more often than the rest. */
-  size(most: number): number
-  /** None to three axes. */
-  leading(): number[]
-  shape(): number[]
-  numbers(shape: readonly number[], deviation: number): Float64Array
-  place(values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): HostTensor
-  /** Of a random float dtype. */
-  floats(shape: readonly number[], deviation?: number): HostTensor
-  /** @throws where memory of the operands, guards and gaps included, has changed. */
-  expectUntouched(): void
-}
-
-function randomCase(stream: Random, name: string): Case {
-  const placed: GuardedTensor[] = []
-  const size = (most: number): number =>
-    Math.min(
-      most,
-      stream.chance(0.5) ? stream.pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65]) : stream.integer(1, most),
-    )
-  const leading = (): number[] => Array.from({ length: stream.integer(0, 3) }, () => size(6))
-  const numbers = (shape: readonly number[], deviation: number): Float64Array =>
-    Float64Array.from({ length: rowsOf(shape) }, () => deviation * stream.normal())
-  const place = (values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): HostTensor => {
-    const tensor = guarded(values, shape, dtype, stream.pick(layouts), stream)
-    placed.push(tensor)
-    return tensor.tensor
-  }
-  return {
-    stream,
-    name,
-    size,
-    leading,
-    numbers,
-    place,
-    shape: () => [...leading(), size(40)],
-    floats: (shape, deviation = 1) =>
-      place(numbers(shape, deviation), shape, stream.pick(['float32', 'float32', 'float16', 'bfloat16'])),
-    expectUntouched() {
-      for (const tensor of placed) expect(tensor.changed(), name).toBeUndefined()
-    },
-  }
-}
-
 const copiedDtypes: readonly Dtype[] = ['float32', 'float16', 'bfloat16', 'int8', 'int32']
 
 function normalisable(current: Case) {
@@ -389,48 +342,6 @@ function normalIntegral(x: number): number {
   let sum = density(0) + density(x)
   for (let step = 1; step < steps; step++) sum += (step % 2 === 0 ? 2 : 4) * density((step * x) / steps)
   return (sum * x) / (3 * steps)
-}
-
-/** Exact values, and what float32 arithmetic may be off by before rounding to a dtype. */
-interface Estimate {
-  readonly values: Float64Array
-  readonly error: Float64Array
-}
-
-function estimate(count: number, at: (index: number) => { value: number; error: number }): Estimate {
-  const values = new Float64Array(count)
-  const error = new Float64Array(count)
-  for (let index = 0; index < count; index++) ({ value: values[index], error: error[index] } = at(index))
-  return { values, error }
-}
-
-function sumOf(terms: readonly number[]): { value: number; error: number } {
-  const value = terms.reduce((sum, term) => sum + term, 0)
-  return { value, error: gamma(terms.length + 1) * terms.reduce((sum, term) => sum + Math.abs(term), 0) }
-}
-
-function gamma(roundings: number): number {
-  return (roundings * 2 ** -24) / (1 - roundings * 2 ** -24)
-}
-
-/** The relative error of rounding to a dtype. */
-const unitOf: Readonly<Record<FloatDtype, number>> = { float32: 2 ** -24, float16: 2 ** -11, bfloat16: 2 ** -8 }
-
-function rowAt(values: Float64Array, dim: number, index: number): Float64Array {
-  const start = index - (index % dim)
-  return values.subarray(start, start + dim)
-}
-
-function largestMagnitude(largest: number, value: number): number {
-  return Math.max(largest, Math.abs(value))
-}
-
-function mean(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-function rowsOf(shape: readonly number[]): number {
-  return shape.reduce((count, size) => count * size, 1)
 }
 
 function inverse(axes: readonly number[]): number[] {

@@ -1,0 +1,56 @@
+import type { Dtype, HostTensor } from '@qkv/core'
+import { expect } from 'vitest'
+import { guarded, layouts, type GuardedTensor } from '../../guarded.ts'
+import type { Random } from '../../random.ts'
+
+/** Random operands of one case, in guarded memory of random layouts. */
+export interface Case {
+  readonly stream: Random
+  readonly name: string
+  /** From 1 to `most`, the ends of vectors and tiles more often than the rest. */
+  size(most: number): number
+  /** None to three axes. */
+  leading(): number[]
+  shape(): number[]
+  numbers(shape: readonly number[], deviation: number): Float64Array
+  place(values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): HostTensor
+  /** Of a random float dtype. */
+  floats(shape: readonly number[], deviation?: number): HostTensor
+  /** @throws where memory of the operands, guards and gaps included, has changed. */
+  expectUntouched(): void
+}
+
+export function randomCase(stream: Random, name: string): Case {
+  const placed: GuardedTensor[] = []
+  const size = (most: number): number =>
+    Math.min(
+      most,
+      stream.chance(0.5) ? stream.pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65]) : stream.integer(1, most),
+    )
+  const leading = (): number[] => Array.from({ length: stream.integer(0, 3) }, () => size(6))
+  const numbers = (shape: readonly number[], deviation: number): Float64Array =>
+    Float64Array.from({ length: rowsOf(shape) }, () => deviation * stream.normal())
+  const place = (values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): HostTensor => {
+    const tensor = guarded(values, shape, dtype, stream.pick(layouts), stream)
+    placed.push(tensor)
+    return tensor.tensor
+  }
+  return {
+    stream,
+    name,
+    size,
+    leading,
+    numbers,
+    place,
+    shape: () => [...leading(), size(40)],
+    floats: (shape, deviation = 1) =>
+      place(numbers(shape, deviation), shape, stream.pick(['float32', 'float32', 'float16', 'bfloat16'])),
+    expectUntouched() {
+      for (const tensor of placed) expect(tensor.changed(), name).toBeUndefined()
+    },
+  }
+}
+
+export function rowsOf(shape: readonly number[]): number {
+  return shape.reduce((count, size) => count * size, 1)
+}
