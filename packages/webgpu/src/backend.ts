@@ -5,6 +5,7 @@ import {
   isContiguous,
   isHostTensor,
   QkvError,
+  reach,
   type Activation,
   type AttentionGradient,
   type AttentionProblem,
@@ -33,6 +34,7 @@ import { contiguous, copyElements, mapElements } from './operations/elementwise.
 import { attentionGradient } from './operations/gradient.ts'
 import { gatherRows, multiplyByWeight, normaliseRows, rotateVectors } from './operations/layers.ts'
 import { mergePartials } from './operations/merge.ts'
+import { quantizeVectors } from './operations/quantize.ts'
 import { inSteps } from './operations/steps.ts'
 import { Queue, uniformBuffer, writeBytes } from './queue.ts'
 import { withPatience } from './patience.ts'
@@ -55,6 +57,13 @@ export interface EncodeTarget {
   readonly lse?: Tensor | undefined
 }
 
+/** A part of a buffer that bindings and copies take as it is. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly size: number
+}
+
 export interface WebGpuBackend extends Backend {
   readonly device: GPUDevice
   readonly profile: DeviceProfile
@@ -64,6 +73,11 @@ export interface WebGpuBackend extends Backend {
   readonly pipelines: number
   /** A tensor over a buffer (usage STORAGE, and COPY_SRC to be read) that stays its owner's. */
   fromBuffer(buffer: GPUBuffer, shape: readonly number[], dtype?: Dtype, options?: Omit<TensorOptions, 'dtype'>): Tensor
+  /**
+   * Where a tensor of this backend lies, in bytes. The buffer stays the backend's: it may hold other tensors too, and is used
+   * for others once the tensor is disposed. What the tensor holds is there for work that is submitted after {@link flush}.
+   */
+  toBuffer(tensor: Tensor): BufferRange
   /**
    * Records attention into the caller's encoder, outside any pass, and submits nothing. Dispose the result once the
    * encoder's commands have been submitted: it holds their scratch memory. Compiles on the spot what is not compiled yet.
@@ -179,6 +193,9 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
 
     copy: (source: Tensor, target: Tensor): void => run('copy', (space) => copyTensor(space, source, target)),
 
+    quantize: (source: Tensor, target: Tensor, scales: Tensor): void =>
+      run('quantize', (space) => quantizeVectors(space, source, target, scales)),
+
     rotate: (input: Tensor, table: RotaryTable): OwnedTensor => run('rotate', (space) => rotateVectors(space, input, table)),
 
     empty: (shape: readonly number[], dtype: Dtype = 'float32'): OwnedTensor =>
@@ -228,12 +245,21 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       }
     },
 
+    toBuffer(tensor) {
+      checkAlive()
+      expectReadable({ operation: 'toBuffer', owner }, 'tensor', tensor)
+      const { buffer } = gpuStorage(owner, 'toBuffer', 'tensor', tensor)
+      const { first, last } = reach(tensor.shape, tensor.strides, tensor.offset)
+      const bytes = bytesPerElement[tensor.dtype]
+      return { buffer, offset: first * bytes, size: (last + 1 - first) * bytes }
+    },
+
     encode(encoder, problem, { output, lse }) {
       checkAlive()
       const { commands, release } = queue.stage((recorder) => {
         const space = workspace('encode', recorder)
         const rows = attentionShape(problem).slice(0, 3)
-        const lseOperand = lse ? operand(space, 'lse', lse) : scratchOperand(space, rows, contiguousStrides(rows))
+        const lseOperand = lse ? operand(space, 'lse', lse) : scratchOperand(space, rows)
         attentionInto(space, problem, operand(space, 'output', output), lseOperand)
       })
       const uniforms = uniformBuffer(device, packUniforms(commands))

@@ -1,4 +1,4 @@
-import type { Dtype, FloatDtype, OwnedTensor, Tensor } from '@qkv/core'
+import { contiguousStrides, type Dtype, type FloatDtype, type OwnedTensor, type Tensor } from '@qkv/core'
 import type { Recorder } from './commands.ts'
 import type { DeviceProfile } from './device-profile.ts'
 import { bind, type BindingLimits, type Operand } from './operands.ts'
@@ -22,8 +22,12 @@ export function operand(space: Workspace, argument: string, tensor: Tensor): Ope
   return bind(space, argument, tensor)
 }
 
-/** Float32 memory for the time of the recorded work, as a contiguous operand. */
-export function scratchOperand({ recorder }: Workspace, shape: readonly number[], strides: readonly number[]): Operand {
+/** Float32 memory without gaps for the time of the recorded work. */
+export function scratchOperand(
+  { recorder }: Workspace,
+  shape: readonly number[],
+  strides: readonly number[] = contiguousStrides(shape),
+): Operand {
   const count = shape.reduce((product, size) => product * size, 1)
   const buffer = recorder.scratch(Math.max(16, 4 * count))
   return { dtype: 'float32', shape, strides, offset: 0, binding: { buffer } }

@@ -47,8 +47,8 @@ export function mergePartials(workspace: Workspace, partials: readonly Partial[]
   const rows = batch * heads * queryLength
   const output = workspace.allocate(shape, first.output.dtype, stridesLike(shape, first.output))
   const lse = workspace.allocate(shape.slice(0, 3), 'float32')
-  const partial = scratchOperand(workspace, [partials.length, rows, valueDim], [rows * valueDim, valueDim, 1])
-  const partialLse = scratchOperand(workspace, [partials.length, rows], [rows, 1])
+  const partial = scratchOperand(workspace, [partials.length, rows, valueDim])
+  const partialLse = scratchOperand(workspace, [partials.length, rows])
   partials.forEach((part, index) => {
     const outputTarget = { ...partial, shape, strides: contiguousStrides(shape), offset: index * rows * valueDim }
     const lseShape = shape.slice(0, 3)

@@ -1,4 +1,4 @@
-import { contiguousStrides, type AttentionProblem, type FloatDtype } from '@qkv/core'
+import type { AttentionProblem, FloatDtype } from '@qkv/core'
 import { hasVectors, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { scratchOperand, type Workspace } from '../workspace.ts'
@@ -29,8 +29,8 @@ export function inSplits(
   }
   const rows = problem.batch * problem.queryHeads * problem.queryLength
   const shape = [splits, ...attentionShape(problem)]
-  const parts = scratchOperand(workspace, shape, contiguousStrides(shape))
-  const partsLse = scratchOperand(workspace, [splits, rows], [rows, 1])
+  const parts = scratchOperand(workspace, shape)
+  const partsLse = scratchOperand(workspace, [splits, rows])
   const first = { ...parts, shape: shape.slice(1), strides: parts.strides.slice(1) }
   const access: Access<FloatDtype> = { dtype: 'float32', vectors: hasVectors(first) }
   run(splits, { access, output: first, splitStride: rows * problem.valueDim, lse: partsLse.binding })
