@@ -16,8 +16,8 @@ export interface AttentionCache extends Disposable {
   /** Bytes of backend memory that the cache holds, used and spare. */
   readonly byteLength: number
   /**
-   * Takes in the next tokens; await it before the cache is used again. Quantised caches read keys and values home first,
-   * on a GPU a wait that the others do without.
+   * Takes in the next tokens. Await it before the cache is used again: caches here have issued all work by the time the
+   * call returns, and read nothing home, but one of another kind may have to wait.
    *
    * @param key [batch, heads, tokens, headDim], any float dtype
    * @param value [batch, heads, tokens, valueDim]

@@ -2,38 +2,28 @@ import { checkShape, invalid, refused } from '../refuse.ts'
 import type { CacheState } from './cache.ts'
 import { storedVector, type CacheLayout } from './layout.ts'
 
-/** Whether a cache may be used: one append at a time, and none after disposal. */
-export class Turn {
+/** Whether a cache may still be used. */
+export class Life {
   readonly #cache: string
-  #appending = false
-  disposed = false
+  #ended = false
 
   constructor(cache: string) {
     this.#cache = cache
   }
 
-  /** Runs an append alone. */
-  async take(append: () => Promise<void>): Promise<void> {
-    this.check()
-    this.#appending = true
-    try {
-      await append()
-    } finally {
-      this.#appending = false
-    }
+  get ended(): boolean {
+    return this.#ended
   }
 
-  /** @throws QkvError `DISPOSED`, or `OPTION_INVALID` while an append has not settled. */
+  /** @throws QkvError `DISPOSED`. */
   check(): void {
-    if (this.disposed) throw refused('DISPOSED', this.#cache, 'cache', 'not disposed', 'a disposed one')
-    if (this.#appending)
-      throw invalid(this.#cache, 'cache', 'used after its append has settled (await it)', 'one that is appending')
+    if (this.#ended) throw refused('DISPOSED', this.#cache, 'cache', 'not disposed', 'a disposed one')
   }
 
-  /** Ends its use; false where it had ended before. */
+  /** @returns false where it had ended before. */
   end(): boolean {
-    const first = !this.disposed
-    this.disposed = true
+    const first = !this.#ended
+    this.#ended = true
     return first
   }
 }

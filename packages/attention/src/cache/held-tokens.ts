@@ -1,9 +1,9 @@
 import type { Backend, OwnedTensor, Tensor } from '@qkv/core'
 import { refused } from '../refuse.ts'
 import type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
-import { checkRestored, checkTruncation, Turn } from './checks.ts'
+import { checkRestored, checkTruncation, Life } from './checks.ts'
 import type { CacheLayout } from './layout.ts'
-import { allocate, byteLength, checkAppended, copyStored, encode, part, readStored, release, type StoredKeys } from './memory.ts'
+import { allocate, byteLength, checkAppended, copyStored, part, readStored, release, store, type StoredKeys } from './memory.ts'
 
 /** Which rows to keep when memory is laid out anew: `first` from the start, `last` up to the end. */
 export interface Kept {
@@ -19,7 +19,7 @@ export abstract class HeldTokens implements AttentionCache {
   readonly backend: Backend
   readonly layout: CacheLayout
   readonly #kind: 'contiguous' | 'sliding'
-  readonly #turn: Turn
+  readonly #life: Life
   #stored: StoredKeys<OwnedTensor>
   #rows: number
   #length = 0
@@ -29,7 +29,7 @@ export abstract class HeldTokens implements AttentionCache {
     this.backend = backend
     this.layout = layout
     this.#kind = kind
-    this.#turn = new Turn(`${kind} cache`)
+    this.#life = new Life(`${kind} cache`)
     this.#rows = rows
     this.#stored = allocate(backend, layout, layout.batch, rows)
   }
@@ -49,7 +49,7 @@ export abstract class HeldTokens implements AttentionCache {
   }
 
   get byteLength(): number {
-    return this.#turn.disposed ? 0 : byteLength(this.#stored)
+    return this.#life.ended ? 0 : byteLength(this.#stored)
   }
 
   /** Tokens held, and for how many there is room. */
@@ -66,41 +66,39 @@ export abstract class HeldTokens implements AttentionCache {
     return this.#missing
   }
 
-  append(key: Tensor, value: Tensor): Promise<void> {
-    return this.#turn.take(async () => {
-      const count = checkAppended('append', this.layout, key, value)
-      const encoded = await encode(this.backend, this.layout, key, value)
-      if (this.#exceedsRoom(this.held + count)) this.makeRoom(count)
-      copyStored(this.backend, encoded, this.#part(this.held, this.held + count))
-      this.#length += count
-    })
+  async append(key: Tensor, value: Tensor): Promise<void> {
+    this.#life.check()
+    const count = checkAppended('append', this.layout, key, value)
+    if (this.#exceedsRoom(this.held + count)) this.makeRoom(count)
+    store(this.backend, key, value, this.#part(this.held, this.held + count))
+    this.#length += count
   }
 
   truncate(length: number): void {
-    this.#turn.check()
+    this.#life.check()
     checkTruncation(length, this.shortest, this.#length)
     this.#length = length
   }
 
   keys(): CachedKeys {
-    this.#turn.check()
+    this.#life.check()
     return { ...this.#part(0, this.held), ...this.visibility, dispose: () => {} }
   }
 
   async save(): Promise<CacheState> {
-    this.#turn.check()
+    this.#life.check()
     const stored = await readStored(this.backend, this.#part(0, this.held))
     return { kind: this.#kind, layout: this.layout, length: this.#length, stored }
   }
 
   restore(state: CacheState): void {
-    this.#turn.check()
+    this.#life.check()
     checkRestored(state, this.#kind, this.layout)
     this.#take(state.stored, state.length)
   }
 
   dispose(): void {
-    if (this.#turn.end()) release(this.#stored)
+    if (this.#life.end()) release(this.#stored)
   }
 
   [Symbol.dispose](): void {
@@ -109,7 +107,7 @@ export abstract class HeldTokens implements AttentionCache {
 
   /** An empty cache like this one, made to hold the same. */
   protected forkInto<Cache extends HeldTokens>(make: () => Cache): Cache {
-    this.#turn.check()
+    this.#life.check()
     const fork = make()
     fork.#take(this.#part(0, this.held), this.#length)
     return fork

@@ -2,7 +2,6 @@ import { elementCount, bytesPerElement, slice, type Backend, type HostTensor, ty
 import { bringHome } from '../positions.ts'
 import { checkShape } from '../refuse.ts'
 import { isQuantized, storedVector, type CacheLayout } from './layout.ts'
-import { quantize } from './quantize.ts'
 
 /** Keys and values as they are stored, all [blocks, heads, rows, …]; scales where they are quantised. */
 export interface StoredKeys<T extends Tensor = Tensor> {
@@ -50,13 +49,12 @@ export function copyStored(backend: Backend, source: StoredKeys, target: StoredK
   if (source.valueScales && target.valueScales) backend.copy(source.valueScales, target.valueScales)
 }
 
-/** Whatever a backend makes of keys and values, stored in the layout's dtype. Quantising reads them home first. */
-export async function encode(backend: Backend, layout: CacheLayout, key: Tensor, value: Tensor): Promise<StoredKeys> {
-  const { dtype, groupSize } = layout
-  if (!isQuantized(dtype)) return { key, value, keyScales: undefined, valueScales: undefined }
-  const keys = quantize(await bringHome(backend, key), dtype, groupSize)
-  const values = quantize(await bringHome(backend, value), dtype, groupSize)
-  return { key: keys.values, value: values.values, keyScales: keys.scales, valueScales: values.scales }
+/** Writes keys and values, in whatever float dtype they come, as `target` stores them. */
+export function store(backend: Backend, key: Tensor, value: Tensor, target: StoredKeys): void {
+  const write = (source: Tensor, elements: Tensor, scales: Tensor | undefined): void =>
+    scales === undefined ? backend.copy(source, elements) : backend.quantize(source, elements, scales)
+  write(key, target.key, target.keyScales)
+  write(value, target.value, target.valueScales)
 }
 
 /** Everything read home, contiguous. */

@@ -17,7 +17,7 @@ import {
   type ProblemOptions,
   type Tensor,
 } from '@qkv/core'
-import { dequantize } from '../cache/quantize.ts'
+import { dequantize } from '../cache/dequantize.ts'
 import { bringHome, type PositionOptions } from '../positions.ts'
 import { checkCount, invalid } from '../refuse.ts'
 import { positionedOnHost } from './positioned.ts'

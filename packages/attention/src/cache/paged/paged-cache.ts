@@ -1,9 +1,9 @@
-import { reshape, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
+import { reshape, slice, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
 import { temporaries } from '../../temporaries.ts'
 import type { AttentionCache, CachedKeys, CacheState } from '../cache.ts'
-import { checkRestored, checkTruncation, Turn } from '../checks.ts'
+import { checkRestored, checkTruncation, Life } from '../checks.ts'
 import type { CacheLayout } from '../layout.ts'
-import { checkAppended, copyStored, encode, mapStored, part, readStored, type StoredKeys } from '../memory.ts'
+import { checkAppended, copyStored, mapStored, part, readStored, store, type StoredKeys } from '../memory.ts'
 import { unchanged } from '../reindex.ts'
 import type { PagePool } from './page-pool.ts'
 
@@ -24,7 +24,7 @@ export interface PagedCacheOptions {
  */
 export class PagedCache implements AttentionCache {
   readonly pool: PagePool
-  readonly #turn = new Turn('PagedCache')
+  readonly #life = new Life('PagedCache')
   #pages: number[]
   #length: number
 
@@ -51,23 +51,21 @@ export class PagedCache implements AttentionCache {
     return (this.#pages.length * this.pool.byteLength) / this.pool.pages
   }
 
-  append(key: Tensor, value: Tensor): Promise<void> {
-    return this.#turn.take(async () => {
-      const count = checkAppended('append', this.layout, key, value)
-      const encoded = await encode(this.backend, this.layout, key, value)
-      this.#write(encoded, count)
-    })
+  async append(key: Tensor, value: Tensor): Promise<void> {
+    this.#life.check()
+    const count = checkAppended('append', this.layout, key, value)
+    this.#write(count, (page, first, end) => store(this.backend, slice(key, 2, first, end), slice(value, 2, first, end), page))
   }
 
   truncate(length: number): void {
-    this.#turn.check()
+    this.#life.check()
     checkTruncation(length, 0, this.#length)
     this.#length = length
     for (const page of this.#pages.splice(Math.ceil(length / this.pool.pageSize))) this.pool.give(page)
   }
 
   fork(): PagedCache {
-    this.#turn.check()
+    this.#life.check()
     const fork = new PagedCache({ pool: this.pool })
     this.#pages.forEach((page) => this.pool.hold(page))
     fork.#pages = [...this.#pages]
@@ -77,13 +75,13 @@ export class PagedCache implements AttentionCache {
 
   /** Keeps the full pages in the pool for sequences that begin with the same tokens. @param tokens of this sequence */
   remember(tokens: ArrayLike<number>): void {
-    this.#turn.check()
+    this.#life.check()
     this.pool.remember(tokens, this.#pages.slice(0, Math.floor(this.#length / this.pool.pageSize)))
   }
 
   /** Pages gathered in order, one copy; a single page is seen where it lies. */
   keys(): CachedKeys {
-    this.#turn.check()
+    this.#life.check()
     const only = this.#pages.length === 1 ? this.#pages[0] : undefined
     if (only !== undefined)
       return { ...this.pool.page(only, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => {} }
@@ -102,14 +100,14 @@ export class PagedCache implements AttentionCache {
   }
 
   restore(state: CacheState): void {
-    this.#turn.check()
+    this.#life.check()
     checkRestored(state, 'paged', this.layout)
     this.truncate(0)
-    this.#write(state.stored, state.length)
+    this.#write(state.length, (page, first, end) => copyStored(this.backend, part(state.stored, [first, end]), page))
   }
 
   dispose(): void {
-    if (!this.#turn.end()) return
+    if (!this.#life.end()) return
     for (const page of this.#pages.splice(0)) this.pool.give(page)
     this.#length = 0
   }
@@ -118,8 +116,8 @@ export class PagedCache implements AttentionCache {
     this.dispose()
   }
 
-  /** Takes the pages first, all or none, and then writes. */
-  #write(stored: StoredKeys, count: number): void {
+  /** Takes pages for `count` more tokens first, all or none, and then has tokens `first ≤ token < end` of them written. */
+  #write(count: number, writeRows: (page: StoredKeys, first: number, end: number) => void): void {
     const { pool } = this
     const { pageSize } = pool
     const pages = [...this.#pages]
@@ -145,11 +143,7 @@ export class PagedCache implements AttentionCache {
       const at = this.#length + written
       const from = at % pageSize
       const rows = Math.min(pageSize - from, count - written)
-      copyStored(
-        this.backend,
-        part(stored, [written, written + rows]),
-        pool.page(pages[Math.floor(at / pageSize)]!, [from, from + rows]),
-      )
+      writeRows(pool.page(pages[Math.floor(at / pageSize)]!, [from, from + rows]), written, written + rows)
       written += rows
     }
     this.#pages = pages
