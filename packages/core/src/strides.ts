@@ -1,5 +1,7 @@
 export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((count, size) => count * size, 1)
+  let count = 1
+  for (const size of shape) count *= size
+  return count
 }
 
 /** Row-major strides without gaps, in elements. */
@@ -18,11 +20,11 @@ export function reach(shape: readonly number[], strides: readonly number[], offs
   if (elementCount(shape) === 0) return { first: 0, last: -1 }
   let first = offset
   let last = offset
-  shape.forEach((size, axis) => {
-    const span = (size - 1) * (strides[axis] ?? 0)
+  for (let axis = 0; axis < shape.length; axis++) {
+    const span = ((shape[axis] ?? 1) - 1) * (strides[axis] ?? 0)
     if (span < 0) first += span
     else last += span
-  })
+  }
   return { first, last }
 }
 
@@ -34,14 +36,39 @@ export function stridesLike(
   shape: readonly number[],
   like: { readonly shape: readonly number[]; readonly strides: readonly number[] },
 ): number[] {
-  const distance = (axis: number): number => ((like.shape[axis] ?? 1) > 1 ? Math.abs(like.strides[axis] ?? 0) : 0)
-  const leading = shape.slice(0, -1).map((_, axis) => axis)
-  const byDistance = leading.filter((axis) => distance(axis) > 0).sort((a, b) => distance(b) - distance(a) || a - b)
-  // Axes of one element, and repeated ones, lie anywhere: they keep their places among the others.
-  const order = leading.map((axis) => (distance(axis) > 0 ? (byDistance.shift() ?? axis) : axis))
-  const axes = shape.length > 0 ? [...order, shape.length - 1] : []
-  const packed = contiguousStrides(axes.map((axis) => shape[axis] ?? 1))
-  const strides = new Array<number>(shape.length).fill(0)
-  axes.forEach((axis, place) => (strides[axis] = packed[place] ?? 1))
+  const axes = outermostFirst(shape.length - 1, like)
+  const strides = new Array<number>(shape.length).fill(1)
+  let stride = shape.at(-1) ?? 1
+  for (let place = axes.length - 1; place >= 0; place--) {
+    const axis = axes[place]!
+    strides[axis] = stride
+    stride *= shape[axis] ?? 1
+  }
   return strides
+}
+
+/**
+ * The first `count` axes by how far apart their elements lie. Axes of one element, and repeated ones, lie anywhere: they
+ * keep their places among the others.
+ */
+function outermostFirst(
+  count: number,
+  { shape, strides }: { readonly shape: readonly number[]; readonly strides: readonly number[] },
+): number[] {
+  const distance = (axis: number): number => ((shape[axis] ?? 1) > 1 ? Math.abs(strides[axis] ?? 0) : 0)
+  const axes: number[] = []
+  for (let axis = 0; axis < count; axis++) {
+    const own = distance(axis)
+    let place = axis
+    for (let before = axis - 1; before >= 0 && own > 0; before--) {
+      const other = axes[before]!
+      const others = distance(other)
+      if (others === 0) continue
+      if (others >= own) break
+      axes[place] = other
+      place = before
+    }
+    axes[place] = axis
+  }
+  return axes
 }

@@ -85,11 +85,11 @@ export function checkTensor(operation: string, argument: string, value: unknown)
 }
 
 function checkLayout(operation: string, argument: string, view: Tensor): void {
-  if (!dtypes.includes(view.dtype)) {
-    throw refusal('DTYPE_UNSUPPORTED', operation, `${argument}.dtype`, `one of ${dtypes.join(', ')}`, describe(view.dtype))
-  }
-  checkShape(operation, argument, view.shape)
   const { shape, strides, offset, storage, dtype } = view
+  if (!dtypes.includes(dtype)) {
+    throw refusal('DTYPE_UNSUPPORTED', operation, `${argument}.dtype`, `one of ${dtypes.join(', ')}`, describe(dtype))
+  }
+  checkShape(operation, argument, shape)
   if (strides.length !== shape.length || !strides.every(Number.isSafeInteger)) {
     throw refusal(
       'SHAPE_MISMATCH',
@@ -113,10 +113,12 @@ function checkLayout(operation: string, argument: string, view: Tensor): void {
 }
 
 function checkShape(operation: string, argument: string, shape: readonly number[]): void {
-  const valid = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0)
-  if (!valid || !Number.isSafeInteger(elementCount(shape))) {
-    throw refusal('SHAPE_MISMATCH', operation, argument, 'an array of whole numbers ≥ 0', describe(shape))
-  }
+  if (Array.isArray(shape) && shape.every(isSize) && Number.isSafeInteger(elementCount(shape))) return
+  throw refusal('SHAPE_MISMATCH', operation, argument, 'an array of whole numbers ≥ 0', describe(shape))
+}
+
+function isSize(size: unknown): boolean {
+  return Number.isSafeInteger(size) && Number(size) >= 0
 }
 
 function typedData(

@@ -90,9 +90,14 @@ export function mergeHeads<S extends Storage>(view: Tensor<S>): Tensor<S> {
   return reshape(byLength, [batch, length, heads * dim])
 }
 
-export function isContiguous(view: Tensor): boolean {
-  const expected = contiguousStrides(view.shape)
-  return view.shape.every((size, axis) => size <= 1 || view.strides[axis] === expected[axis])
+export function isContiguous({ shape, strides }: Tensor): boolean {
+  let stride = 1
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const size = shape[axis] ?? 1
+    if (size > 1 && strides[axis] !== stride) return false
+    stride *= size
+  }
+  return true
 }
 
 function relaid<S extends Storage>(

@@ -12,7 +12,7 @@ import {
 import type { Engine, OpenedEngine } from './engine.ts'
 import { Arena } from './memory/arena.ts'
 import { allocateTensor, hostView } from './memory/storage.ts'
-import { workspace, type Workspace } from './memory/workspace.ts'
+import { Workspace } from './memory/workspace.ts'
 import { attention, merge } from './operations/attention.ts'
 import { expectReadable } from './operations/checks.ts'
 import { attentionGradient } from './operations/gradient.ts'
@@ -73,7 +73,7 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
 
   function run<T>(operation: string, work: (space: Workspace, engine: Engine) => T): T {
     checkAlive(operation)
-    const space = workspace(arena, operation)
+    const space = new Workspace(arena, operation)
     try {
       return work(space, engine)
     } finally {
@@ -92,7 +92,7 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
     attention: (problem, request = {}) => run('attention', (space) => attention(space, engine, problem, request)),
     async attentionInSteps(problem, request) {
       checkAlive('attention')
-      const space = workspace(arena, 'attention')
+      const space = new Workspace(arena, 'attention')
       try {
         return await attentionInSteps(space, engine, problem, request, () => checkAlive('attention'))
       } finally {

@@ -3,7 +3,7 @@ import { guarded, layouts, random } from '@qkv/testing'
 import { describe, expect, test } from 'vitest'
 import { alignment, Arena } from '../src/memory/arena.ts'
 import { plainMemory, wasmMemory, type LinearMemory } from '../src/memory/linear-memory.ts'
-import { workspace, type Placed } from '../src/memory/workspace.ts'
+import { Workspace, type Placed } from '../src/memory/workspace.ts'
 import { GuardedArena } from './guarded-arena.ts'
 
 const memories: readonly (readonly [string, () => LinearMemory])[] = [
@@ -112,7 +112,7 @@ describe('a workspace', () => {
           layout,
           stream,
         )
-        const space = workspace(arena, 'test')
+        const space = new Workspace(arena, 'test')
         const placed = space.place(tensor)
         expect(elementsAt(arena, placed)).toEqual(toFloat64(tensor))
         expect(space.place(tensor)).toBe(placed)
@@ -124,7 +124,7 @@ describe('a workspace', () => {
 
   test('repeats what is repeated, and does not copy what lies far between', () => {
     const arena = new Arena(plainMemory())
-    const space = workspace(arena, 'test')
+    const space = new Workspace(arena, 'test')
     const wide = tensor(
       Float32Array.from({ length: 100_000 }, (_, index) => index),
       [100, 1000],
@@ -143,7 +143,7 @@ describe('a workspace', () => {
 
   test('gives its scratch memory back when it is released, and again can be released', () => {
     const arena = new Arena(plainMemory())
-    const space = workspace(arena, 'test')
+    const space = new Workspace(arena, 'test')
     space.scratch(100)
     space.scratch(200)
     space.release()

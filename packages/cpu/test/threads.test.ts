@@ -67,7 +67,7 @@ describe('a pool', () => {
   test('that loses a thread says so once, then goes on without', async () => {
     const { thread, ready, end } = fakeThread()
     const done: number[] = []
-    const opening = openPool({ ...poolOptions({ note: (_, unit) => done.push(unit) }), spawn: () => thread })
+    const opening = openPool({ ...poolOptions({ note: { run: (_, unit) => done.push(unit) } }), spawn: () => thread })
     ready()
     const pool = await opening
     expect(pool.threads).toBe(2)
@@ -80,7 +80,9 @@ describe('a pool', () => {
 
   test('does not wait for a unit that never ends', async () => {
     const { thread, ready } = fakeThread()
-    const options = poolOptions({ takeAnother: () => Atomics.sub(new Int32Array(options.memory.buffer), words.left, 1) })
+    const options = poolOptions({
+      takeAnother: { run: () => Atomics.sub(new Int32Array(options.memory.buffer), words.left, 1) },
+    })
     const opening = openPool({ ...options, patience: 20, spawn: () => thread })
     ready()
     const pool = await opening
@@ -89,7 +91,9 @@ describe('a pool', () => {
 
   test('passes on that a unit failed in a thread', async () => {
     const { thread, ready } = fakeThread()
-    const options = poolOptions({ mark: () => Atomics.store(new Int32Array(options.memory.buffer), words.failed, 1) })
+    const options = poolOptions({
+      mark: { run: () => Atomics.store(new Int32Array(options.memory.buffer), words.failed, 1) },
+    })
     const opening = openPool({ ...options, spawn: () => thread })
     ready()
     const pool = await opening

@@ -1,5 +1,5 @@
 import { isFloat } from '../dtype.ts'
-import { describe } from '../errors.ts'
+import { describe, type QkvError } from '../errors.ts'
 import type { AttentionProblem } from '../problem.ts'
 import { checkTensor, type Tensor } from '../tensor.ts'
 import { disagreement, invalid, mismatch, operation, shapeOf, unsupported } from './refuse.ts'
@@ -22,22 +22,11 @@ export function checkShapes(query: Tensor, key: Tensor, value: Tensor): Sizes {
   const [batch, queryHeads, queryLength, headDim] = query.shape as Shape4
   const [keyBatch, keyHeads, keyLength] = key.shape as Shape4
   const [valueBatch, valueHeads, valueLength] = value.shape as Shape4
-  const same = (what: string, left: Named, expected: number, right: Named, received: number): void => {
-    if (received === expected) return
-    const shapes = `(${left.name} ${shapeOf(left.view)}, ${right.name} ${shapeOf(right.view)})`
-    const sentence = `${right.name} has ${what} ${received}, ${left.name} has ${expected} ${shapes}; they must be equal`
-    throw disagreement(right.name, `${what} ${expected}`, String(received), sentence)
-  }
-  const [q, k, v] = [
-    { name: 'query', view: query },
-    { name: 'key', view: key },
-    { name: 'value', view: value },
-  ]
-  same('batch size', q, batch, k, keyBatch)
-  same('batch size', q, batch, v, valueBatch)
-  same('head size', q, headDim, k, dimOf(key))
-  same('head count', k, keyHeads, v, valueHeads)
-  same('length', k, keyLength, v, valueLength)
+  if (keyBatch !== batch) throw unequal('batch size', { query }, batch, { key }, keyBatch)
+  if (valueBatch !== batch) throw unequal('batch size', { query }, batch, { value }, valueBatch)
+  if (dimOf(key) !== headDim) throw unequal('head size', { query }, headDim, { key }, dimOf(key))
+  if (valueHeads !== keyHeads) throw unequal('head count', { key }, keyHeads, { value }, valueHeads)
+  if (valueLength !== keyLength) throw unequal('length', { key }, keyLength, { value }, valueLength)
   if (keyHeads === 0 ? queryHeads !== 0 : queryHeads % keyHeads !== 0) {
     const shapes = `(query ${shapeOf(query)}, key ${shapeOf(key)})`
     const sentence = `query has ${queryHeads} heads, key has ${keyHeads} ${shapes}; query heads must be a multiple of key heads`
@@ -47,9 +36,14 @@ export function checkShapes(query: Tensor, key: Tensor, value: Tensor): Sizes {
   return { batch, queryHeads, keyHeads, group, queryLength, keyLength, headDim, valueDim: dimOf(value) }
 }
 
-interface Named {
-  readonly name: string
-  readonly view: Tensor
+/** A tensor under the name of its argument. */
+type Named = Readonly<Record<string, Tensor>>
+
+function unequal(what: string, left: Named, expected: number, right: Named, received: number): QkvError {
+  const [[leftName, leftView], [rightName, rightView]] = [Object.entries(left)[0]!, Object.entries(right)[0]!]
+  const shapes = `(${leftName} ${shapeOf(leftView)}, ${rightName} ${shapeOf(rightView)})`
+  const sentence = `${rightName} has ${what} ${received}, ${leftName} has ${expected} ${shapes}; they must be equal`
+  return disagreement(rightName, `${what} ${expected}`, String(received), sentence)
 }
 
 type Shape4 = [number, number, number, number]

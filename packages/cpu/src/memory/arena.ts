@@ -29,7 +29,7 @@ export class Arena {
   #end: number
   #used = 0
   #buffer: ArrayBufferLike | undefined
-  #views = new Map<Dtype, ArrayOf[Dtype]>()
+  #views: { [D in Dtype]?: ArrayOf[D] } = {}
 
   /** The memory below `start` is not the arena's. */
   constructor(memory: LinearMemory, start: number = alignment) {
@@ -40,7 +40,7 @@ export class Arena {
   /** The address of `bytes` bytes that hold anything. @throws QkvError `OUT_OF_MEMORY`, and nothing has changed. */
   allocate(operation: string, bytes: number): number {
     const size = roundUp(Math.max(1, bytes), alignment)
-    const block = this.#free.find((candidate) => candidate.bytes >= size) ?? this.#extend(operation, size)
+    const block = this.#firstOf(size) ?? this.#extend(operation, size)
     const { address } = block
     block.address += size
     block.bytes -= size
@@ -72,29 +72,34 @@ export class Arena {
   }
 
   /** All of the memory as one dtype's array. Good until the next allocation, which may grow the memory. */
-  view<D extends Dtype>(dtype: D): ArrayOf[D]
-  view(dtype: Dtype): ArrayOf[Dtype] {
+  view<D extends Dtype>(dtype: D): ArrayOf[D] {
     const { buffer } = this.memory
     if (buffer !== this.#buffer) {
-      this.#views.clear()
+      this.#views = {}
       this.#buffer = buffer
     }
-    const view =
-      this.#views.get(dtype) ?? new arrayConstructors[dtype](buffer, 0, Math.floor(buffer.byteLength / bytesPerElement[dtype]))
-    this.#views.set(dtype, view)
-    return view
+    const view: ArrayOf[D] | undefined = this.#views[dtype]
+    if (view !== undefined) return view
+    const made = new arrayConstructors[dtype](buffer, 0, Math.floor(buffer.byteLength / bytesPerElement[dtype]))
+    this.#views[dtype] = made
+    return made
   }
 
   /** Lets go of the memory. Blocks may still be given back; there are no new ones. */
   release(): void {
     this.memory = noMemory
-    this.#views.clear()
+    this.#views = {}
     this.#buffer = undefined
     this.#free.length = 0
   }
 
   get report(): MemoryReport {
     return { used: this.#used, reserved: this.memory.buffer.byteLength, blocks: this.#held.size }
+  }
+
+  #firstOf(size: number): Block | undefined {
+    for (const block of this.#free) if (block.bytes >= size) return block
+    return undefined
   }
 
   /** A free block of at least `size` bytes at the end of the arena. */

@@ -15,14 +15,18 @@ export interface WasmLinearMemory extends LinearMemory {
 
 export function wasmMemory(shared: boolean): WasmLinearMemory {
   const memory = shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1, maximum: mostPages })
+  // Asking the memory each time would cost more than most of what is done with the answer.
+  let buffer: ArrayBufferLike = memory.buffer
   return {
     memory,
     get buffer() {
-      return memory.buffer
+      return buffer
     },
     grow(byteLength) {
-      const pages = Math.ceil(Math.max(0, byteLength - memory.buffer.byteLength) / pageBytes)
-      if (pages > 0) memory.grow(pages)
+      const pages = Math.ceil(Math.max(0, byteLength - buffer.byteLength) / pageBytes)
+      if (pages === 0) return
+      memory.grow(pages)
+      buffer = memory.buffer
     },
   }
 }

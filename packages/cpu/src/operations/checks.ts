@@ -42,16 +42,27 @@ function unsupported({ operation }: Checks, argument: string, { dtype }: Tensor,
   return new QkvError({ code: 'DTYPE_UNSUPPORTED', operation, argument, expected, received: dtype })
 }
 
+/** What an error says was expected; made only where there is an error, if it takes any making. */
+export type Expected = string | (() => string)
+
 /** @throws QkvError `SHAPE_MISMATCH` unless the shape fits, where missing sizes may be anything. */
-export function expectShape({ operation }: Checks, argument: string, tensor: Tensor, holds: boolean, expected: string): void {
+export function expectShape({ operation }: Checks, argument: string, tensor: Tensor, holds: boolean, expected: Expected): void {
   if (holds) return
-  throw new QkvError({ code: 'SHAPE_MISMATCH', operation, argument, expected, received: `[${tensor.shape.join(',')}]` })
+  throw new QkvError({
+    code: 'SHAPE_MISMATCH',
+    operation,
+    argument,
+    expected: typeof expected === 'string' ? expected : expected(),
+    received: `[${tensor.shape.join(',')}]`,
+  })
 }
 
 export function hasShape({ shape }: Tensor, expected: readonly number[]): boolean {
-  return shape.length === expected.length && shape.every((size, axis) => size === expected[axis])
+  if (shape.length !== expected.length) return false
+  for (let axis = 0; axis < shape.length; axis++) if (shape[axis] !== expected[axis]) return false
+  return true
 }
 
 export function expectSameShape(checks: Checks, argument: string, tensor: Tensor, expected: readonly number[]): void {
-  expectShape(checks, argument, tensor, hasShape(tensor, expected), `[${expected.join(',')}]`)
+  expectShape(checks, argument, tensor, hasShape(tensor, expected), () => `[${expected.join(',')}]`)
 }

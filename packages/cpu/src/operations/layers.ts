@@ -8,16 +8,18 @@ import { expectDtype, expectFloats, expectReadable, expectSameShape, expectShape
 /** Each operation checks its operands, allocates its result, and lets the engine, or else the portable kernel, fill it. */
 
 export function linear(space: Workspace, engine: Engine, input: Tensor, weight: Tensor, bias: Tensor | undefined): OwnedTensor {
-  for (const [argument, tensor] of [
-    ['input', input],
-    ['weight', weight],
-    ['bias', bias],
-  ] as const) {
-    if (tensor !== undefined) expectFloats(space, argument, tensor)
-  }
+  expectFloats(space, 'input', input)
+  expectFloats(space, 'weight', weight)
+  if (bias !== undefined) expectFloats(space, 'bias', bias)
   const [outputs = 0, inputs = 0] = weight.shape
   expectShape(space, 'weight', weight, weight.shape.length === 2, '[outputs, inputs]')
-  expectShape(space, 'input', input, input.shape.at(-1) === inputs, `[…, ${inputs}], as weight is [${weight.shape.join(',')}]`)
+  expectShape(
+    space,
+    'input',
+    input,
+    input.shape.at(-1) === inputs,
+    () => `[…, ${inputs}], as weight is [${weight.shape.join(',')}]`,
+  )
   if (bias !== undefined) expectSameShape(space, 'bias', bias, [outputs])
   return produce(space, input, [...input.shape.slice(0, -1), outputs], (output) => {
     if (engine.linear?.(space, input, weight, bias, output)) return
@@ -113,7 +115,7 @@ export function quantize(space: Workspace, engine: Engine, source: Tensor, targe
     'scales',
     scales,
     fits && hasShape(scales, [...leading, groups]),
-    `[${[...leading, 'groups']}], equal groups${even} of ${dim}`,
+    () => `[${[...leading, 'groups']}], equal groups${even} of ${dim}`,
   )
   if (engine.quantize?.(space, source, target, scales)) return
   portable.quantize(hostView(source), hostView(target), hostView(scales))
@@ -127,7 +129,13 @@ export function rotate(space: Workspace, engine: Engine, input: Tensor, table: R
     throw invalid(space, 'table.layout', 'half or interleaved', String(table.layout))
   const { dim } = table
   const fits = input.shape.length === 4 && Number.isSafeInteger(dim) && dim >= 0 && dim % 2 === 0 && dim <= input.shape[3]!
-  expectShape(space, 'input', input, fits, `[batch, heads, length, headDim] with headDim at least the table's even dim, ${dim}`)
+  expectShape(
+    space,
+    'input',
+    input,
+    fits,
+    () => `[batch, heads, length, headDim] with headDim at least the table's even dim, ${dim}`,
+  )
   const angles = [...input.shape.slice(0, 3), dim / 2]
   const cos = broadcastOperand(space, 'table.cos', table.cos, angles)
   const sin = broadcastOperand(space, 'table.sin', table.sin, angles)
@@ -165,13 +173,11 @@ function expectNormalisable(space: Workspace, input: Tensor, weight: Tensor, bia
   expectFloats(space, 'input', input)
   expectShape(space, 'input', input, input.shape.length > 0, '[…, dim]')
   const dim = input.shape.at(-1)!
-  for (const [argument, tensor] of [
-    ['weight', weight],
-    ['bias', bias],
-  ] as const) {
-    if (tensor === undefined) continue
-    expectFloats(space, argument, tensor)
-    expectSameShape(space, argument, tensor, [dim])
+  expectFloats(space, 'weight', weight)
+  expectSameShape(space, 'weight', weight, [dim])
+  if (bias !== undefined) {
+    expectFloats(space, 'bias', bias)
+    expectSameShape(space, 'bias', bias, [dim])
   }
   if (!(epsilon >= 0 && Number.isFinite(epsilon))) throw invalid(space, 'epsilon', 'a number ≥ 0', String(epsilon))
 }

@@ -25,8 +25,14 @@ export interface Crew {
   dispose(): void
 }
 
-/** By name; `…Scratch` beside a kernel says how much scratch memory it needs. */
-export type Kernels = Readonly<Record<string, (record: number, unit: number, scratch: number) => unknown>>
+export interface Kernel {
+  run(record: number, unit: number, scratch: number): unknown
+  /** How much scratch memory it needs to work on a record; missing: none. */
+  readonly scratchBytes?: ((record: number) => number) | undefined
+}
+
+/** By name. */
+export type Kernels = Readonly<Record<string, Kernel>>
 
 /** The calling thread alone. */
 export function soloCrew(kernels: Kernels): Crew {
@@ -93,7 +99,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
   }
 
   function takeUnits({ kernel, record, end, scratch }: Job): void {
-    const run = kernels[kernel]!
+    const { run } = kernels[kernel]!
     for (;;) {
       const left = Atomics.load(control, words.left)
       if (left === 0) return
@@ -136,14 +142,13 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
 }
 
 function runAlone(kernels: Kernels, { kernel, record, first, end, scratch }: Job): void {
-  const run = kernels[kernel]!
+  const { run } = kernels[kernel]!
   for (let unit = first; unit < end; unit++) run(record, unit, scratch)
 }
 
 /** Rounded up, so that no two threads write to one cache line. */
 function scratchBytes(kernels: Kernels, kernel: string, record: number): number {
-  const bytes = kernels[`${kernel}Scratch`]
-  return bytes === undefined ? 0 : Math.ceil(Number(bytes(record, 0, 0)) / 64) * 64
+  return Math.ceil((kernels[kernel]?.scratchBytes?.(record) ?? 0) / 64) * 64
 }
 
 async function startWorkers(

@@ -24,7 +24,7 @@ function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, dr
   const tiles = Math.ceil((queryLength * group) / tileRows)
   draft.setInt(part.tileRows, tileRows)
   draft.setInt(part.tiles, tiles)
-  const record = draft.place()
+  const record = draft.place(space)
   const scratchBytes = crew.scratchBytes('prefill', record)
   const scratch = space.scratch(scratchBytes * crew.threads)
   return {
@@ -54,7 +54,7 @@ function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, dra
   draft.setInt(part.splitKeys, splitKeys)
   draft.setInt(part.splits, splits)
   if (splits > 1) draft.setInt(part.partials, space.scratch(units * partialBytes(valueDim)))
-  const record = draft.place()
+  const record = draft.place(space)
   const scratchBytes = crew.scratchBytes('decode', record)
   const scratch = space.scratch(scratchBytes * crew.threads)
   const job = { record, scratch, scratchBytes, work: attentionWork(problem) }

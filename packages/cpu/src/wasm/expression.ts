@@ -1,8 +1,8 @@
 import { bytesPerElement, nodesOf, operandsOf, QkvError, type CapturedScalar, type ExpressionNode, type IndexName } from '@qkv/core'
 import type { Workspace } from '../memory/workspace.ts'
+import { dtypeNumbers } from './draft.ts'
 import * as opcode from './opcodes.ts'
 import { placeVector } from './place.ts'
-import * as part from './record.ts'
 
 /** Bytes of a register that has a number for every pair of a tile of 64 keys and 8 rows, or one for each row. */
 const tileBytes = 64 * 32
@@ -65,7 +65,7 @@ function immediates(space: Workspace, node: ExpressionNode, operands: readonly R
       const { address, dtype, strides } = space.place(node.tensor)
       const bytes = bytesPerElement[dtype]
       const axes = operands.flatMap(({ offset, step }, axis) => [offset, step, (strides[axis] ?? 0) * bytes])
-      return [address, capturedDtypes[dtype], operands.length, ...axes]
+      return [address, dtypeNumbers[dtype], operands.length, ...axes]
     }
     default:
       return operands.flatMap(({ offset, step }) => [offset, step])
@@ -79,16 +79,6 @@ const indices: Readonly<Record<IndexName, number>> = {
   key: opcode.key,
   row: opcode.row,
 }
-
-const capturedDtypes = {
-  float32: part.float32,
-  float16: part.float16,
-  bfloat16: part.bfloat16,
-  int8: part.int8,
-  uint8: part.uint8,
-  bool: part.bool,
-  int32: part.int32,
-} as const
 
 function scalarBits(type: 'int' | 'float', { value }: CapturedScalar): number {
   return type === 'int' ? value | 0 : floatBits(value)

@@ -54,7 +54,7 @@ export function attentionGradient(
   draft.setInt(part.tileRows, tileRows)
   draft.setInt(part.tiles, tiles)
 
-  const record = draft.place()
+  const record = draft.place(space)
   const scratchBytes = Math.max(...['gradientQueries', 'gradientKeys'].map((kernel) => crew.scratchBytes(kernel, record)))
   const job = { record, first: 0, scratch: space.scratch(scratchBytes * crew.threads), scratchBytes, work: attentionWork(problem) }
   crew.run({ ...job, kernel: 'gradientRows', end: batch * queryHeads })

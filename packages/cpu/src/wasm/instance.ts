@@ -1,5 +1,5 @@
 import type { LinearMemory } from '../memory/linear-memory.ts'
-import type { Crew, Kernels } from '../threads/pool.ts'
+import type { Crew, Kernel, Kernels } from '../threads/pool.ts'
 
 /** What every operation of the engine works with. */
 export interface Wasm {
@@ -10,14 +10,18 @@ export interface Wasm {
 /** The kernels over a memory, and the first byte of it that they leave free. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): { kernels: Kernels; start: number } {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } })
-  const kernels = Object.fromEntries(Object.entries(exports).filter(isKernel))
+  const functions = new Map(Object.entries(exports).filter(isFunction))
+  const kernels: Record<string, Kernel> = {}
+  for (const [name, run] of functions) {
+    const scratchBytes = functions.get(`${name}Scratch`)
+    if (!name.endsWith('Scratch'))
+      kernels[name] = { run, scratchBytes: scratchBytes && ((record) => Number(scratchBytes(record, 0, 0))) }
+  }
   const { end } = exports
   return { kernels, start: end instanceof WebAssembly.Global ? Number(end.value) : 0 }
 }
 
-type Kernel = Kernels[string]
-
 /** Every function that is exported takes a record, a unit and scratch memory. */
-function isKernel(entry: [string, WebAssembly.ExportValue]): entry is [string, Kernel] {
+function isFunction(entry: [string, WebAssembly.ExportValue]): entry is [string, Kernel['run']] {
   return typeof entry[1] === 'function'
 }

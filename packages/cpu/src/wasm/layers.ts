@@ -1,6 +1,6 @@
 import { isContiguous, type Activation, type RotaryTable, type Tensor } from '@qkv/core'
 import type { Workspace } from '../memory/workspace.ts'
-import { draftRecord, type Draft } from './draft.ts'
+import { Draft } from './draft.ts'
 import type { Wasm } from './instance.ts'
 import * as part from './layer-record.ts'
 import * as rotary from './rotary-record.ts'
@@ -22,7 +22,7 @@ export function linear(
   const [outputs = 0, inputs = 0] = weight.shape
   const rows = input.shape.slice(0, -1).reduce((product, size) => product * size, 1)
   if (rows === 0 || outputs === 0) return true
-  const draft = draftRecord(space, part.layerRecordBytes)
+  const draft = new Draft(part.layerRecordBytes)
   // Placed where there were gaps, they may lie closer.
   const [from, by] = [space.place(input), space.place(weight)]
   draft.setMatrix(part.input, from, collapsedRowStride(from) ?? 0, from.strides.at(-1) ?? 1)
@@ -84,7 +84,7 @@ function normalise(
   if (![input, weight, bias].every((tensor) => tensor === undefined || isPlain(tensor))) return false
   const n = input.shape.at(-1) ?? 0
   const rows = n === 0 ? 0 : count(input) / n
-  const draft = draftRecord(space, part.layerRecordBytes)
+  const draft = new Draft(part.layerRecordBytes)
   draft.setMatrix(part.input, space.place(input), n, 1)
   draft.setMatrix(part.weight, space.place(weight), 0, 1)
   if (bias !== undefined) draft.setMatrix(part.bias, space.place(bias), 0, 1)
@@ -107,7 +107,7 @@ export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation
   const operation = operations[activation]
   if (operation === undefined || !isPlain(input)) return false
   const n = count(input)
-  const draft = draftRecord(space, part.layerRecordBytes)
+  const draft = new Draft(part.layerRecordBytes)
   draft.setMatrix(part.input, space.place(input), n, 1)
   draft.setMatrix(part.output, space.place(output), n, 1)
   draft.setInt(part.inputs, n)
@@ -127,7 +127,7 @@ export function combine(
   const period = repeatedRun(right)
   if (period === undefined || !isPlain(left)) return false
   const n = count(left)
-  const draft = draftRecord(space, part.layerRecordBytes)
+  const draft = new Draft(part.layerRecordBytes)
   draft.setMatrix(part.input, space.place(left), n, 1)
   draft.setMatrix(part.weight, space.place(right), 0, 1)
   draft.setMatrix(part.output, space.place(output), n, 1)
@@ -151,7 +151,7 @@ export function rotate(
   )
     return false
   if ([batch, heads, length].includes(0)) return true
-  const draft = draftRecord(space, rotary.rotaryRecordBytes)
+  const draft = new Draft(rotary.rotaryRecordBytes)
   draft.setTensor(rotary.input, space.place(input))
   draft.setTensor(rotary.output, space.place(output))
   draft.setTensor(rotary.cos, space.place(cos))
@@ -170,7 +170,7 @@ const unitRows = 16
 const unitElements = 4096
 
 function run({ crew }: Wasm, space: Workspace, kernel: string, draft: Draft, units: number, work: number): void {
-  const record = draft.place()
+  const record = draft.place(space)
   const scratchBytes = crew.scratchBytes(kernel, record)
   const scratch = scratchBytes === 0 ? 0 : space.scratch(scratchBytes * crew.threads)
   crew.run({ kernel, record, first: 0, end: units, scratch, scratchBytes, work })

@@ -1,7 +1,7 @@
 import { dropoutThreshold, toFloat32, toFloat64, type AttentionProblem } from '@qkv/core'
 import { hostView } from '../memory/storage.ts'
 import type { Placed, Workspace } from '../memory/workspace.ts'
-import { draftRecord, type Draft } from './draft.ts'
+import { Draft } from './draft.ts'
 import { placeProgram } from './expression.ts'
 import { placeVector } from './place.ts'
 import * as part from './record.ts'
@@ -33,32 +33,31 @@ export function problemRecord(space: Workspace, problem: AttentionProblem, regis
   const sinksAt = sinks && placeVector(space, toFloat32(hostView(sinks)))
   const lengthsAt = lengths && placeVector(space, Int32Array.from(toFloat64(hostView(lengths))))
 
-  const record = draftRecord(space, part.recordBytes)
+  const record = new Draft(part.recordBytes)
   for (const [at, placed] of tensors) if (placed !== undefined) record.setTensor(at, placed, quantized)
-  const { setInt } = record
-  setInt(part.sinks, sinksAt ?? 0)
-  setInt(part.lengths, lengthsAt ?? 0)
-  setInt(part.batch, problem.batch)
-  setInt(part.queryHeads, problem.queryHeads)
-  setInt(part.keyHeads, problem.keyHeads)
-  setInt(part.group, problem.group)
-  setInt(part.queryLength, problem.queryLength)
-  setInt(part.keyLength, problem.keyLength)
-  setInt(part.headDim, problem.headDim)
-  setInt(part.valueDim, problem.valueDim)
-  setInt(part.keyGroupSize, problem.headDim / (keyScales?.shape[3] ?? 1))
-  setInt(part.valueGroupSize, problem.valueDim / (valueScales?.shape[3] ?? 1))
-  setInt(part.upperLeft, problem.alignment === 'upper-left' ? 1 : 0)
-  setInt(part.windowLeft, Math.min(window.left, unbounded))
-  setInt(part.windowRight, Math.min(causal ? Math.min(0, window.right) : window.right, unbounded))
-  setInt(part.dropoutThreshold, dropout ? dropoutThreshold(dropout) : 0)
-  setInt(part.dropoutSeed, dropout?.seed ?? 0)
+  record.setInt(part.sinks, sinksAt ?? 0)
+  record.setInt(part.lengths, lengthsAt ?? 0)
+  record.setInt(part.batch, problem.batch)
+  record.setInt(part.queryHeads, problem.queryHeads)
+  record.setInt(part.keyHeads, problem.keyHeads)
+  record.setInt(part.group, problem.group)
+  record.setInt(part.queryLength, problem.queryLength)
+  record.setInt(part.keyLength, problem.keyLength)
+  record.setInt(part.headDim, problem.headDim)
+  record.setInt(part.valueDim, problem.valueDim)
+  record.setInt(part.keyGroupSize, problem.headDim / (keyScales?.shape[3] ?? 1))
+  record.setInt(part.valueGroupSize, problem.valueDim / (valueScales?.shape[3] ?? 1))
+  record.setInt(part.upperLeft, problem.alignment === 'upper-left' ? 1 : 0)
+  record.setInt(part.windowLeft, Math.min(window.left, unbounded))
+  record.setInt(part.windowRight, Math.min(causal ? Math.min(0, window.right) : window.right, unbounded))
+  record.setInt(part.dropoutThreshold, dropout ? dropoutThreshold(dropout) : 0)
+  record.setInt(part.dropoutSeed, dropout?.seed ?? 0)
 
-  setInt(part.scoreProgram, scoreProgram?.address ?? 0)
-  setInt(part.maskProgram, maskProgram?.address ?? 0)
-  setInt(part.tileMap, tileMap?.map ?? 0)
-  setInt(part.planes, tileMap?.planes ?? 0)
-  setInt(part.registerBytes, Math.max(registerBytes, scoreProgram?.registerBytes ?? 0, maskProgram?.registerBytes ?? 0))
+  record.setInt(part.scoreProgram, scoreProgram?.address ?? 0)
+  record.setInt(part.maskProgram, maskProgram?.address ?? 0)
+  record.setInt(part.tileMap, tileMap?.map ?? 0)
+  record.setInt(part.planes, tileMap?.planes ?? 0)
+  record.setInt(part.registerBytes, Math.max(registerBytes, scoreProgram?.registerBytes ?? 0, maskProgram?.registerBytes ?? 0))
 
   record.setDouble(part.scale, problem.scale)
   record.setFloat(part.softcap, problem.softcap)
