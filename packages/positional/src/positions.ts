@@ -53,8 +53,9 @@ function read(operation: string, positions: Positions, axes: number): { shape: r
   return { shape: [values.length], values }
 }
 
-function isRange(positions: PositionRange | readonly number[]): positions is PositionRange {
-  return !Array.isArray(positions)
+/** Whether positions are neither numbers nor a tensor. */
+export function isRange(positions: Positions): positions is PositionRange {
+  return !Array.isArray(positions) && !isTensor(positions)
 }
 
 function fromRange(operation: string, positions: PositionRange): Float64Array {

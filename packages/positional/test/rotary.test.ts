@@ -1,6 +1,6 @@
 import { createCpuBackend } from '@qkv/cpu'
 import { QkvError, slice, splitHeads, tensor, toFloat64, type HostTensor, type RotaryTable } from '@qkv/core'
-import { rotary, type Positions } from '@qkv/positional'
+import { rotary, xpos, type Positions } from '@qkv/positional'
 import { random } from '@qkv/testing'
 import { sharedFolder } from '@qkv/testing/shared-folder'
 import fc from 'fast-check'
@@ -43,6 +43,26 @@ describe('rotary', () => {
     const batched = encoding.table(tensor(Int32Array.of(5, 6, 7, 0, 1, 2), [2, 3]))
     expect(batched.cos.shape).toEqual([2, 1, 3, 4])
     expect([...toFloat64(host(batched.cos))]).toEqual([...expected, ...cosines([0, 1, 2])])
+  })
+
+  test('an encoding that was asked before says what a new one would', () => {
+    const encodings = [
+      () => rotary({ dim: 8 }),
+      () => rotary({ dim: 8, type: 'dynamic', factor: 2, max_position_embeddings: 4 }),
+      () => xpos({ dim: 8 }),
+    ]
+    const asks = [2, 2, 3].flatMap((start) => [1, 1, 2].map((length) => ({ start, length })))
+    for (const make of encodings) {
+      const asked = make()
+      for (const range of asks) {
+        for (const role of ['query', 'key'] as const) {
+          for (const context of [undefined, 16]) {
+            const [kept, fresh] = [asked, make()].map((encoding) => encoding.table(range, role, context))
+            expect(toFloat64(host(kept!.cos)), JSON.stringify({ range, role, context })).toEqual(toFloat64(host(fresh!.cos)))
+          }
+        }
+      }
+    }
   })
 
   test('tables are stored as asked, rounded once from float64', () => {

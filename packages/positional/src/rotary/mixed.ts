@@ -18,5 +18,14 @@ export interface MixedRotaryOptions {
 export function mixedRotary({ frequencies, layout = 'interleaved', dtype }: MixedRotaryOptions): RotaryEncoding {
   const operation = 'mixedRotary'
   const [heads = 0, axes = 0, pairs = 0] = checkTable(operation, 'frequencies', frequencies, ['heads', 'axes', 'pairs'])
-  return rotaryEncoding({ operation, dim: 2 * pairs, layout, dtype, axes, heads, frequencies: () => toFloat64(frequencies) })
+  return rotaryEncoding({
+    operation,
+    dim: 2 * pairs,
+    layout,
+    dtype,
+    axes,
+    heads,
+    frequencies: () => toFloat64(frequencies),
+    trained: true,
+  })
 }

@@ -1,6 +1,6 @@
 import { contiguousStrides, roundTo, type FloatDtype, type RotaryTable, type Tensor } from '@qkv/core'
 import type { Positions, RotaryEncoding } from '../encoding.ts'
-import { sequenceLength, tokenPositions, type TokenPositions } from '../positions.ts'
+import { isRange, sequenceLength, tokenPositions, type TokenPositions } from '../positions.ts'
 import { checkEven, checkOneOf } from '../refuse.ts'
 
 /** What tells one rotary encoding from another. */
@@ -22,11 +22,13 @@ export interface Rotation {
   readonly growth?: Float64Array
   /** The largest position, where it is not 2²⁴. */
   readonly largest?: number
+  /** Frequencies are trained: they may be others at each call. */
+  readonly trained?: boolean
 }
 
 /** Angles, cosines and sines are float64 and rounded once, as they are stored. */
 export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
-  const { operation, layout, dim, axes = 1, attentionFactor = 1, largest } = rotation
+  const { operation, layout, dim, axes = 1, attentionFactor = 1, largest, growth, trained = false } = rotation
   checkEven(operation, 'dim', dim)
   checkOneOf(operation, 'layout', layout, ['half', 'interleaved'])
   const make = (positions: Positions, role: 'query' | 'key', factor: number, contextLength?: number): RotaryTable => {
@@ -34,14 +36,30 @@ export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
     const frequencies = rotation.frequencies(contextLength ?? sequenceLength(tokens))
     return rotaryTable(rotation, tokens, frequencies, factor, role === 'query' ? 1 : -1)
   }
+  const table: TableMaker = (positions, role = 'query', contextLength) => make(positions, role, attentionFactor, contextLength)
   return Object.freeze<RotaryEncoding>({
     kind: 'rotary',
     layout,
     dim,
     axes,
-    table: (positions, role = 'query', contextLength) => make(positions, role, attentionFactor, contextLength),
+    table: trained ? table : keepingLast(table, growth === undefined),
     shift: (offset, contextLength = 0) => make(typeof offset === 'number' ? [offset] : offset, 'key', 1, contextLength),
   })
+}
+
+type TableMaker = RotaryEncoding['table']
+
+/** A model's layers ask for one table after another, all the same, and for queries what they ask for keys: the last is kept. */
+function keepingLast(make: TableMaker, rolesShare: boolean): TableMaker {
+  let last: { start: number; length: number; role: unknown; contextLength: number | undefined; table: RotaryTable } | undefined
+  return (positions, role, contextLength) => {
+    if (!isRange(positions)) return make(positions, role, contextLength)
+    const asked = last?.start === positions?.start && last?.length === positions?.length && last?.contextLength === contextLength
+    if (last && asked && (rolesShare || last.role === role)) return last.table
+    const table = make(positions, role, contextLength)
+    last = { ...positions, role, contextLength, table }
+    return table
+  }
 }
 
 function rotaryTable(
