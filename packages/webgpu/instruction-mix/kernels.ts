@@ -61,7 +61,7 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
     },
     {
       kernel: 'decode',
-      code: decode.code({ problem, output: access, rows: 4, lanes: 16, subgroups: true }),
+      code: decode.code({ problem, output: access, rows: 4, lanes: 16, subgroups: true, counted: false }),
       // Four rows, and of each key a sixteenth of its elements.
       work: { trips: [], multiplyAdds: (4 * 2 * headDim) / 16 },
     },

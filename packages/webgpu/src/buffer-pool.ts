@@ -8,7 +8,7 @@ export interface PoolStatistics {
   readonly idleBytes: number
 }
 
-const usage = 0x80 | 0x04 | 0x08 // STORAGE | COPY_SRC | COPY_DST, spelled out since Node has no GPUBufferUsage
+const usage = 0x100 | 0x80 | 0x04 | 0x08 // INDIRECT | STORAGE | COPY_SRC | COPY_DST, spelled out since Node has no GPUBufferUsage
 
 /**
  * Storage buffers, reused by size. What is released while work is still being recorded waits in `settling` until that

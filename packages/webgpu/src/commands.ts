@@ -7,6 +7,8 @@ export interface Job {
   /** A binding for each of the kernel's buffers. */
   readonly buffers: Readonly<Record<string, GPUBufferBinding>>
   readonly groups: number
+  /** Where the device has put how many groups there really are, as an indirect dispatch takes them. */
+  readonly countedGroups?: GPUBuffer | undefined
   /** About how many multiply-adds all groups do together. */
   readonly work: number
 }
@@ -19,6 +21,7 @@ export interface Dispatch {
   readonly parameters: Readonly<Record<string, number>>
   readonly firstGroup: number
   readonly groups: number
+  readonly countedGroups: GPUBuffer | undefined
   readonly work: number
 }
 
@@ -85,8 +88,8 @@ export class Recorder {
     this.commands.push({ kind: 'clear', target })
   }
 
-  /** Records a kernel, in as many ranges of groups as the limits ask for. */
-  dispatch<Spec>(kernel: Kernel<Spec>, spec: Spec, { parameters, buffers, groups, work }: Job): void {
+  /** Records a kernel, in as many ranges of groups as the limits ask for; in several ranges, all groups whatever was counted. */
+  dispatch<Spec>(kernel: Kernel<Spec>, spec: Spec, { parameters, buffers, groups, countedGroups, work }: Job): void {
     if (groups === 0) return
     const compiled = this.#pipelines.get(kernel, spec)
     const declared = Object.entries(compiled.kernel.buffers)
@@ -111,6 +114,7 @@ export class Recorder {
         parameters,
         firstGroup,
         groups: count,
+        countedGroups: slices === 1 ? countedGroups : undefined,
         work: (work * count) / groups,
       })
     }
@@ -124,7 +128,10 @@ export function isDispatch(command: Command): command is Dispatch {
 export function buffersOf(command: Command): { read: readonly GPUBuffer[]; written: readonly GPUBuffer[] } {
   switch (command.kind) {
     case 'dispatch':
-      return { read: command.bindings.map(({ buffer }) => buffer), written: command.written }
+      return {
+        read: [...command.bindings.map(({ buffer }) => buffer), ...(command.countedGroups ? [command.countedGroups] : [])],
+        written: command.written,
+      }
     case 'copy':
       return { read: [command.source], written: [command.target] }
     case 'clear':
@@ -171,7 +178,8 @@ export function encodeCommands(
           ),
         }),
       )
-      pass.dispatchWorkgroups(command.groups)
+      if (command.countedGroups) pass.dispatchWorkgroupsIndirect(command.countedGroups, 0)
+      else pass.dispatchWorkgroups(command.groups)
       offset += aligned(size)
       continue
     }

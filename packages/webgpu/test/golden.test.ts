@@ -13,7 +13,14 @@ const output = { dtype: 'float32', vectors: true } as const
 const shaders = {
   'prefill-64': prefill.code(plainPrefill(64, tiles[64])),
   'prefill-128-no-subgroups': prefill.code({ ...plainPrefill(128, tiles[128]), subgroups: false, blockMap: true }),
-  'decode-128-float16': decode.code({ problem: plainProblem(128, 'float16'), output, rows: 4, lanes: 8, subgroups: true }),
+  'decode-128-float16': decode.code({
+    problem: plainProblem(128, 'float16'),
+    output,
+    rows: 4,
+    lanes: 8,
+    subgroups: true,
+    counted: false,
+  }),
   'attention-rows-softcap-sinks': attentionRows.code({ problem: { ...plainProblem(64), softcap: true, sinks: true }, output }),
   'attention-rows-expressions': attentionRows.code({ problem: withExpressions(), output }),
   'gradient-key-value-64': gradientKeyValue.code({
@@ -22,7 +29,7 @@ const shaders = {
     slopeCode: undefined,
     tile: tiles[64],
   }),
-  'merge-64': merge.code({ valueDim: 64, output }),
+  'merge-64': merge.code({ valueDim: 64, output, counted: false }),
 }
 
 test.each(Object.entries(shaders))('%s is the shader that was reviewed', async (name, code) => {

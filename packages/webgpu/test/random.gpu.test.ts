@@ -6,8 +6,16 @@ import { problemsByKernel } from './support/problems.ts'
 /** What the device is said to be, so that every kernel is chosen. */
 const kernels = {
   'a row per invocation': { profile: { software: true }, kernels: 12, limits: {} },
-  'decode, subgroups': { profile: { software: false }, kernels: 4, limits: { queryLength: 3, keyLength: 700 } },
-  'decode, no subgroups': { profile: { software: false, subgroupSize: 0 }, kernels: 4, limits: { queryLength: 3, keyLength: 700 } },
+  'decode, subgroups': {
+    profile: { software: false, invocations: 2 ** 15 },
+    kernels: 4,
+    limits: { queryLength: 3, keyLength: 700 },
+  },
+  'decode, no subgroups': {
+    profile: { software: false, invocations: 2 ** 15, subgroupSize: 0 },
+    kernels: 4,
+    limits: { queryLength: 3, keyLength: 700 },
+  },
   'tiles, 32 KiB': { profile: { software: false, subgroupSize: 0 }, kernels: 3, limits: {} },
   'tiles, 16 KiB': { profile: { software: false, subgroupSize: 0, workgroupBytes: 16384 }, kernels: 4, limits: {} },
 } as const

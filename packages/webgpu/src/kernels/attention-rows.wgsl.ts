@@ -32,7 +32,6 @@ export const attentionRows: Kernel<AttentionRowsSpec> = {
       parameters: {
         ...parameters,
         splits: 'i32',
-        keysPerSplit: 'i32',
         ...declareStrides('output'),
         outputSplitStride: 'i32',
       },
@@ -72,8 +71,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
 
   let validKeys = validKeysOf(batch);
   let position = positionOf(row, validKeys);
-  let first = max(firstKey(position, validKeys), split * parameters.keysPerSplit);
-  let end = min(endKey(position, validKeys), (split + 1) * parameters.keysPerSplit);
+  let firstOfAll = firstKey(position, validKeys);
+  let endOfAll = endKey(position, validKeys);
+  let perSplit = (max(0, endOfAll - firstOfAll) + parameters.splits - 1) / parameters.splits;
+  let first = firstOfAll + split * perSplit;
+  let end = min(first + perSplit, endOfAll);
 
   var m = lowest;
   var l = 0.0;

@@ -13,6 +13,8 @@ export interface DecodeSpec {
   readonly lanes: 4 | 8 | 16
   /** Whether they always share a subgroup. */
   readonly subgroups: boolean
+  /** Whether the device has counted the splits, in a word of `context`; see `count-splits.wgsl`. */
+  readonly counted: boolean
 }
 
 export const decodeGroupSize = 128
@@ -34,17 +36,17 @@ export function keysTogether(lanes: number): number {
  *     merge the softmaxes of the workgroup through workgroup memory
  *
  * No barrier in the loop, and nothing staged that is read once. How many keys a split takes follows from the length on
- * the device, so lengths need not be known here. Several splits are put together by the merge kernel.
+ * the device, and so may the number of splits: lengths need not be known here. The merge kernel puts splits together.
  */
 export const decode: Kernel<DecodeSpec> = {
   name: 'decode',
 
-  interface({ problem, output }) {
+  interface({ problem, output, counted }) {
     const { parameters, buffers } = problemInterface(problem)
     return {
       parameters: {
         ...parameters,
-        splits: 'i32',
+        ...(counted ? { splitsAt: 'i32' as const } : { splits: 'i32' as const }),
         ...declareStrides('output'),
         outputSplitStride: 'i32',
       },
@@ -57,7 +59,7 @@ export const decode: Kernel<DecodeSpec> = {
   },
 
   code(spec) {
-    const { problem, output, rows, lanes, subgroups } = spec
+    const { problem, output, rows, lanes, subgroups, counted } = spec
     const keys = keysTogether(lanes)
     const queryChunks = Math.max(1, Math.ceil(problem.headDim / 4))
     const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
@@ -88,9 +90,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let rowCount = parameters.queryLength * parameters.group;
   let blocks = (rowCount + ${rows - 1}) / ${rows};
   let group = i32(groupId.x) + parameters.firstGroup;
-  let split = group % parameters.splits;
-  let firstRow = group / parameters.splits % blocks * ${rows};
-  let plane = group / (parameters.splits * blocks);
+  let splits = ${counted ? 'i32(context[parameters.splitsAt])' : 'parameters.splits'};
+  let split = group % splits;
+  let firstRow = group / splits % blocks * ${rows};
+  let plane = group / (splits * blocks);
+  ${counted ? 'if (plane >= parameters.batch * parameters.keyHeads) { return; }' : ''}
   let batch = plane / parameters.keyHeads;
   let keyHead = plane % parameters.keyHeads;
 
@@ -100,7 +104,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let lastRow = min(firstRow + ${rows}, rowCount) - 1;
   let first = firstKey(shift + firstRow / parameters.group, validKeys);
   let end = endKey(shift + lastRow / parameters.group, validKeys);
-  let perSplit = (max(0, end - first) + parameters.splits * ${keys} - 1) / (parameters.splits * ${keys}) * ${keys};
+  let perSplit = (max(0, end - first) + splits * ${keys} - 1) / (splits * ${keys}) * ${keys};
   let start = first + split * perSplit;
   let stop = min(start + perSplit, end);
 

@@ -6,6 +6,8 @@ import { base } from '../snippets/problem.wgsl.ts'
 export interface MergeSpec {
   readonly valueDim: number
   readonly output: Access<FloatDtype>
+  /** Whether the device has counted the parts, in a word of `counts`. */
+  readonly counted: boolean
 }
 
 export const mergeGroupSize = 64
@@ -21,9 +23,9 @@ export const mergeGroupSize = 64
 export const merge: Kernel<MergeSpec> = {
   name: 'merge',
 
-  interface: ({ output }) => ({
+  interface: ({ output, counted }) => ({
     parameters: {
-      parts: 'i32',
+      ...(counted ? { partsAt: 'i32' as const } : { parts: 'i32' as const }),
       rows: 'i32',
       heads: 'i32',
       queryLength: 'i32',
@@ -34,6 +36,7 @@ export const merge: Kernel<MergeSpec> = {
       partialLse: { type: 'array<u32>', access: 'read' },
       output: declareElements(output, 'read_write'),
       lse: { type: 'array<u32>', access: 'read_write' },
+      ...(counted ? { counts: { type: 'array<u32>', access: 'read' as const } } : {}),
     },
   }),
 
@@ -51,14 +54,15 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let chunk = index % ${chunks};
   if (row >= parameters.rows) { return; }
 
+  let parts = ${spec.counted ? 'i32(counts[parameters.partsAt])' : 'parameters.parts'};
   var largest = -1.7e38;
-  for (var part = 0; part < parameters.parts; part++) {
+  for (var part = 0; part < parts; part++) {
     let bits = partialLse[part * parameters.rows + row];
     if (bits != empty) { largest = max(largest, bitcast<f32>(bits)); }
   }
   var total = 0.0;
   var sum = vec4f();
-  for (var part = 0; part < parameters.parts; part++) {
+  for (var part = 0; part < parts; part++) {
     let bits = partialLse[part * parameters.rows + row];
     if (bits == empty) { continue; }
     let weight = exp(bitcast<f32>(bits) - largest);

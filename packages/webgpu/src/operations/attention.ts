@@ -2,10 +2,10 @@ import { stridesLike, type AttentionProblem, type AttentionResult, type OwnedTen
 import type { Operand } from '../operands.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { attentionShape, bindProblem } from './bind-problem.ts'
-import { runDecode, runRows, splitsFor } from './decode.ts'
+import { groupsPerSplit, runDecode, runRows, splitsFor } from './decode.ts'
 import { fill } from './output.ts'
 import { choosePrefillTile, runPrefill } from './prefill.ts'
-import { inSplits } from './splits.ts'
+import { countedSplits, inSplits } from './splits.ts'
 
 /** Allocates the results of a problem and records the kernels that compute them. */
 export function attention(workspace: Workspace, problem: AttentionProblem, wantsLse: boolean): AttentionResult {
@@ -30,8 +30,14 @@ export function attentionInto(workspace: Workspace, problem: AttentionProblem, o
     return
   }
   const bound = bindProblem(workspace, problem)
-  inSplits(workspace, problem, splitsFor(workspace.profile, problem), output, lse, (splits, part) => {
-    if (workspace.profile.software) runRows(workspace, problem, bound, splits, part)
-    else runDecode(workspace, problem, bound, splits, part)
-  })
+  const { profile } = workspace
+  const most = splitsFor(profile, problem)
+  if (profile.software) {
+    const splits = { most, counted: undefined }
+    inSplits(workspace, problem, splits, output, lse, (part) => runRows(workspace, problem, bound, splits, part))
+  } else {
+    const counted = countedSplits(workspace, problem, bound, { most, groupsPerSplit: groupsPerSplit(profile, problem) })
+    const splits = { most, counted }
+    inSplits(workspace, problem, splits, output, lse, (part) => runDecode(workspace, problem, bound, splits, part))
+  }
 }

@@ -40,6 +40,7 @@ export function packContext(workspace: Workspace, problem: AttentionProblem, cap
     return words - section.words
   }
   if (problem.lengths) parameters['lengthsAt'] = add(wordsOf(workspace, 'lengths', problem.lengths, 'int32'))
+  if (problem.lengths && !isHostTensor(problem.lengths)) parameters['splitsAt'] = add({ words: 1 })
   if (problem.sinks) parameters['sinksAt'] = add(wordsOf(workspace, 'sinks', problem.sinks, 'float32'))
   captures.tensors.forEach((tensor, index) => {
     parameters[`capture${index}`] = add(wordsOf(workspace, 'score', tensor, isFloat(tensor) ? 'float32' : 'int32'))

@@ -1,20 +1,18 @@
 import type { AttentionProblem } from '@qkv/core'
 import type { DeviceProfile } from '../device-profile.ts'
 import { attentionRows, rowsPerGroup } from '../kernels/attention-rows.wgsl.ts'
+import { keysPerSplit } from '../kernels/count-splits.wgsl.ts'
 import { decode, decodeGroupSize, type DecodeSpec } from '../kernels/decode.wgsl.ts'
 import { strideParameters } from '../operands.ts'
 import type { Workspace } from '../workspace.ts'
 import { attentionWork, type BoundProblem } from './bind-problem.ts'
-import type { SplitTarget } from './splits.ts'
+import type { SplitTarget, Splits } from './splits.ts'
 
-/** As many splits as keep the device busy, each of 128 keys or more. */
+/** As many splits as keep the device busy, none of too few keys. */
 export function splitsFor(profile: DeviceProfile, problem: AttentionProblem): number {
-  const { batch, keyHeads, queryHeads, queryLength, keyLength, group } = problem
-  const { rows } = decodeShape(profile, problem)
-  const invocations = profile.software
-    ? batch * queryHeads * queryLength
-    : batch * keyHeads * Math.ceil((queryLength * group) / rows) * decodeGroupSize
-  return Math.max(1, Math.min(Math.floor(profile.invocations / invocations), Math.ceil(keyLength / 128)))
+  const { batch, queryHeads, queryLength, keyLength } = problem
+  const invocations = profile.software ? batch * queryHeads * queryLength : groupsPerSplit(profile, problem) * decodeGroupSize
+  return Math.max(1, Math.min(Math.floor(profile.invocations / invocations), Math.ceil(keyLength / keysPerSplit)))
 }
 
 /** How a workgroup shares keys and rows, so that each invocation's vectors fit its registers. */
@@ -31,22 +29,27 @@ export function decodeShape(
   return { rows: needed < fitting ? needed : fitting, lanes, subgroups }
 }
 
+/** Workgroups that share out the rows of a problem. */
+export function groupsPerSplit(profile: DeviceProfile, problem: AttentionProblem): number {
+  const { batch, keyHeads, queryLength, group } = problem
+  return batch * keyHeads * Math.ceil((queryLength * group) / decodeShape(profile, problem).rows)
+}
+
 export function runDecode(
   { recorder, profile }: Workspace,
   problem: AttentionProblem,
   bound: BoundProblem,
-  splits: number,
+  { most, counted }: Splits,
   { access, output, splitStride, lse }: SplitTarget,
 ): void {
-  const shape = decodeShape(profile, problem)
-  const { batch, keyHeads, queryLength, group } = problem
   recorder.dispatch(
     decode,
-    { problem: bound.spec, output: access, ...shape },
+    { problem: bound.spec, output: access, ...decodeShape(profile, problem), counted: counted !== undefined },
     {
-      parameters: { ...bound.parameters, splits, ...strideParameters('output', output), outputSplitStride: splitStride },
+      parameters: { ...bound.parameters, splits: most, ...strideParameters('output', output), outputSplitStride: splitStride },
       buffers: { ...bound.buffers, output: output.binding, lse },
-      groups: batch * keyHeads * Math.ceil((queryLength * group) / shape.rows) * splits,
+      groups: groupsPerSplit(profile, problem) * most,
+      countedGroups: counted?.groups,
       work: attentionWork(problem),
     },
   )
@@ -57,7 +60,7 @@ export function runRows(
   { recorder }: Workspace,
   problem: AttentionProblem,
   bound: BoundProblem,
-  splits: number,
+  { most: splits }: Splits,
   { access, output, splitStride, lse }: SplitTarget,
 ): void {
   const rows = problem.batch * problem.queryHeads * problem.queryLength
@@ -68,7 +71,6 @@ export function runRows(
       parameters: {
         ...bound.parameters,
         splits,
-        keysPerSplit: Math.ceil(problem.keyLength / splits),
         ...strideParameters('output', output),
         outputSplitStride: splitStride,
       },

@@ -4,26 +4,34 @@ import { strideParameters, type Operand } from '../operands.ts'
 import { operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { copyElements } from './elementwise.ts'
 import { fill } from './output.ts'
+import type { CountedSplits } from './splits.ts'
 
 /** Parts one after another, float32: outputs `[parts, rows, valueDim]`, lse `[parts, rows]`. */
 export interface Parts {
+  /** All of them, unless they are `counted` on the device. */
   readonly parts: number
+  readonly counted?: CountedSplits | undefined
   readonly rows: number
   readonly partial: GPUBufferBinding
   readonly partialLse: GPUBufferBinding
 }
 
-export function mergeParts(workspace: Workspace, parts: Parts, output: Operand, lse: Operand): void {
+export function mergeParts(
+  workspace: Workspace,
+  { parts, counted, rows, partial, partialLse }: Parts,
+  output: Operand,
+  lse: Operand,
+): void {
   const [, heads = 1, queryLength = 1, valueDim = 1] = output.shape
   fill(workspace, output, (access, target) => {
     workspace.recorder.dispatch(
       merge,
-      { valueDim, output: access },
+      { valueDim, output: access, counted: counted !== undefined },
       {
-        parameters: { parts: parts.parts, rows: parts.rows, heads, queryLength, ...strideParameters('output', target) },
-        buffers: { partial: parts.partial, partialLse: parts.partialLse, output: target.binding, lse: lse.binding },
-        groups: Math.ceil((parts.rows * Math.max(1, Math.ceil(valueDim / 4))) / mergeGroupSize),
-        work: parts.parts * parts.rows * valueDim,
+        parameters: { parts, partsAt: counted?.at ?? 0, rows, heads, queryLength, ...strideParameters('output', target) },
+        buffers: { partial, partialLse, output: target.binding, lse: lse.binding, ...(counted && { counts: counted.context }) },
+        groups: Math.ceil((rows * Math.max(1, Math.ceil(valueDim / 4))) / mergeGroupSize),
+        work: parts * rows * valueDim,
       },
     )
   })

@@ -125,7 +125,7 @@ ${readKeys('value', spec.value, spec.valueDim)}
 ${base('query')}
 ${spec.dropout ? dropout : ''}
 ${spec.bias === undefined ? '' : readBias(spec.bias)}
-fn validKeysOf(batch: i32) -> i32 { return ${spec.lengths ? 'clamp(bitcast<i32>(context[parameters.lengthsAt + batch]), 0, parameters.keyLength)' : 'parameters.keyLength'}; }
+${validKeysOf(spec.lengths)}
 ${isVisible(spec)}
 ${spec.sinks ? sinkOf : ''}
 ${spec.bias === undefined ? '' : biasAt}
@@ -142,6 +142,12 @@ fn finalScore(scaled: f32, at: Pair) -> f32 {
   ${spec.scoreCode === undefined ? '' : 'score = changeScore(at, score);'}
   return score;
 }`
+}
+
+/** `fn validKeysOf(batch: i32) -> i32`: of all keys the ones that a sequence has. */
+export function validKeysOf(lengths: boolean): string {
+  const length = 'clamp(bitcast<i32>(context[parameters.lengthsAt + batch]), 0, parameters.keyLength)'
+  return `fn validKeysOf(batch: i32) -> i32 { return ${lengths ? length : 'parameters.keyLength'}; }`
 }
 
 /** Also `KeyRow`, what `keyBase` returns, and `keyStep()`, from one row to the next; the same for values. */

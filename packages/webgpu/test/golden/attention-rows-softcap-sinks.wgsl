@@ -1,4 +1,4 @@
-struct Parameters { firstGroup: i32, batch: i32, queryHeads: i32, keyHeads: i32, group: i32, scale: f32, queryLength: i32, keyLength: i32, left: i32, right: i32, lowerRight: i32, queryOffset: i32, queryStride0: i32, queryStride1: i32, queryStride2: i32, queryStride3: i32, keyOffset: i32, keyStride0: i32, keyStride1: i32, keyStride2: i32, keyStride3: i32, valueOffset: i32, valueStride0: i32, valueStride1: i32, valueStride2: i32, valueStride3: i32, softcap: f32, sinksAt: i32, splits: i32, keysPerSplit: i32, outputOffset: i32, outputStride0: i32, outputStride1: i32, outputStride2: i32, outputStride3: i32, outputSplitStride: i32 }
+struct Parameters { firstGroup: i32, batch: i32, queryHeads: i32, keyHeads: i32, group: i32, scale: f32, queryLength: i32, keyLength: i32, left: i32, right: i32, lowerRight: i32, queryOffset: i32, queryStride0: i32, queryStride1: i32, queryStride2: i32, queryStride3: i32, keyOffset: i32, keyStride0: i32, keyStride1: i32, keyStride2: i32, keyStride3: i32, valueOffset: i32, valueStride0: i32, valueStride1: i32, valueStride2: i32, valueStride3: i32, softcap: f32, sinksAt: i32, splits: i32, outputOffset: i32, outputStride0: i32, outputStride1: i32, outputStride2: i32, outputStride3: i32, outputSplitStride: i32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> query: array<vec4f>;
 @group(0) @binding(2) var<storage, read> key: array<vec4f>;
@@ -86,8 +86,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
 
   let validKeys = validKeysOf(batch);
   let position = positionOf(row, validKeys);
-  let first = max(firstKey(position, validKeys), split * parameters.keysPerSplit);
-  let end = min(endKey(position, validKeys), (split + 1) * parameters.keysPerSplit);
+  let firstOfAll = firstKey(position, validKeys);
+  let endOfAll = endKey(position, validKeys);
+  let perSplit = (max(0, endOfAll - firstOfAll) + parameters.splits - 1) / parameters.splits;
+  let first = firstOfAll + split * perSplit;
+  let end = min(first + perSplit, endOfAll);
 
   var m = lowest;
   var l = 0.0;

@@ -70,9 +70,11 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let rowCount = parameters.queryLength * parameters.group;
   let blocks = (rowCount + 3) / 4;
   let group = i32(groupId.x) + parameters.firstGroup;
-  let split = group % parameters.splits;
-  let firstRow = group / parameters.splits % blocks * 4;
-  let plane = group / (parameters.splits * blocks);
+  let splits = parameters.splits;
+  let split = group % splits;
+  let firstRow = group / splits % blocks * 4;
+  let plane = group / (splits * blocks);
+
   let batch = plane / parameters.keyHeads;
   let keyHead = plane % parameters.keyHeads;
 
@@ -82,7 +84,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let lastRow = min(firstRow + 4, rowCount) - 1;
   let first = firstKey(shift + firstRow / parameters.group, validKeys);
   let end = endKey(shift + lastRow / parameters.group, validKeys);
-  let perSplit = (max(0, end - first) + parameters.splits * 16 - 1) / (parameters.splits * 16) * 16;
+  let perSplit = (max(0, end - first) + splits * 16 - 1) / (splits * 16) * 16;
   let start = first + split * perSplit;
   let stop = min(start + perSplit, end);
 

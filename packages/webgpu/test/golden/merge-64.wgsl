@@ -18,14 +18,15 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let chunk = index % 16;
   if (row >= parameters.rows) { return; }
 
+  let parts = parameters.parts;
   var largest = -1.7e38;
-  for (var part = 0; part < parameters.parts; part++) {
+  for (var part = 0; part < parts; part++) {
     let bits = partialLse[part * parameters.rows + row];
     if (bits != empty) { largest = max(largest, bitcast<f32>(bits)); }
   }
   var total = 0.0;
   var sum = vec4f();
-  for (var part = 0; part < parameters.parts; part++) {
+  for (var part = 0; part < parts; part++) {
     let bits = partialLse[part * parameters.rows + row];
     if (bits == empty) { continue; }
     let weight = exp(bitcast<f32>(bits) - largest);
