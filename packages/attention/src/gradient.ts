@@ -1,7 +1,17 @@
-import { tensor, type AttentionResult, type HostTensor, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
+import {
+  tensor,
+  type AttentionResult,
+  type Backend,
+  type HostTensor,
+  type OwnedTensor,
+  type RotaryTable,
+  type Tensor,
+} from '@qkv/core'
 import { compute, type AttentionOptions } from './attention.ts'
+import type { Positioned } from './positioned.ts'
+import { bringHome } from './positions.ts'
 import { prepare } from './prepare.ts'
-import { checkShape, invalid, refused } from './refuse.ts'
+import { checkShape, refused } from './refuse.ts'
 
 /** Gradients in float32, contiguous, in the shapes of what they belong to; each is the caller's to dispose. */
 export interface Gradients {
@@ -12,7 +22,7 @@ export interface Gradients {
   readonly dBias: OwnedTensor | undefined
   /** [queryHeads]; present when there were sinks. */
   readonly dSinks: OwnedTensor | undefined
-  /** For each captured float tensor of the score expression or position encoding, in its shape. */
+  /** For each captured float tensor of the score expression, and each of the encodings' `parameters`, in its shape. */
   readonly captured: ReadonlyMap<HostTensor, OwnedTensor>
 }
 
@@ -34,7 +44,7 @@ export interface DifferentiableResult extends Disposable {
  *     const { output, backward } = await attentionWithGradient(query, key, value, { backend, causal: true })
  *     const { dq, dk, dv } = await backward(dOutput)
  *
- * @throws QkvError as {@link attention} does; `OPTION_INVALID` for a position encoding that follows content.
+ * @throws QkvError as {@link attention} does.
  */
 export async function attentionWithGradient(
   query: Tensor,
@@ -43,10 +53,7 @@ export async function attentionWithGradient(
   options: AttentionOptions,
 ): Promise<DifferentiableResult> {
   const operation = 'attentionWithGradient'
-  const { backend, position } = options
-  if (position?.kind === 'score' && position.follows === 'content') {
-    throw invalid(operation, 'position', 'an encoding that follows positions alone', 'one that follows content')
-  }
+  const { backend } = options
   const prepared = await prepare(operation, query, key, value, options)
   let forward: AttentionResult
   try {
@@ -58,30 +65,18 @@ export async function attentionWithGradient(
   const { output, lse } = forward
   if (lse === undefined) throw refused('INTERNAL', operation, 'lse', 'what was asked of the backend', 'undefined')
 
-  /** A rotation passes gradients back by turning the other way: R(θ)ᵀ = R(−θ); a table's scaling, if any, stays. */
-  const turnedBack = (gradient: OwnedTensor, table: RotaryTable | undefined): OwnedTensor => {
-    if (table === undefined) return gradient
-    const sin = backend.multiply(table.sin, minusOne)
-    const turned = backend.rotate(gradient, { ...table, sin })
-    sin.dispose()
-    gradient.dispose()
-    return turned
-  }
-
   const result: DifferentiableResult = {
     output,
     lse,
     async backward(dOutput) {
       checkShape(operation, 'dOutput', dOutput.shape, output.shape)
-      const gradient = backend.attentionGradient(prepared.problem, { output, lse }, dOutput)
-      return {
-        dq: turnedBack(gradient.dQuery, prepared.rotary?.query),
-        dk: turnedBack(gradient.dKey, prepared.rotary?.key),
-        dv: gradient.dValue,
-        dBias: gradient.dBias,
-        dSinks: gradient.dSinks,
-        captured: gradient.captured,
-      }
+      const { dQuery, dKey, dValue, dBias, dSinks, captured } = backend.attentionGradient(
+        prepared.problem,
+        { output, lse },
+        dOutput,
+      )
+      const { dq, dk, parameters } = await throughPositions(backend, prepared, { dq: dQuery, dk: dKey, captured })
+      return { dq, dk, dv: dValue, dBias, dSinks, captured: parameters }
     },
     dispose() {
       prepared.dispose()
@@ -93,6 +88,53 @@ export async function attentionWithGradient(
     },
   }
   return result
+}
+
+/** Gradients of queries, keys and captured tensors, on one side of the encodings or the other. */
+interface PositionGradient {
+  readonly dq: OwnedTensor
+  readonly dk: OwnedTensor
+  readonly captured: ReadonlyMap<HostTensor, OwnedTensor>
+}
+
+/** Back the way that queries and keys came: through the turns, last first, and through what followed content. */
+async function throughPositions(
+  backend: Backend,
+  { turns, terms }: Pick<Positioned, 'turns' | 'terms'>,
+  gradient: PositionGradient,
+): Promise<{ dq: OwnedTensor; dk: OwnedTensor; parameters: ReadonlyMap<HostTensor, OwnedTensor> }> {
+  let { dq, dk } = gradient
+  for (const turn of turns.toReversed()) {
+    dq = turnedBack(backend, dq, turn.query)
+    dk = turnedBack(backend, dk, turn.key)
+  }
+  const parameters = new Map(gradient.captured)
+  for (const { encoding, made } of terms.toReversed()) {
+    const home = async (view: OwnedTensor): Promise<HostTensor> => {
+      const values = await bringHome(backend, view)
+      view.dispose()
+      return values
+    }
+    const captured = new Map<HostTensor, HostTensor>()
+    for (const part of made.captured) {
+      captured.set(part, await home(parameters.get(part)!))
+      parameters.delete(part)
+    }
+    const content = made.backward({ dQuery: await home(dq), dKey: await home(dk), captured })
+    dq = backend.upload(content.dQuery)
+    dk = backend.upload(content.dKey)
+    encoding.parameters.forEach((parameter, index) => parameters.set(parameter, backend.upload(content.parameters[index]!)))
+  }
+  return { dq, dk, parameters }
+}
+
+/** A rotation passes gradients back by turning the other way: R(θ)ᵀ = R(−θ); a table's scaling, if any, stays. */
+function turnedBack(backend: Backend, gradient: OwnedTensor, table: RotaryTable): OwnedTensor {
+  const sin = backend.multiply(table.sin, minusOne)
+  const turned = backend.rotate(gradient, { ...table, sin })
+  sin.dispose()
+  gradient.dispose()
+  return turned
 }
 
 const minusOne: HostTensor = tensor([-1], [1])

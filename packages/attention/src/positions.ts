@@ -8,26 +8,41 @@ import {
   type HostTensor,
   type Tensor,
 } from '@qkv/core'
-import type { PositionEncoding, Positions } from '@qkv/positional'
+import type { PositionEncoding, Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { invalid } from './refuse.ts'
 
 /** How attention learns the order of tokens. */
 export interface PositionOptions {
   /**
-   * A rotary encoding turns queries and keys before they meet, a score encoding changes the scores. An embedding belongs
+   * One encoding, or several that stack. Whatever their order: those that follow content read queries and keys as they
+   * come, then rotary ones turn them, and then scores change, one after another in the list's order. An embedding belongs
    * to the inputs of the first layer and is refused here.
    */
-  readonly position?: PositionEncoding | undefined
+  readonly position?: PositionEncoding | readonly PositionEncoding[] | undefined
   /**
-   * Where queries and keys stand, for a rotary encoding. By default keys count from 0 and queries stand where `causal`
+   * Where queries and keys stand, for rotary encodings. By default keys count from 0 and queries stand where `causal`
    * has them: the last query at the last valid key.
    */
   readonly positions?: { readonly query?: Positions | undefined; readonly key?: Positions | undefined } | undefined
 }
 
+/** @returns the encodings that act in attention, none where there are none. @throws QkvError `OPTION_INVALID` for others. */
+export function encodingsOf(operation: string, position: PositionOptions['position']): readonly (RotaryEncoding | ScoreEncoding)[] {
+  const encodings = position === undefined ? [] : 'kind' in position ? [position] : position
+  return encodings.map((encoding) => {
+    if (encoding?.kind === 'rotary' || encoding?.kind === 'score') return encoding
+    const received = encoding?.kind === 'embedding' ? 'an embedding, which the first inputs take' : String(encoding)
+    throw invalid(operation, 'position', 'rotary or a score encoding, or a list of them', received)
+  })
+}
+
 /** @throws QkvError `OPTION_INVALID` for positions that nothing follows. */
-export function checkPositions(operation: string, position: PositionEncoding | undefined, positions: unknown): void {
-  if (positions === undefined || position?.kind === 'rotary') return
+export function checkPositions(
+  operation: string,
+  encodings: readonly (RotaryEncoding | ScoreEncoding)[],
+  positions: PositionOptions['positions'] | Positions,
+): void {
+  if (positions === undefined || encodings.some(({ kind }) => kind === 'rotary')) return
   throw invalid(operation, 'positions', 'absent without a rotary position', 'positions')
 }
 
@@ -49,11 +64,17 @@ export function placesOf(
   return { query, key, contextLength: Math.max(0, largest(query), largest(key)) + 1 }
 }
 
+/** Where the first query of each batch entry stands. */
+export function queryStarts(problem: AttentionProblem, lengths: HostTensor | undefined): number[] {
+  const { batch, keyLength } = problem
+  const valid = lengths === undefined ? new Array<number>(batch).fill(keyLength) : [...toFloat64(lengths)]
+  return valid.map((validKeys) => firstPosition(problem, validKeys))
+}
+
 function queryPositions(problem: AttentionProblem, lengths: HostTensor | undefined): Positions {
   const { batch, queryLength, keyLength } = problem
   if (lengths === undefined) return { start: firstPosition(problem, keyLength), length: queryLength }
-  const starts = [...toFloat64(lengths)].map((validKeys) => firstPosition(problem, validKeys))
-  const positions = starts.flatMap((start) => Array.from({ length: queryLength }, (_, row) => start + row))
+  const positions = queryStarts(problem, lengths).flatMap((start) => Array.from({ length: queryLength }, (_, row) => start + row))
   return tensor(positions, [batch, queryLength], { dtype: 'int32' })
 }
 

@@ -1,4 +1,4 @@
-import { QkvError, describe, type Backend, type QkvErrorCode } from '@qkv/core'
+import { QkvError, describe, isHostTensor, type Backend, type HostTensor, type QkvErrorCode, type Tensor } from '@qkv/core'
 
 /** What a function of this package throws: a {@link QkvError} that names the argument, what was expected and what came. */
 export function refused(code: QkvErrorCode, operation: string, argument: string, expected: string, received: string): QkvError {
@@ -27,4 +27,10 @@ export function checkShape(operation: string, argument: string, shape: readonly 
   if (shape.length === expected.length && shape.every((size, axis) => expected[axis] === -1 || size === expected[axis])) return
   const wanted = expected.map((size) => (size === -1 ? '…' : size)).join(',')
   throw refused('SHAPE_MISMATCH', operation, argument, `[${wanted}]`, `[${shape.join(',')}]`)
+}
+
+/** The tensor itself. @throws QkvError `OPTION_INVALID` unless it is over a typed array. */
+export function onHost(operation: string, argument: string, view: Tensor): HostTensor {
+  if (isHostTensor(view)) return view
+  throw invalid(operation, argument, 'in host memory, or given with its backend', 'a tensor that a backend owns')
 }

@@ -74,6 +74,8 @@ export interface ContentInputs {
   readonly key: HostTensor
   /** What multiplies q·k. */
   readonly scale: number
+  /** Where the first query of each batch entry stands among the keys. Default keyLength − queryLength: at their end. */
+  readonly starts?: readonly number[] | undefined
 }
 
 export interface ContentTerms {
@@ -81,6 +83,8 @@ export interface ContentTerms {
   readonly query: HostTensor
   readonly key: HostTensor
   readonly scoreMod: ScoreMod | undefined
+  /** What the score expression captured that was made for this call; its gradients are `backward`'s. */
+  readonly captured: readonly HostTensor[]
   /** Carries the gradient of attention over these terms on to what they were made of. */
   backward(gradient: TermsGradient): ContentGradient
 }
@@ -89,7 +93,7 @@ export interface TermsGradient {
   /** In the shapes of the terms' query and key. */
   readonly dQuery: HostTensor
   readonly dKey: HostTensor
-  /** Of what the terms' score expression captured, as in `AttentionGradient.captured`. */
+  /** Of each of the terms' `captured`, as in `AttentionGradient.captured`. */
   readonly captured: ReadonlyMap<HostTensor, HostTensor>
 }
 

@@ -2,6 +2,7 @@ import { problem, reference, referenceGradient, slice, tensor, toFloat64, type H
 import { createCpuBackend } from '@qkv/cpu'
 import { expectWithinBound } from '@qkv/testing'
 import { describe, expect, test } from 'vitest'
+import { disentangled, relativeKey, shaw } from '@qkv/positional/content'
 import { contentClaims, contentSizes } from './claims/content.ts'
 import { floats } from './claims/scores.ts'
 import { expectAttention } from './support/attention.ts'
@@ -58,4 +59,23 @@ describe.each(contentClaims)('$name', (claim) => {
     compare('dKey', key, gradient.dKey)
     encoding.parameters.forEach((parameter, n) => compare(`parameter ${n}`, parameter, gradient.parameters[n]!))
   }, 60_000)
+})
+
+test.each([
+  ['shaw', () => shaw({ table: floats('even', [4, 4]) }), 'shaw: table must be of an odd number of rows'],
+  ['shaw', () => shaw({ table: floats('left', [4, 4]), left: 4 }), 'shaw: left must be below the table’s 4 rows; received 4'],
+  ['relativeKey', () => relativeKey({ table: floats('even', [4, 4]) }), 'relativeKey: table must be of an odd number of rows'],
+  ['disentangled', () => disentangled({}), 'disentangled: positionKeys must be given, or positionQueries'],
+  [
+    'disentangled',
+    () => disentangled({ positionKeys: floats('odd', [2, 3, 4]) }),
+    'positionKeys must be of an even number of rows, 2·span; received 3',
+  ],
+  [
+    'disentangled',
+    () => disentangled({ positionKeys: floats('one', [2, 4, 4]), positionQueries: floats('other', [2, 6, 4]) }),
+    'positionQueries must be [2, 4, 4]; received [2,6,4]',
+  ],
+] as const)('%s refuses tables that do not fit', (_, make, message) => {
+  expect(make).toThrow(message)
 })

@@ -1,6 +1,9 @@
 import { and, type AttentionResult, type Backend, type MaskMod, type Tensor } from '@qkv/core'
 import { attention, type AttentionOptions } from '../attention.ts'
+import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
+import { encodingsOf } from '../positions.ts'
 import { invalid } from '../refuse.ts'
+import { unchanged } from './reindex.ts'
 import type { AttentionCache, CachedKeys } from './cache.ts'
 
 /** What a cache settles by itself is left out: its backend, its lengths, where its keys stand. */
@@ -13,7 +16,8 @@ export type CachedAttentionOptions = Omit<AttentionOptions, 'backend' | 'positio
  *     await cache.append(key, value)                       // of the new tokens
  *     const { output } = await cachedAttention(query, cache)
  *
- * A score encoding goes in `position`; with a rotary one, rotate queries and keys before (as `MultiHeadAttention` does).
+ * Score encodings go in `position`; with a rotary one, rotate queries and keys before (as `MultiHeadAttention` does). Those
+ * that follow content need all keys, as floats.
  *
  * @param query [batch, queryHeads, tokens, headDim], of the last tokens appended
  * @throws QkvError as {@link attention} does.
@@ -33,25 +37,27 @@ export async function cachedAttention(
 
 /** Attention's options for what a cache holds. */
 export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: CachedAttentionOptions): AttentionOptions {
-  const { position } = options
-  if (position !== undefined && !(position.kind === 'score' && position.follows === 'positions')) {
-    throw invalid(
-      'cachedAttention',
-      'position',
-      'a score encoding that follows positions (rotate before appending)',
-      `${position.kind}`,
-    )
-  }
   return {
     causal: true,
     ...options,
-    position: position && { ...position, scoreMod: keys.reindex(position.scoreMod) },
+    position: encodingsOf('cachedAttention', options.position).map((encoding) => ofCachedKeys(encoding, keys)),
     score: options.score && keys.reindex(options.score),
     mask: cachedMask(keys, options),
     keyScales: keys.keyScales,
     valueScales: keys.valueScales,
     backend,
   }
+}
+
+/** An encoding over a sequence's own indices as one over a cache's. */
+function ofCachedKeys(encoding: RotaryEncoding | ScoreEncoding, keys: CachedKeys): ScoreEncoding {
+  if (encoding.kind === 'rotary') {
+    throw invalid('cachedAttention', 'position', 'score encodings (rotate before appending)', 'a rotary one')
+  }
+  if (encoding.follows === 'positions') return { ...encoding, scoreMod: keys.reindex(encoding.scoreMod) }
+  if (keys.reindex === unchanged && keys.keyScales === undefined) return encoding
+  const cache = keys.keyScales === undefined ? 'a cache that has dropped tokens' : 'quantised keys'
+  throw invalid('cachedAttention', 'position', `encodings that follow positions alone, with ${cache}`, 'one that follows content')
 }
 
 /** The caller's mask and the cache's. */

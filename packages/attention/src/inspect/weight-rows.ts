@@ -3,7 +3,6 @@ import {
   compileExpression,
   emptySoftmax,
   firstPosition,
-  isHostTensor,
   isTensor,
   logSumExp,
   problem,
@@ -18,9 +17,10 @@ import {
   type Tensor,
 } from '@qkv/core'
 import { dequantize } from '../cache/dequantize.ts'
-import { bringHome, type PositionOptions } from '../positions.ts'
-import { checkCount, invalid } from '../refuse.ts'
-import { positionedOnHost } from './positioned.ts'
+import { positioned } from '../positioned.ts'
+import { bringHome, checkPositions, encodingsOf, type PositionOptions } from '../positions.ts'
+import { checkCount, invalid, onHost } from '../refuse.ts'
+import { rotatedOnHost } from './rotated-on-host.ts'
 
 /** The options of attention that shape its weights, and which of them to look at. */
 export interface WeightOptions extends Omit<ProblemOptions, 'dropout' | 'valueScales'>, PositionOptions {
@@ -73,7 +73,7 @@ export function eachWeightRow(
   const given = problem(query, key, key, { ...shown, keyScales, valueScales: keyScales })
   const sizes = chosen(operation, given, options)
   const plain = keyScales === undefined ? given : unquantized(operation, given, shown)
-  const source = rowSource(operation, positionedOnHost(operation, plain, shown), options.batch ?? 0)
+  const source = rowSource(operation, withPositions(operation, plain, shown), options.batch ?? 0)
   const weights = new Float64Array(given.keyLength)
   sizes.heads.forEach((queryHead, head) => {
     sizes.rows.forEach((at, row) => {
@@ -98,9 +98,20 @@ export async function optionsAtHome(backend: Backend, options: WeightOptions): P
   }
 }
 
+/** The problem with its positions in it, as `prepare` makes it on a backend. */
+function withPositions(operation: string, plain: AttentionProblem, options: ProblemOptions & PositionOptions): AttentionProblem {
+  const encodings = encodingsOf(operation, options.position)
+  checkPositions(operation, encodings, options.positions)
+  if (encodings.length === 0) return plain
+  const { query, key, score } = positioned(operation, plain, encodings, options, (view, table) =>
+    rotatedOnHost(onHost(operation, 'query and key', view), table),
+  )
+  return problem(query, key, key, { ...options, score, scale: plain.scale })
+}
+
 /** The same problem over the keys that quantised ones stand for. */
 function unquantized(operation: string, { query, key, keyScales }: AttentionProblem, options: ProblemOptions): AttentionProblem {
-  const keys = keyScales ? dequantize(onHost(operation, key), onHost(operation, keyScales)) : key
+  const keys = keyScales ? dequantize(onHost(operation, 'key', key), onHost(operation, 'keyScales', keyScales)) : key
   return problem(query, keys, keys, options)
 }
 
@@ -190,10 +201,5 @@ function scoreRow(view: Tensor | undefined, batch: number, h: number, i: number)
 }
 
 function numbers(operation: string, view: Tensor): Float64Array {
-  return toFloat64(onHost(operation, view))
-}
-
-function onHost(operation: string, view: Tensor): HostTensor {
-  if (isHostTensor(view)) return view
-  throw invalid(operation, 'tensors', 'in host memory, or given with their backend', 'a tensor that a backend owns')
+  return toFloat64(onHost(operation, 'tensors', view))
 }

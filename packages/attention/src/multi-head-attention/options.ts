@@ -1,5 +1,6 @@
 import type { Alignment, Backend, Tensor } from '@qkv/core'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
+import { encodingsOf, type PositionOptions } from '../positions.ts'
 import { checkBackend, checkCount, invalid } from '../refuse.ts'
 import type { WeightShapes } from './weights.ts'
 
@@ -36,15 +37,15 @@ export interface MultiHeadAttentionOptions {
   readonly causal?: boolean | Alignment | undefined
   /** For self-attention: tokens seen to either side of a query's own. */
   readonly window?: { readonly left?: number | undefined; readonly right?: number | undefined } | undefined
-  /** For self-attention. */
-  readonly position?: RotaryEncoding | ScoreEncoding | undefined
+  /** For self-attention: one encoding or several that stack, as {@link PositionOptions} says, and as `fromConfig` lists them. */
+  readonly position?: PositionOptions['position']
   /** Named tensors, see {@link weightShapes}; without them, small random ones from `seed`. */
   readonly weights?: Readonly<Record<string, Tensor>> | undefined
   readonly seed?: number | undefined
 }
 
 /** What the options settle: sizes are numbers, choices are made. */
-export interface MultiHeadConfig extends Pick<MultiHeadAttentionOptions, 'scale' | 'softcap' | 'causal' | 'window' | 'position'> {
+export interface MultiHeadConfig extends Pick<MultiHeadAttentionOptions, 'scale' | 'softcap' | 'causal' | 'window'> {
   readonly modelDim: number
   readonly heads: number
   readonly kvHeads: number
@@ -57,6 +58,8 @@ export interface MultiHeadConfig extends Pick<MultiHeadAttentionOptions, 'scale'
   readonly queryKeyNorm: { readonly kind: 'rms' | 'layer'; readonly over: 'head' | 'heads'; readonly epsilon: number } | undefined
   readonly gate: 'head' | 'element' | undefined
   readonly sinks: boolean
+  /** None, one, or several. */
+  readonly position: readonly (RotaryEncoding | ScoreEncoding)[]
 }
 
 const operation = 'MultiHeadAttention'
@@ -92,7 +95,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
     softcap,
     causal,
     window,
-    position,
+    position: encodingsOf(operation, position),
     inputBias: bias === true || bias === 'inputs',
     outputBias: bias === true || bias === 'output',
     queryKeyNorm: queryKeyNorm && {

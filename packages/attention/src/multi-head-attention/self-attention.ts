@@ -4,6 +4,7 @@ import { attention, type AttentionOptions } from '../attention.ts'
 import { cachedAttention, optionsOfKeys } from '../cache/attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
 import type { OnBackend, WeightOptions } from '../inspect/index.ts'
+import { isRotary } from '../positioned.ts'
 import type { Temporaries } from '../temporaries.ts'
 import type { KeyValueHeads } from './projections.ts'
 
@@ -13,7 +14,7 @@ export type Inspect = (query: Tensor, key: Tensor, options: WeightOptions & OnBa
 /** By heads, and not yet rotated. */
 export interface SelfAttention extends KeyValueHeads {
   readonly query: Tensor
-  readonly position: RotaryEncoding | ScoreEncoding | undefined
+  readonly position: readonly (RotaryEncoding | ScoreEncoding)[]
   readonly positions: Positions | undefined
   /** All that shapes the scores besides. */
   readonly options: Omit<AttentionOptions, 'backend' | 'lse' | 'position' | 'positions'> & ProblemOptions & Watch
@@ -34,8 +35,8 @@ export async function attendSelf(backend: Backend, asked: SelfAttention, scope: 
 /** The same to the tokens in a cache and these, which it takes in: rotated. It stays as it was when anything fails. */
 export async function attendCached(cache: AttentionCache, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
   const { position, inspect } = asked
-  const { query, key, value } = position?.kind === 'rotary' ? rotated(cache, position, asked, scope) : asked
-  const options = { ...asked.options, position: position?.kind === 'rotary' ? undefined : position }
+  const { query, key, value } = rotated(cache, asked, scope)
+  const options = { ...asked.options, position: position.filter((encoding) => !isRotary(encoding)) }
   const before = cache.length
   await cache.append(key, value)
   try {
@@ -53,13 +54,18 @@ export async function attendCached(cache: AttentionCache, asked: SelfAttention, 
 }
 
 /** Queries and keys turned to where they stand: after the tokens in the cache, or where `positions` says. */
-function rotated(cache: AttentionCache, rotary: RotaryEncoding, asked: SelfAttention, scope: Temporaries): SelfAttention {
-  const { query, key, positions } = asked
+function rotated(cache: AttentionCache, asked: SelfAttention, scope: Temporaries): Pick<SelfAttention, 'query' | 'key' | 'value'> {
+  const { value, position, positions } = asked
+  let { query, key } = asked
   const start = cache.length
   const length = query.shape[2] ?? 0
   const places = positions ?? { start, length }
   const contextLength = positions === undefined ? start + length : undefined
-  const turn = (view: Tensor, role: 'query' | 'key'): Tensor =>
-    scope.keep(cache.backend.rotate(view, rotary.table(places, role, contextLength)))
-  return { ...asked, query: turn(query, 'query'), key: turn(key, 'key') }
+  for (const rotary of position.filter(isRotary)) {
+    const turn = (view: Tensor, role: 'query' | 'key'): Tensor =>
+      scope.keep(cache.backend.rotate(view, rotary.table(places, role, contextLength)))
+    query = turn(query, 'query')
+    key = turn(key, 'key')
+  }
+  return { query, key, value }
 }

@@ -149,6 +149,8 @@ function checkExpressible(config: MultiHeadConfig, cache: boolean): RotaryEncodi
   if (sinks) refuse('sinks', 'sinks')
   if (memoryDim !== modelDim) refuse('memoryDim', `${memoryDim}, for cross-attention`)
   if (cache && causal === 'upper-left') refuse('causal', "'upper-left' with a cache")
-  if (position !== undefined && position.kind !== 'rotary') return refuse('position', 'a score encoding')
-  return position
+  const [first, ...others] = position
+  if (others.length > 0) return refuse('position', 'several encodings')
+  if (first?.kind === 'score') return refuse('position', 'a score encoding')
+  return first
 }

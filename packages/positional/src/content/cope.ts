@@ -1,7 +1,18 @@
 import { capture, scoreMod, toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable } from '../refuse.ts'
-import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
+import {
+  addScaled,
+  checkInputs,
+  dot,
+  float32Tensor,
+  forEachToken,
+  readVectors,
+  rowOf,
+  startOf,
+  vectors,
+  type Vectors,
+} from './vectors.ts'
 
 export interface CopeOptions {
   /** [positions, headDim], trained, shared by the heads. Counts beyond the last position count as the last. */
@@ -17,7 +28,7 @@ export interface CopeOptions {
  *
  * A count needs the products of all keys in between, so no kernel can make it from one pair: it is made before attention
  * and captured as a bias [batch, heads, queries, keys]. That takes the memory that attention here otherwise never takes.
- * Queries stand at the end of the keys, and keys after a query get none of it: meant for causal attention.
+ * Keys after a query get none of it: meant for causal attention.
  */
 export function cope({ table }: CopeOptions): ContentScore {
   const [positions = 0, headDim = 0] = checkTable('cope', 'table', table, ['positions', 'headDim'])
@@ -38,12 +49,14 @@ interface Weights {
   readonly headDim: number
 }
 
-function terms({ query, key, scale }: ContentInputs, weights: Weights): ContentTerms {
-  const [q, k] = [readVectors(query), readVectors(key)]
+function terms(inputs: ContentInputs, weights: Weights): ContentTerms {
+  const { query, key } = inputs
+  const counted = { q: readVectors(query), k: readVectors(key), scale: inputs.scale, start: (b: number) => startOf(inputs, b) }
+  const { q, k } = counted
   const bias = vectors([...q.shape.slice(0, 3), k.length])
   forEachToken(q, (b, h, i) => {
     const row = bias.at(b, h, i)
-    countKeys(q, k, b, h, i, scale, (j, count) => {
+    countKeys(counted, b, h, i, (j, count) => {
       const { below, above, share } = neighbours(count, weights)
       row[j] = (1 - share) * dot(q.at(b, h, i), below) + share * dot(q.at(b, h, i), above)
     })
@@ -54,24 +67,31 @@ function terms({ query, key, scale }: ContentInputs, weights: Weights): ContentT
     query,
     key,
     scoreMod: scoreMod((score, pair) => score.add(added.at(pair.batch, pair.head, pair.row, pair.key))),
-    backward: (gradient) =>
-      backward(q, k, scale, vectors(bias.shape, toFloat64(gradient.captured.get(captured)!)), gradient, weights),
+    captured: [captured],
+    backward: (gradient) => backward(counted, vectors(bias.shape, toFloat64(gradient.captured.get(captured)!)), gradient, weights),
   }
 }
 
-/** Visits the keys of a query from the nearest to the first, with the sum of gates on the way and the key's own gate. */
+/** Whose keys are counted. */
+interface Counted {
+  readonly q: Vectors
+  readonly k: Vectors
+  readonly scale: number
+  /** Where the first query of a batch entry stands. */
+  start(batch: number): number
+}
+
+/** Visits the keys of a query from its own place to the first, with the sum of gates on the way and the key's own gate. */
 function countKeys(
-  q: Vectors,
-  k: Vectors,
+  { q, k, scale, start }: Counted,
   b: number,
   h: number,
   i: number,
-  scale: number,
   visit: (j: number, count: number, gate: number) => void,
 ): void {
   const keyHead = keyHeadOf(h, q, k)
   let count = 0
-  for (let j = k.length - q.length + i; j >= 0; j--) {
+  for (let j = Math.min(k.length - 1, start(b) + i); j >= 0; j--) {
     const gate = 1 / (1 + Math.exp(-scale * dot(q.at(b, h, i), k.at(b, keyHead, j))))
     count += gate
     visit(j, count, gate)
@@ -91,14 +111,8 @@ function neighbours(count: number, { e, positions, headDim }: Weights) {
   return { lower, upper, below: rowOf(e, lower, headDim), above: rowOf(e, upper, headDim), share: position - lower }
 }
 
-function backward(
-  q: Vectors,
-  k: Vectors,
-  scale: number,
-  dBias: Vectors,
-  gradient: TermsGradient,
-  weights: Weights,
-): ContentGradient {
+function backward(counted: Counted, dBias: Vectors, gradient: TermsGradient, weights: Weights): ContentGradient {
+  const { q, k, scale } = counted
   const { e, positions, headDim } = weights
   const [dQuery, dKey] = [readVectors(gradient.dQuery), readVectors(gradient.dKey)]
   const de = new Float64Array(e.length)
@@ -106,7 +120,7 @@ function backward(
     const [query, dq, dRow] = [q.at(b, h, i), dQuery.at(b, h, i), dBias.at(b, h, i)]
     const dCounts = new Float64Array(k.length)
     const gates = new Float64Array(k.length)
-    countKeys(q, k, b, h, i, scale, (j, count, gate) => {
+    countKeys(counted, b, h, i, (j, count, gate) => {
       const { lower, upper, below, above, share } = neighbours(count, weights)
       addScaled(dq, dRow[j]! * (1 - share), below)
       addScaled(dq, dRow[j]! * share, above)

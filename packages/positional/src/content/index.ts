@@ -3,5 +3,7 @@
  * before attention.
  */
 export { cope, type CopeOptions } from './cope.ts'
+export { disentangled, type DisentangledOptions } from './disentangled.ts'
+export { relativeKey, relativeKeyQuery, type RelativeKeyOptions } from './relative-key.ts'
 export { shaw, type ShawOptions } from './shaw.ts'
 export { transformerXl, type TransformerXlOptions } from './transformer-xl.ts'

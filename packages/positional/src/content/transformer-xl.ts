@@ -2,7 +2,18 @@ import { toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
 import { rotaryFrequencies } from '../rotary/frequencies.ts'
-import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
+import {
+  addScaled,
+  checkInputs,
+  dot,
+  float32Tensor,
+  forEachToken,
+  readVectors,
+  rowOf,
+  startOf,
+  vectors,
+  type Vectors,
+} from './vectors.ts'
 
 export interface TransformerXlOptions {
   /** [heads, headDim], trained: u, added to the query where it meets content. */
@@ -24,8 +35,6 @@ export interface TransformerXlOptions {
  * part as in rotary: turned by its own position, g becomes modelDim more elements of the query, and the sinusoids of the
  * key's position as many of the key. So attention over longer vectors gives these scores exactly, without a table of all
  * pairs. Dai et al. 2019, arXiv:1901.02860; XLNet, Conformer.
- *
- * Queries stand at the end of the keys, as under causal attention.
  */
 export function transformerXl(options: TransformerXlOptions): ContentScore {
   const [heads = 0, headDim = 0] = checkTable('transformerXl', 'contentBias', options.contentBias, ['heads', 'headDim'])
@@ -56,19 +65,21 @@ interface Weights {
   readonly w: Float64Array
 }
 
-function terms({ query, key }: ContentInputs, weights: Weights): ContentTerms {
-  const [q, k] = [readVectors(query), readVectors(key)]
-  const [longQuery, longKey] = [longQueries(q, k.length - q.length, weights), longKeys(k, weights)]
+function terms(inputs: ContentInputs, weights: Weights): ContentTerms {
+  const [q, k] = [readVectors(inputs.query), readVectors(inputs.key)]
+  const start = (batch: number): number => startOf(inputs, batch)
+  const [longQuery, longKey] = [longQueries(q, start, weights), longKeys(k, weights)]
   return {
     query: float32Tensor(longQuery.values, longQuery.shape),
     key: float32Tensor(longKey.values, longKey.shape),
     scoreMod: undefined,
-    backward: (gradient) => backward(q, k, gradient, weights),
+    captured: [],
+    backward: (gradient) => backward(q, k, start, gradient, weights),
   }
 }
 
 /** q + u, and then g turned by the query's position. */
-function longQueries(q: Vectors, first: number, { headDim, modelDim, frequencies, u, v, w }: Weights): Vectors {
+function longQueries(q: Vectors, start: (batch: number) => number, { headDim, modelDim, frequencies, u, v, w }: Weights): Vectors {
   const long = vectors([...q.shape.slice(0, 3), headDim + modelDim])
   forEachToken(q, (b, h, i) => {
     const target = long.at(b, h, i)
@@ -78,7 +89,7 @@ function longQueries(q: Vectors, first: number, { headDim, modelDim, frequencies
       target[c] = element + u[at]!
       addScaled(g, element + v[at]!, rowOf(w, at, modelDim))
     })
-    turn(g, frequencies, first + i, 1, target.subarray(headDim))
+    turn(g, frequencies, start(b) + i, 1, target.subarray(headDim))
   })
   return long
 }
@@ -97,7 +108,13 @@ function longKeys(k: Vectors, { headDim, modelDim, frequencies }: Weights): Vect
   return long
 }
 
-function backward(q: Vectors, k: Vectors, gradient: TermsGradient, weights: Weights): ContentGradient {
+function backward(
+  q: Vectors,
+  k: Vectors,
+  start: (batch: number) => number,
+  gradient: TermsGradient,
+  weights: Weights,
+): ContentGradient {
   const { headDim, modelDim, frequencies, u, v, w } = weights
   const [dLongQuery, dLongKey] = [readVectors(gradient.dQuery), readVectors(gradient.dKey)]
   const [dQuery, dKey] = [vectors(q.shape), vectors(k.shape)]
@@ -105,7 +122,7 @@ function backward(q: Vectors, k: Vectors, gradient: TermsGradient, weights: Weig
   forEachToken(q, (b, h, i) => {
     const dLong = dLongQuery.at(b, h, i)
     const dg = new Float64Array(modelDim)
-    turn(dLong.subarray(headDim), frequencies, k.length - q.length + i, -1, dg)
+    turn(dLong.subarray(headDim), frequencies, start(b) + i, -1, dg)
     q.at(b, h, i).forEach((element, c) => {
       const at = h * headDim + c
       const dPosition = dot(dg, rowOf(w, at, modelDim))

@@ -37,7 +37,7 @@ export function float32Tensor(values: Float64Array, shape: readonly number[]): H
  * @param heads of the query, where they are given; else any that the key's divide
  * @throws QkvError unless query and key are float tensors that fit each other, with vectors of `headDim` elements.
  */
-export function checkInputs(operation: string, { query, key }: ContentInputs, headDim: number, heads?: number): void {
+export function checkInputs(operation: string, { query, key, starts }: ContentInputs, headDim: number, heads?: number): void {
   for (const [argument, view] of Object.entries({ query, key })) {
     checkTensor(operation, argument, view)
     if (!isFloat(view.dtype)) throw refused(operation, argument, 'of a float dtype', view.dtype)
@@ -50,9 +50,17 @@ export function checkInputs(operation: string, { query, key }: ContentInputs, he
   if (heads !== undefined && queryHeads !== heads) {
     throw misshapen(operation, 'query', `[batch, ${heads}, length, ${headDim}]`, query.shape)
   }
+  if (starts !== undefined && !(starts.length === batch && starts.every(Number.isSafeInteger))) {
+    throw refused(operation, 'starts', `${batch} whole numbers, one a batch entry`, starts)
+  }
   if (keyBatch !== batch || (queryHeads > 0 && queryHeads % keyHeads !== 0)) {
     throw misshapen(operation, 'key', `[${batch}, heads that divide ${queryHeads}, length, ${headDim}]`, key.shape)
   }
+}
+
+/** Where the first query of a batch entry stands. */
+export function startOf({ query, key, starts }: ContentInputs, batch: number): number {
+  return starts?.[batch] ?? (key.shape[2] ?? 0) - (query.shape[2] ?? 0)
 }
 
 /** Visits every query of every head of every batch entry. */

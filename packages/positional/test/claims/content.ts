@@ -1,6 +1,6 @@
 import { toFloat64 } from '@qkv/core'
 import type { ContentScore } from '@qkv/positional'
-import { cope, shaw, transformerXl } from '@qkv/positional/content'
+import { cope, disentangled, relativeKey, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { floats } from './scores.ts'
 
 export const contentSizes = { batch: 2, heads: 4, keyHeads: 2, headDim: 4, keys: 7, scale: 0.4 } as const
@@ -31,6 +31,71 @@ function shawClaim(): ContentClaim {
         k[j]!.map((element, c) => element + row(r, Math.max(-reach, Math.min(reach, j - i)) + reach, headDim)[c]!),
       ),
   }
+}
+
+/** Further back than ahead, as wav2vec2-BERT has it. */
+function lopsidedShawClaim(): ContentClaim {
+  const [left, right, table] = [3, 1, floats('lopsided Shaw', [5, headDim])]
+  const r = toFloat64(table)
+  return {
+    name: 'Shaw, looking back',
+    encoding: shaw({ table, left }),
+    expected: (_, i, j, q, k) => scale * (dot(q, k[j]!) + dot(q, row(r, Math.max(-left, Math.min(right, j - i)) + left, headDim))),
+  }
+}
+
+function relativeKeyClaims(): ContentClaim[] {
+  const longest = 9
+  const table = floats('distance embedding', [2 * longest - 1, headDim])
+  const r = toFloat64(table)
+  const of = (i: number, j: number): Float64Array => row(r, i - j + longest - 1, headDim)
+  return [
+    {
+      name: 'relative_key',
+      encoding: relativeKey({ table }),
+      expected: (_, i, j, q, k) => scale * (dot(q, k[j]!) + dot(q, of(i, j))),
+    },
+    {
+      name: 'relative_key_query',
+      encoding: relativeKeyQuery({ table }),
+      expected: (_, i, j, q, k) => scale * (dot(q, k[j]!) + dot(q, of(i, j)) + dot(k[j]!, of(i, j))),
+    },
+  ]
+}
+
+/** As DeBERTa's code has it: for its keys, too, rows of the table count the distance query − key. */
+function disentangledClaims(): ContentClaim[] {
+  const span = 4
+  const [positionKeys, positionQueries] = [
+    floats('position keys', [heads, 2 * span, headDim]),
+    floats('position queries', [heads, 2 * span, headDim]),
+  ]
+  const [kr, qr] = [toFloat64(positionKeys), toFloat64(positionQueries)]
+  const at = (table: Float64Array, h: number, step: number): Float64Array => row(table, h * 2 * span + step, headDim)
+  const clipped = (step: number): number => Math.max(0, Math.min(2 * span - 1, step + span))
+  // Buckets of distances below 7 with a span of 4: 0, 1 and 2 alone, then 3 more for the logarithm's one step.
+  const bucket = (distance: number): number => Math.sign(distance) * Math.min(Math.abs(distance), 3)
+  return [
+    {
+      name: 'DeBERTa',
+      encoding: disentangled({ positionKeys, positionQueries }),
+      expected: (h, i, j, q, k) =>
+        scale * (dot(q, k[j]!) + dot(q, at(kr, h, clipped(i - j))) + dot(k[j]!, at(qr, h, clipped(i - j)))),
+    },
+    {
+      name: 'DeBERTa, positions met by keys alone',
+      encoding: disentangled({ positionQueries }),
+      expected: (h, i, j, q, k) => scale * (dot(q, k[j]!) + dot(k[j]!, at(qr, h, clipped(i - j)))),
+    },
+    {
+      name: 'DeBERTa with buckets',
+      encoding: disentangled({ positionKeys, positionQueries, maxDistance: 7 }),
+      expected: (h, i, j, q, k) => {
+        const step = clipped(bucket(i - j))
+        return scale * (dot(q, k[j]!) + dot(q, at(kr, h, step)) + dot(k[j]!, at(qr, h, step)))
+      },
+    },
+  ]
 }
 
 function transformerXlClaim(): ContentClaim {
@@ -68,4 +133,11 @@ function copeClaim(): ContentClaim {
   }
 }
 
-export const contentClaims: readonly ContentClaim[] = [shawClaim(), transformerXlClaim(), copeClaim()]
+export const contentClaims: readonly ContentClaim[] = [
+  shawClaim(),
+  lopsidedShawClaim(),
+  ...relativeKeyClaims(),
+  ...disentangledClaims(),
+  transformerXlClaim(),
+  copeClaim(),
+]

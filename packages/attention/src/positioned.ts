@@ -1,0 +1,76 @@
+import { composeScores, type AttentionProblem, type RotaryTable, type ScoreMod, type Tensor } from '@qkv/core'
+import type { ContentScore, ContentTerms, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
+import { placesOf, queryStarts, type PositionOptions } from './positions.ts'
+import { onHost, refused } from './refuse.ts'
+
+/** What encodings make of a problem's queries, keys and scores, and how. */
+export interface Positioned {
+  readonly query: Tensor
+  readonly key: Tensor
+  /** All score changes, the caller's own last. */
+  readonly score: ScoreMod | undefined
+  /** What encodings that follow content made, in order. */
+  readonly terms: readonly { readonly encoding: ContentScore; readonly made: ContentTerms }[]
+  /** How queries and keys were turned after that, in order. */
+  readonly turns: readonly { readonly query: RotaryTable; readonly key: RotaryTable }[]
+}
+
+/**
+ * Brings encodings into a problem, as `PositionOptions` says they stack.
+ *
+ * @param plain with lengths in host memory; queries and keys too, where an encoding follows content
+ * @param rotate turns vectors, wherever they live
+ */
+export function positioned(
+  operation: string,
+  plain: AttentionProblem,
+  encodings: readonly (RotaryEncoding | ScoreEncoding)[],
+  { positions, score }: PositionOptions & { readonly score?: ScoreMod | undefined },
+  rotate: (view: Tensor, table: RotaryTable) => Tensor,
+): Positioned {
+  const lengths = plain.lengths && onHost(operation, 'lengths', plain.lengths)
+  let { query, key } = plain
+  const scores: ScoreMod[] = []
+  const terms: { encoding: ContentScore; made: ContentTerms }[] = []
+  for (const encoding of encodings) {
+    if (encoding.kind === 'rotary') continue
+    if (encoding.follows === 'positions') {
+      scores.push(encoding.scoreMod)
+      continue
+    }
+    const inputs = { query: onHost(operation, 'query', query), key: onHost(operation, 'key', key) }
+    const made = encoding.terms({ ...inputs, scale: plain.scale, starts: queryStarts(plain, lengths) })
+    terms.push({ encoding, made })
+    query = made.query
+    key = made.key
+    if (made.scoreMod) scores.push(made.scoreMod)
+  }
+  if (score) scores.push(score)
+
+  const turns = encodings.filter(isRotary).map((encoding) => {
+    checkDim(operation, encoding, plain)
+    const places = placesOf(plain, positions, lengths)
+    return {
+      query: encoding.table(places.query, 'query', places.contextLength),
+      key: encoding.table(places.key, 'key', places.contextLength),
+    }
+  })
+  for (const turn of turns) {
+    query = rotate(query, turn.query)
+    key = rotate(key, turn.key)
+  }
+  return { query, key, score: scores.length === 0 ? undefined : composeScores(...scores), terms, turns }
+}
+
+export function isRotary(encoding: RotaryEncoding | ScoreEncoding): encoding is RotaryEncoding {
+  return encoding.kind === 'rotary'
+}
+
+export function followsContent(encoding: RotaryEncoding | ScoreEncoding): encoding is ContentScore {
+  return encoding.kind === 'score' && encoding.follows === 'content'
+}
+
+function checkDim(operation: string, { dim }: RotaryEncoding, { headDim }: AttentionProblem): void {
+  if (dim <= headDim) return
+  throw refused('SHAPE_MISMATCH', operation, 'position', `rotary over at most the head size ${headDim}`, `one over ${dim}`)
+}
