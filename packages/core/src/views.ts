@@ -50,8 +50,15 @@ export function reshape<S extends Storage>(view: Tensor<S>, shape: readonly numb
 /** Repeats along missing and size-1 axes (aligned at the last axis, as in NumPy) by strides of 0. No copy. */
 export function broadcastTo<S extends Storage>(view: Tensor<S>, shape: readonly number[]): Tensor<S> {
   const missing = shape.length - view.shape.length
-  const fits = view.shape.every((size, axis) => size === shape[axis + missing] || size === 1)
-  if (missing < 0 || !fits) {
+  const strides = new Array<number>(shape.length).fill(0)
+  let fits = missing >= 0
+  for (let axis = 0; axis < view.shape.length; axis++) {
+    const size = view.shape[axis]
+    const wanted = shape[axis + missing]
+    fits &&= size === wanted || size === 1
+    if (size === wanted) strides[axis + missing] = at(view.strides, axis)
+  }
+  if (!fits) {
     throw refusal(
       'SHAPE_MISMATCH',
       'broadcastTo',
@@ -60,9 +67,6 @@ export function broadcastTo<S extends Storage>(view: Tensor<S>, shape: readonly 
       `[${view.shape.join(',')}]`,
     )
   }
-  const strides = shape.map((size, axis) =>
-    axis < missing || (view.shape[axis - missing] === 1 && size !== 1) ? 0 : at(view.strides, axis - missing),
-  )
   return relaid(view, shape, strides, view.offset)
 }
 

@@ -72,8 +72,8 @@ describe('a pool', () => {
     const pool = await opening
     expect(pool.threads).toBe(2)
     end(new Error('killed'))
-    expect(() => pool.run(job('note', 3))).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
-    pool.run(job('note', 3))
+    expect(() => pool.run(task('note'), 0, 3)).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
+    pool.run(task('note'), 0, 3)
     expect(done).toEqual([0, 1, 2])
     expect(pool.threads).toBe(1)
   })
@@ -86,7 +86,7 @@ describe('a pool', () => {
     const opening = openPool({ ...options, patience: 20, spawn: () => thread })
     ready()
     const pool = await opening
-    expect(() => pool.run(job('takeAnother', 2))).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
+    expect(() => pool.run(task('takeAnother'), 0, 2)).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
   })
 
   test('passes on that a unit failed in a thread', async () => {
@@ -97,7 +97,7 @@ describe('a pool', () => {
     const opening = openPool({ ...options, spawn: () => thread })
     ready()
     const pool = await opening
-    expect(() => pool.run(job('mark', 2))).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
+    expect(() => pool.run(task('mark'), 0, 2)).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
   })
 })
 
@@ -120,8 +120,8 @@ function poolOptions(kernels: Kernels = {}): PoolOptions {
   return { memory, module, kernels, threads: 2 }
 }
 
-function job(kernel: string, end: number) {
-  return { kernel, record: 0, first: 0, end, scratch: 0, scratchBytes: 0 }
+function task(kernel: string) {
+  return { kernel, record: 0, scratch: 0, scratchBytes: 0, work: Infinity }
 }
 
 function noise(shape: readonly number[]) {

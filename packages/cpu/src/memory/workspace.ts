@@ -7,6 +7,7 @@ import {
   type Dtype,
   type HostTensor,
   type Tensor,
+  type TypedArray,
 } from '@qkv/core'
 import { copyElements } from '../portable/copy.ts'
 import type { Arena } from './arena.ts'
@@ -76,7 +77,7 @@ function copyIn(tensor: HostTensor, space: Workspace): Placed {
   const count = elementCount(own)
   if (last + 1 - first <= 2 * count) {
     const address = space.scratch((last + 1 - first) * bytes)
-    arena.view(dtype).set(storage.subarray(first, last + 1), address / bytes)
+    copyRange(storage, first, last + 1, arena.view(dtype), address / bytes)
     return { dtype, shape, strides, address: address + (offset - first) * bytes }
   }
   const packed = contiguousStrides(own).map((stride, axis) => (strides[axis] === 0 ? 0 : stride))
@@ -86,4 +87,10 @@ function copyIn(tensor: HostTensor, space: Workspace): Placed {
     { dtype, shape: own, strides: packed, offset: address / bytes, storage: arena.view(dtype) },
   )
   return { dtype, shape, strides: packed, address }
+}
+
+/** A few elements are copied faster than a view of them is made. */
+function copyRange(source: TypedArray, start: number, end: number, target: TypedArray, at: number): void {
+  if (end - start > 32) target.set(source.subarray(start, end), at)
+  else for (let i = start; i < end; i++) target[at + i - start] = source[i]!
 }

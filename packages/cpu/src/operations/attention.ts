@@ -63,14 +63,18 @@ export function attentionShape({ batch, queryHeads, queryLength, valueDim }: Att
   return [batch, queryHeads, queryLength, valueDim]
 }
 
-const tensorNames = ['query', 'key', 'value', 'bias', 'mask', 'sinks', 'lengths', 'keyScales', 'valueScales'] as const
-
 /** @throws QkvError unless every tensor of the problem is over a typed array, or a living one of this backend. */
 export function expectProblemOurs(checks: Checks, problem: AttentionProblem): void {
-  for (const name of tensorNames) {
-    const tensor = problem[name]
-    if (tensor !== undefined) expectOurs(checks, name, tensor)
-  }
+  const { query, key, value, bias, mask, sinks, lengths, keyScales, valueScales } = problem
+  expectOurs(checks, 'query', query)
+  expectOurs(checks, 'key', key)
+  expectOurs(checks, 'value', value)
+  if (bias !== undefined) expectOurs(checks, 'bias', bias)
+  if (mask !== undefined) expectOurs(checks, 'mask', mask)
+  if (sinks !== undefined) expectOurs(checks, 'sinks', sinks)
+  if (lengths !== undefined) expectOurs(checks, 'lengths', lengths)
+  if (keyScales !== undefined) expectOurs(checks, 'keyScales', keyScales)
+  if (valueScales !== undefined) expectOurs(checks, 'valueScales', valueScales)
 }
 
 function allocateResult(

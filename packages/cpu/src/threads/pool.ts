@@ -3,23 +3,21 @@ import { spawnWorker, type Thread } from '../spawn.ts'
 import { words, type WorkerStart } from './control.ts'
 
 /** Work of equal units, each a call `kernel(record, unit, scratch)`; units may run in any order and at once. */
-export interface Job {
+export interface Task {
   readonly kernel: string
   readonly record: number
-  readonly first: number
-  readonly end: number
   /** Scratch memory, `scratchBytes` for each thread. */
   readonly scratch: number
   readonly scratchBytes: number
-  /** Multiplications and additions of all units; where that is little, the caller does them alone. Missing: much. */
-  readonly work?: number
+  /** Multiplications and additions of all units; where that is little, the caller does them alone. */
+  readonly work: number
 }
 
-/** What runs jobs. */
+/** What does tasks. */
 export interface Crew {
   readonly threads: number
-  /** Returns when all units are done. */
-  run(job: Job): void
+  /** Units `first ≤ unit < end`; returns when they are done. */
+  run(task: Task, first: number, end: number): void
   /** How much scratch memory each thread needs for a kernel to work on a record. */
   scratchBytes(kernel: string, record: number): number
   dispose(): void
@@ -38,7 +36,7 @@ export type Kernels = Readonly<Record<string, Kernel>>
 export function soloCrew(kernels: Kernels): Crew {
   return {
     threads: 1,
-    run: (job) => runAlone(kernels, job),
+    run: (task, first, end) => runAlone(kernels, task, first, end),
     scratchBytes: (kernel, record) => scratchBytes(kernels, kernel, record),
     dispose() {},
   }
@@ -50,7 +48,7 @@ export interface PoolOptions {
   readonly kernels: Kernels
   /** The calling thread counts as one. */
   readonly threads: number
-  /** Handing out less work than this costs more than it saves; see {@link Job.work}. */
+  /** Handing out less work than this costs more than it saves; see {@link Task.work}. */
   readonly worthSharing?: number | undefined
   /** Milliseconds for the threads to start. */
   readonly startDeadline?: number
@@ -86,7 +84,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
     throw workerFailed('units that finish', received, cause)
   }
 
-  function publish({ kernel, record, first, end, scratch, scratchBytes }: Job): void {
+  function publish({ kernel, record, scratch, scratchBytes }: Task, first: number, end: number): void {
     control[words.kernel] = names.indexOf(kernel)
     control[words.record] = record
     control[words.end] = end
@@ -98,7 +96,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
     if (Atomics.load(control, words.sleepers) > 0) Atomics.notify(control, words.generation)
   }
 
-  function takeUnits({ kernel, record, end, scratch }: Job): void {
+  function takeUnits({ kernel, record, scratch }: Task, end: number): void {
     const { run } = kernels[kernel]!
     for (;;) {
       const left = Atomics.load(control, words.left)
@@ -129,11 +127,11 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
     get threads() {
       return alive ? threads : 1
     },
-    run(job) {
+    run(task, first, end) {
       if (lost.length > 0 && alive) fail('a worker that ended', lost[0])
-      if (!alive || job.end - job.first <= 1 || (job.work ?? Infinity) < worthSharing) return runAlone(kernels, job)
-      publish(job)
-      takeUnits(job)
+      if (!alive || end - first <= 1 || task.work < worthSharing) return runAlone(kernels, task, first, end)
+      publish(task, first, end)
+      takeUnits(task, end)
       awaitOthers()
     },
     scratchBytes: (kernel, record) => scratchBytes(kernels, kernel, record),
@@ -141,7 +139,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
   }
 }
 
-function runAlone(kernels: Kernels, { kernel, record, first, end, scratch }: Job): void {
+function runAlone(kernels: Kernels, { kernel, record, scratch }: Task, first: number, end: number): void {
   const { run } = kernels[kernel]!
   for (let unit = first; unit < end; unit++) run(record, unit, scratch)
 }

@@ -2,7 +2,7 @@ import type { AttentionProblem } from '@qkv/core'
 import type { AttentionTarget, Run } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import type { Draft } from './draft.ts'
-import type { Wasm } from './instance.ts'
+import { taskOf, type Wasm } from './instance.ts'
 import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
 
@@ -18,20 +18,15 @@ export function attention(wasm: Wasm, space: Workspace, problem: AttentionProble
 /** As many as fit one panel. */
 const decodeRows = 8
 
-function prefill({ crew }: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
+function prefill(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
+  const { crew } = wasm
   const { batch, keyHeads, queryLength, group } = problem
   const tileRows = chooseTileRows(problem, crew.threads)
   const tiles = Math.ceil((queryLength * group) / tileRows)
   draft.setInt(part.tileRows, tileRows)
   draft.setInt(part.tiles, tiles)
-  const record = draft.place(space)
-  const scratchBytes = crew.scratchBytes('prefill', record)
-  const scratch = space.scratch(scratchBytes * crew.threads)
-  return {
-    units: batch * keyHeads * tiles,
-    grain: crew.threads,
-    run: (first, end) => crew.run({ kernel: 'prefill', record, first, end, scratch, scratchBytes, work: attentionWork(problem) }),
-  }
+  const task = taskOf(wasm, space, 'prefill', draft.place(space), attentionWork(problem))
+  return { units: batch * keyHeads * tiles, grain: crew.threads, run: (first, end) => crew.run(task, first, end) }
 }
 
 /** Large tiles pack keys and values less often; every thread should still get several. The results are the same bits. */
@@ -47,7 +42,8 @@ export function chooseTileRows({ batch, keyHeads, queryLength, group }: Attentio
 /** Long enough that merging is little work, short enough for threads to share a sequence. The same for any of them. */
 const splitKeys = 512
 
-function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
+function decode(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
+  const { crew } = wasm
   const { batch, keyHeads, keyLength, valueDim } = problem
   const splits = Math.max(1, Math.ceil(keyLength / splitKeys))
   const units = batch * keyHeads * splits
@@ -55,15 +51,15 @@ function decode({ crew }: Wasm, space: Workspace, problem: AttentionProblem, dra
   draft.setInt(part.splits, splits)
   if (splits > 1) draft.setInt(part.partials, space.scratch(units * partialBytes(valueDim)))
   const record = draft.place(space)
-  const scratchBytes = crew.scratchBytes('decode', record)
-  const scratch = space.scratch(scratchBytes * crew.threads)
-  const job = { record, scratch, scratchBytes, work: attentionWork(problem) }
+  const task = taskOf(wasm, space, 'decode', record, attentionWork(problem))
+  // In the same scratch memory: they never run at once.
+  const merging = { ...task, kernel: 'mergeSplits' }
   return {
     units,
     grain: crew.threads,
     run(first, end) {
-      crew.run({ ...job, kernel: 'decode', first, end })
-      if (splits > 1 && end === units) crew.run({ ...job, kernel: 'mergeSplits', first: 0, end: batch * keyHeads })
+      crew.run(task, first, end)
+      if (splits > 1 && end === units) crew.run(merging, 0, batch * keyHeads)
     },
   }
 }

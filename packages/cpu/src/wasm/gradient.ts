@@ -11,7 +11,7 @@ import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { attentionWork, chooseTileRows } from './attention.ts'
 import { placeProgram } from './expression.ts'
-import type { Wasm } from './instance.ts'
+import { taskOf, type Wasm } from './instance.ts'
 import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
 
@@ -23,7 +23,7 @@ const tileKeys = 64
  * tensors, each in its own shape.
  */
 export function attentionGradient(
-  { crew }: Wasm,
+  wasm: Wasm,
   space: Workspace,
   problem: AttentionProblem,
   forward: Partial,
@@ -32,6 +32,7 @@ export function attentionGradient(
 ): boolean {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, group, scoreMod } = problem
   const { lse } = forward
+  const { crew } = wasm
   if (problem.bias !== undefined || target.captured.size > 0 || lse.dtype !== 'float32' || !isContiguous(lse)) return false
 
   const lseAt = space.place(lse).address
@@ -55,11 +56,11 @@ export function attentionGradient(
   draft.setInt(part.tiles, tiles)
 
   const record = draft.place(space)
-  const scratchBytes = Math.max(...['gradientQueries', 'gradientKeys'].map((kernel) => crew.scratchBytes(kernel, record)))
-  const job = { record, first: 0, scratch: space.scratch(scratchBytes * crew.threads), scratchBytes, work: attentionWork(problem) }
-  crew.run({ ...job, kernel: 'gradientRows', end: batch * queryHeads })
-  crew.run({ ...job, kernel: 'gradientQueries', end: batch * keyHeads * tiles })
-  crew.run({ ...job, kernel: 'gradientKeys', end: batch * keyHeads * Math.ceil(keyLength / tileKeys) })
+  const run = (kernel: string, units: number): void =>
+    crew.run(taskOf(wasm, space, kernel, record, attentionWork(problem)), 0, units)
+  run('gradientRows', batch * queryHeads)
+  run('gradientQueries', batch * keyHeads * tiles)
+  run('gradientKeys', batch * keyHeads * Math.ceil(keyLength / tileKeys))
   if (target.dSinks !== undefined) sinkGradients(space, problem, lseAt, outputProducts, target.dSinks)
   return true
 }

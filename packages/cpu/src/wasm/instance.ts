@@ -1,10 +1,18 @@
 import type { LinearMemory } from '../memory/linear-memory.ts'
-import type { Crew, Kernel, Kernels } from '../threads/pool.ts'
+import type { Workspace } from '../memory/workspace.ts'
+import type { Crew, Kernel, Kernels, Task } from '../threads/pool.ts'
 
 /** What every operation of the engine works with. */
 export interface Wasm {
   readonly memory: LinearMemory
   readonly crew: Crew
+}
+
+/** A kernel set to work on a record, with scratch memory for each thread. */
+export function taskOf({ crew }: Wasm, space: Workspace, kernel: string, record: number, work: number): Task {
+  const scratchBytes = crew.scratchBytes(kernel, record)
+  const scratch = scratchBytes === 0 ? 0 : space.scratch(scratchBytes * crew.threads)
+  return { kernel, record, scratch, scratchBytes, work }
 }
 
 /** The kernels over a memory, and the first byte of it that they leave free. */

@@ -1,7 +1,7 @@
-import { isContiguous, type Activation, type RotaryTable, type Tensor } from '@qkv/core'
+import { elementCount, isContiguous, type Activation, type RotaryTable, type Tensor } from '@qkv/core'
 import type { Workspace } from '../memory/workspace.ts'
 import { Draft } from './draft.ts'
-import type { Wasm } from './instance.ts'
+import { taskOf, type Wasm } from './instance.ts'
 import * as part from './layer-record.ts'
 import * as rotary from './rotary-record.ts'
 
@@ -20,7 +20,7 @@ export function linear(
 ): boolean {
   if (collapsedRowStride(input) === undefined) return false
   const [outputs = 0, inputs = 0] = weight.shape
-  const rows = input.shape.slice(0, -1).reduce((product, size) => product * size, 1)
+  const rows = rowsOf(input)
   if (rows === 0 || outputs === 0) return true
   const draft = new Draft(part.layerRecordBytes)
   // Placed where there were gaps, they may lie closer.
@@ -81,9 +81,9 @@ function normalise(
   operation: number,
   output: Tensor,
 ): boolean {
-  if (![input, weight, bias].every((tensor) => tensor === undefined || isPlain(tensor))) return false
+  if (!isPlain(input) || !isPlain(weight) || (bias !== undefined && !isPlain(bias))) return false
   const n = input.shape.at(-1) ?? 0
-  const rows = n === 0 ? 0 : count(input) / n
+  const rows = rowsOf(input)
   const draft = new Draft(part.layerRecordBytes)
   draft.setMatrix(part.input, space.place(input), n, 1)
   draft.setMatrix(part.weight, space.place(weight), 0, 1)
@@ -106,7 +106,7 @@ const operations: Readonly<globalThis.Partial<Record<Activation, number>>> = {
 export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation: Activation, output: Tensor): boolean {
   const operation = operations[activation]
   if (operation === undefined || !isPlain(input)) return false
-  const n = count(input)
+  const n = elementCount(input.shape)
   const draft = new Draft(part.layerRecordBytes)
   draft.setMatrix(part.input, space.place(input), n, 1)
   draft.setMatrix(part.output, space.place(output), n, 1)
@@ -126,7 +126,7 @@ export function combine(
 ): boolean {
   const period = repeatedRun(right)
   if (period === undefined || !isPlain(left)) return false
-  const n = count(left)
+  const n = elementCount(left.shape)
   const draft = new Draft(part.layerRecordBytes)
   draft.setMatrix(part.input, space.place(left), n, 1)
   draft.setMatrix(part.weight, space.place(right), 0, 1)
@@ -169,19 +169,19 @@ export function rotate(
 const unitRows = 16
 const unitElements = 4096
 
-function run({ crew }: Wasm, space: Workspace, kernel: string, draft: Draft, units: number, work: number): void {
-  const record = draft.place(space)
-  const scratchBytes = crew.scratchBytes(kernel, record)
-  const scratch = scratchBytes === 0 ? 0 : space.scratch(scratchBytes * crew.threads)
-  crew.run({ kernel, record, first: 0, end: units, scratch, scratchBytes, work })
+function run(wasm: Wasm, space: Workspace, kernel: string, draft: Draft, units: number, work: number): void {
+  wasm.crew.run(taskOf(wasm, space, kernel, draft.place(space), work), 0, units)
 }
 
 function isPlain(tensor: Tensor): boolean {
   return tensor.dtype === 'float32' && isContiguous(tensor)
 }
 
-function count({ shape }: Tensor): number {
-  return shape.reduce((product, size) => product * size, 1)
+/** How many rows: the product of all axes but the last. */
+function rowsOf({ shape }: Tensor): number {
+  let rows = 1
+  for (let axis = 0; axis < shape.length - 1; axis++) rows *= shape[axis]!
+  return rows
 }
 
 /** The stride from one row (all axes but the last) to the next, where there is one. */

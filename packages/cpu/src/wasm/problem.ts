@@ -1,6 +1,6 @@
 import { dropoutThreshold, toFloat32, toFloat64, type AttentionProblem } from '@qkv/core'
 import { hostView } from '../memory/storage.ts'
-import type { Placed, Workspace } from '../memory/workspace.ts'
+import type { Workspace } from '../memory/workspace.ts'
 import { Draft } from './draft.ts'
 import { placeProgram } from './expression.ts'
 import { placeVector } from './place.ts'
@@ -15,28 +15,19 @@ const unbounded = 2 ** 29
  * as are programs of its own, which need `registerBytes`.
  */
 export function problemRecord(space: Workspace, problem: AttentionProblem, registerBytes = 0): Draft {
-  const { query, key, value, bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } =
-    problem
+  const { bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } = problem
   const quantized = keyScales !== undefined
-  const tensors: readonly (readonly [number, Placed | undefined])[] = [
-    [part.query, space.place(query)],
-    [part.key, space.place(key)],
-    [part.value, space.place(value)],
-    [part.bias, bias && space.place(bias)],
-    [part.mask, mask && space.place(mask)],
-    [part.keyScales, keyScales && space.place(keyScales)],
-    [part.valueScales, valueScales && space.place(valueScales)],
-  ]
-  const scoreProgram = scoreMod && placeProgram(space, scoreMod.node)
-  const maskProgram = maskMod && placeProgram(space, maskMod.node)
-  const tileMap = placeTileMap(space, problem)
-  const sinksAt = sinks && placeVector(space, toFloat32(hostView(sinks)))
-  const lengthsAt = lengths && placeVector(space, Int32Array.from(toFloat64(hostView(lengths))))
-
   const record = new Draft(part.recordBytes)
-  for (const [at, placed] of tensors) if (placed !== undefined) record.setTensor(at, placed, quantized)
-  record.setInt(part.sinks, sinksAt ?? 0)
-  record.setInt(part.lengths, lengthsAt ?? 0)
+  record.setTensor(part.query, space.place(problem.query))
+  record.setTensor(part.key, space.place(problem.key), quantized)
+  record.setTensor(part.value, space.place(problem.value), quantized)
+  if (bias !== undefined) record.setTensor(part.bias, space.place(bias))
+  if (mask !== undefined) record.setTensor(part.mask, space.place(mask))
+  if (keyScales !== undefined) record.setTensor(part.keyScales, space.place(keyScales))
+  if (valueScales !== undefined) record.setTensor(part.valueScales, space.place(valueScales))
+  if (sinks !== undefined) record.setInt(part.sinks, placeVector(space, toFloat32(hostView(sinks))))
+  if (lengths !== undefined) record.setInt(part.lengths, placeVector(space, Int32Array.from(toFloat64(hostView(lengths)))))
+
   record.setInt(part.batch, problem.batch)
   record.setInt(part.queryHeads, problem.queryHeads)
   record.setInt(part.keyHeads, problem.keyHeads)
@@ -50,9 +41,15 @@ export function problemRecord(space: Workspace, problem: AttentionProblem, regis
   record.setInt(part.upperLeft, problem.alignment === 'upper-left' ? 1 : 0)
   record.setInt(part.windowLeft, Math.min(window.left, unbounded))
   record.setInt(part.windowRight, Math.min(causal ? Math.min(0, window.right) : window.right, unbounded))
-  record.setInt(part.dropoutThreshold, dropout ? dropoutThreshold(dropout) : 0)
-  record.setInt(part.dropoutSeed, dropout?.seed ?? 0)
+  if (dropout !== undefined) {
+    record.setInt(part.dropoutThreshold, dropoutThreshold(dropout))
+    record.setInt(part.dropoutSeed, dropout.seed)
+    record.setFloat(part.dropoutScale, 1 / (1 - dropout.probability))
+  }
 
+  const scoreProgram = scoreMod && placeProgram(space, scoreMod.node)
+  const maskProgram = maskMod && placeProgram(space, maskMod.node)
+  const tileMap = placeTileMap(space, problem)
   record.setInt(part.scoreProgram, scoreProgram?.address ?? 0)
   record.setInt(part.maskProgram, maskProgram?.address ?? 0)
   record.setInt(part.tileMap, tileMap?.map ?? 0)
@@ -61,6 +58,5 @@ export function problemRecord(space: Workspace, problem: AttentionProblem, regis
 
   record.setDouble(part.scale, problem.scale)
   record.setFloat(part.softcap, problem.softcap)
-  record.setFloat(part.dropoutScale, 1 / (1 - (dropout?.probability ?? 0)))
   return record
 }
