@@ -216,20 +216,24 @@ export function attentionClaims(subject: () => Subject): void {
   it('refuses what does not fit, by name, and computes nothing', async () => {
     const { backend } = subject()
     const cases = [
-      [attention(q, k, v, {} as never), /attention: backend must be a backend/],
-      [attention(q, slice(k, 3, 0, 8), v, { backend }), /attention: key has head size 8, query has 16/],
-      [attention(q, k, v, { backend, position: sinusoidal({ dim: 16 }) }), /position must be rotary or a score encoding/],
+      [() => attention(q, k, v, {} as never), /attention: backend must be a backend/],
+      [() => attention(q, slice(k, 3, 0, 8), v, { backend }), /attention: key has head size 8, query has 16/],
       [
-        attention(q, k, v, { backend, position: rotary({ dim: 32 }) }),
+        () => attention(q, k, v, { backend, position: [alibi({ heads: 4 }), 'rotary' as never] }),
+        /position must be .*; received rotary/,
+      ],
+      [() => attention(q, k, v, { backend, position: sinusoidal({ dim: 16 }) }), /position must be rotary or a score encoding/],
+      [
+        () => attention(q, k, v, { backend, position: rotary({ dim: 32 }) }),
         /position must be rotary over at most the head size 16; received one over 32/,
       ],
       [
-        attention(q, k, v, { backend, position: alibi({ heads: 4 }), positions: { query: [1] } }),
+        () => attention(q, k, v, { backend, position: alibi({ heads: 4 }), positions: { query: [1] } }),
         /positions must be absent without a rotary position/,
       ],
-      [attention(q, k, v, { backend, softcap: NaN }), /softcap must be a positive number; received NaN/],
+      [() => attention(q, k, v, { backend, softcap: NaN }), /softcap must be a positive number; received NaN/],
     ] as const
-    for (const [refused, message] of cases) await expect(refused).rejects.toThrow(message)
+    for (const [ask, message] of cases) await expect(ask()).rejects.toThrow(message)
   })
 
   it('stops when it is told to', async () => {

@@ -1,6 +1,17 @@
-import { problem, reference, scoreMod, tensor, toFloat64, type HostTensor, type ProblemOptions } from '@qkv/core'
+import {
+  composeScores,
+  problem,
+  reference,
+  scoreMod,
+  tensor,
+  toFloat64,
+  type HostTensor,
+  type ProblemOptions,
+  type ScoreMod,
+} from '@qkv/core'
 import { attentionWithGradient, type AttentionOptions } from '@qkv/attention'
-import { alibi, rotary } from '@qkv/positional'
+import { kerple, rotary, t5Bias, temperature, type ScoreEncoding } from '@qkv/positional'
+import { cope, disentangled, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { expect, it } from 'vitest'
 import { normal, valuesOf, type Subject } from './subject.ts'
 
@@ -22,16 +33,16 @@ export function gradientClaims(subject: () => Subject): void {
     const { backend } = subject()
     using result = await attentionWithGradient(q, k, v, { ...options, backend })
     const { dq, dk, dv, dBias, dSinks } = await result.backward(dOutput)
-    const loss = (query: HostTensor, key: HostTensor, value: HostTensor): number => lossOf(query, key, value, options, dOutput)
+    const loss = (query: HostTensor, key: HostTensor, value: HostTensor): number => lossOf(query, key, options, value, dOutput)
     await expectGradient(subject(), dq, q, (moved) => loss(moved, k, v))
     await expectGradient(subject(), dk, k, (moved) => loss(q, moved, v))
     await expectGradient(subject(), dv, v, (moved) => loss(q, k, moved))
     const { bias, sinks } = options
     if (bias && dBias)
-      await expectGradient(subject(), dBias, bias as HostTensor, (moved) => lossOf(q, k, v, { ...options, bias: moved }, dOutput))
+      await expectGradient(subject(), dBias, bias as HostTensor, (moved) => lossOf(q, k, { ...options, bias: moved }, v, dOutput))
     if (sinks && dSinks)
       await expectGradient(subject(), dSinks, tensor(sinks as number[], [4]), (moved) =>
-        lossOf(q, k, v, { ...options, sinks: moved }, dOutput),
+        lossOf(q, k, { ...options, sinks: moved }, v, dOutput),
       )
     expect([dBias !== undefined, dSinks !== undefined]).toEqual([bias !== undefined, sinks !== undefined])
     for (const made of [dq, dk, dv, dBias, dSinks]) made?.dispose()
@@ -57,19 +68,70 @@ export function gradientClaims(subject: () => Subject): void {
         Float32Array.from(toFloat64(turnedQuery), (element, index) => element + size * turnedDirection[index]!),
         q.shape,
       )
-      return lossOf(moved, turnedKey, v, { causal: true }, dOutput)
+      return lossOf(moved, turnedKey, { causal: true }, v, dOutput)
     }
     expect(((await step(1e-2)) - (await step(-1e-2))) / 2e-2).toBeCloseTo(along, 2)
     for (const made of [dq, dk, dv]) made.dispose()
   })
 
-  it('gives the gradients of an encoding’s own parameters', async () => {
+  const small = (name: string, shape: readonly number[]): HostTensor => normal(name, shape, 0.5)
+  const learned: Record<string, readonly ((moved: Moved) => ScoreEncoding)[]> = {
+    'T5 buckets': [(moved) => t5Bias({ table: moved(small('t5', [8, 4])), maxDistance: 16 })],
+    KERPLE: [(moved) => kerple({ r1: moved(tensor([0.5, 1, 2, 3], [4])), r2: moved(tensor([0.3, 0.5, 1, 2], [4])) })],
+    'a stack: Shaw, rotary, T5 buckets, a temperature': [
+      (moved) => shaw({ table: moved(small('Shaw', [5, 8])) }),
+      (moved) => t5Bias({ table: moved(small('t5', [8, 4])), maxDistance: 16 }),
+      () => temperature({ beta: 0.5, floor: 4 }),
+    ],
+    'a stack: DeBERTa and relative_key_query': [
+      (moved) => disentangled({ positionKeys: moved(small('c2p', [4, 6, 8])), positionQueries: moved(small('p2c', [4, 6, 8])) }),
+      (moved) => relativeKeyQuery({ table: moved(small('relative', [13, 8])) }),
+    ],
+    'Transformer-XL': [
+      (moved) =>
+        transformerXl({
+          contentBias: moved(small('u', [4, 8])),
+          positionBias: moved(small('v', [4, 8])),
+          projection: moved(small('W', [4, 8, 6])),
+        }),
+    ],
+    // Its vectors lie on a line, so that slopes do not jump where a count crosses a whole number.
+    CoPE: [
+      (moved) =>
+        cope({
+          table: moved(
+            tensor(
+              Float32Array.from({ length: 9 * 8 }, (_, i) => 0.1 * (i >> 3) * ((i % 8) - 3)),
+              [9, 8],
+            ),
+          ),
+        }),
+    ],
+  }
+
+  it.each(Object.entries(learned))('%s: its own parameters have gradients, by central differences', async (name, makers) => {
     const { backend } = subject()
-    const position = alibi({ heads: 4 })
-    if (position.kind !== 'score') throw new Error('alibi changes scores')
-    using result = await attentionWithGradient(q, k, v, { backend, position })
+    const turn = name.includes('rotary') ? [rotary({ dim: 8 })] : []
+    const parameters: HostTensor[] = []
+    const encodings = makers.map((make) => make((parameter) => (parameters.push(parameter), parameter)))
+    using result = await attentionWithGradient(q, k, v, { backend, position: [...encodings, ...turn], causal: true })
     const { dq, dk, dv, captured } = await result.backward(dOutput)
-    position.parameters.forEach((parameter) => expect(captured.get(parameter)?.shape).toEqual(parameter.shape))
+
+    expect(new Set(captured.keys())).toEqual(new Set(encodings.flatMap((encoding) => encoding.parameters)))
+    const loss = (query: HostTensor, key: HostTensor, moved: Moved): number => {
+      const made = makers.map((make) => make(moved))
+      return lossOf(...positionedByHand(query, key, made, turn.length > 0), v, dOutput)
+    }
+    const unmoved: Moved = (parameter) => parameter
+    await expectGradient(subject(), dq, q, (moved) => loss(moved, k, unmoved))
+    await expectGradient(subject(), dk, k, (moved) => loss(q, moved, unmoved))
+    for (const [which, parameter] of parameters.entries()) {
+      let count = 0
+      await expectGradient(subject(), captured.get(parameter)!, parameter, (moved) => {
+        count = 0
+        return loss(q, k, (own) => (count++ === which ? moved : own))
+      })
+    }
     for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
   })
 
@@ -79,8 +141,45 @@ export function gradientClaims(subject: () => Subject): void {
   })
 }
 
-function lossOf(q: HostTensor, k: HostTensor, v: HostTensor, options: ProblemOptions, dOutput: HostTensor): number {
+function lossOf(q: HostTensor, k: HostTensor, options: ProblemOptions, v: HostTensor, dOutput: HostTensor): number {
   return dot(reference(problem(q, k, v, options)).output, toFloat64(dOutput))
+}
+
+/** Makes an encoding's parameters from those it would have. */
+type Moved = (parameter: HostTensor) => HostTensor
+
+/** The terms of encodings, in turn, rotated by hand: the query stands at 2, and the pairs' angles are 10000^(−c/4) a step. */
+function positionedByHand(
+  query: HostTensor,
+  key: HostTensor,
+  encodings: readonly ScoreEncoding[],
+  turns: boolean,
+): [query: HostTensor, key: HostTensor, options: ProblemOptions] {
+  const scale = 1 / Math.sqrt(8)
+  let inputs = { query, key }
+  const scores: ScoreMod[] = []
+  for (const encoding of encodings) {
+    const made =
+      encoding.follows === 'positions' ? { ...inputs, scoreMod: encoding.scoreMod } : encoding.terms({ ...inputs, scale })
+    inputs = made
+    if (made.scoreMod) scores.push(made.scoreMod)
+  }
+  const turned = (view: HostTensor, start: number): HostTensor => {
+    const values = toFloat64(view)
+    const [, , length = 0, dim = 0] = view.shape
+    const at = (index: number): number => {
+      const [c, token] = [index % dim, Math.floor(index / dim) % length]
+      if (c >= 8) return values[index]!
+      const angle = (start + token) * 10000 ** (-(c % 4) / 4)
+      return values[index]! * Math.cos(angle) + (c < 4 ? -1 : 1) * values[c < 4 ? index + 4 : index - 4]! * Math.sin(angle)
+    }
+    return tensor(
+      Float32Array.from(values, (_, index) => at(index)),
+      view.shape,
+    )
+  }
+  const options = { causal: true, scale, score: scores.length > 0 ? composeScores(...scores) : undefined }
+  return turns ? [turned(inputs.query, 2), turned(inputs.key, 0), options] : [inputs.query, inputs.key, options]
 }
 
 /** Every element's slope by central differences, of 2⁻⁷ in float32 inputs. */

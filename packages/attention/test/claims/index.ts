@@ -6,11 +6,13 @@ import { gradientClaims } from './gradient.ts'
 import { latentClaims } from './latent.ts'
 import { multiHeadClaims } from './multi-head.ts'
 import { onnxClaims } from './onnx-vectors.ts'
+import { positionClaims } from './positions.ts'
 import type { Subject } from './subject.ts'
 
 /** All that this package claims of any backend. */
 export function attentionPackageClaims(subject: () => Subject): void {
   describe('attention', () => attentionClaims(subject))
+  describe('positions', () => positionClaims(subject))
   onnxClaims(subject)
   describe('gradients', () => gradientClaims(subject))
   describe('packed and cascaded batches', () => batchClaims(subject))
