@@ -4,7 +4,7 @@ import { peersOf } from './peers/field.ts'
 import { nodeFields } from './peers/node.ts'
 
 /** The entry of a contestant's process: see `host/process.ts`. */
-const answer = makeHost(peersOf(nodeFields), () => process.memoryUsage.rss())
+const answer = makeHost(peersOf(nodeFields), () => 1024 * process.resourceUsage().maxRSS)
 
 process.on('message', (question) => {
   void answer(question as Question).then((reply) => process.send?.(reply))

@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { dirname, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { defineCommand, runMain } from 'citty'
 import { createLogUpdate } from 'log-update'
 import colours from 'picocolors'
@@ -11,24 +11,33 @@ import { currentCommit, describeMachine } from './measure/machine.ts'
 import { measureRooflines } from './measure/rooflines.ts'
 import { nodeFields } from './peers/node.ts'
 import { isOtherBuild, otherBuildOf } from './peers/other-build.ts'
+import type { ModelFiles } from './peers/peer.ts'
 import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } from './report/compare.ts'
+import { grouped } from './report/groups.ts'
 import { html } from './report/html.ts'
 import { markdown } from './report/markdown.ts'
-import type { BenchReport } from './report/report.ts'
-import { caseTable, peerLine } from './report/terminal.ts'
+import type { BenchReport, CaseReport } from './report/report.ts'
+import { caseTable, closing, peerLine } from './report/terminal.ts'
 import { runCases, type Progress } from './runner.ts'
 
-const plainJavaScript = new Set(['tensorflow.js/cpu', 'qkv/javascript', 'plain-loop'])
+const plainJavaScript = new Set(['tensorflow.js/cpu', 'plain-loop'])
+
+/** What a quick run plans to take; starting and ending come on top. */
+const quickMilliseconds = 90_000
 
 const command = defineCommand({
   meta: { name: 'bench', description: 'How fast exact attention runs here, and against what one would pick instead' },
   args: {
     filter: { type: 'string', default: '', description: 'Only cases whose name contains this, e.g. prefill or llama' },
-    quick: { type: 'boolean', default: false, description: 'One case of each kind, in a few minutes' },
+    quick: { type: 'boolean', default: false, description: 'One case of each kind, in less than two minutes' },
     device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
     peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },
     threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
     rounds: { type: 'string', description: 'Interleaved pairs: 9 unless said otherwise, 7 with --quick' },
+    model: {
+      type: 'string',
+      description: 'A folder with stories260K.bin and tok512.bin, for cases that write; by default ../shared/models/stories260k beside the repository',
+    },
     out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html' },
     compare: {
       type: 'boolean',
@@ -50,6 +59,7 @@ const command = defineCommand({
     const rounds = args.rounds === undefined ? undefined : countOption('rounds', args.rounds)
     const baseline = args.baseline === undefined ? undefined : read(args.baseline)
     const report = await measure({ ...args, threads, rounds })
+    console.log(`\n${closing(report)}`)
     if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
     if (baseline !== undefined) judge(baseline, report)
     if (args.against !== undefined) judgeBuilds(report)
@@ -65,16 +75,17 @@ interface Choices {
   readonly device: string
   readonly peers: string
   readonly against?: string | undefined
+  readonly model?: string | undefined
   readonly threads: number
   readonly rounds: number | undefined
 }
 
-async function measure({ filter, quick, device, peers, against, threads, rounds }: Choices): Promise<BenchReport> {
+async function measure({ filter, quick, device, peers, against, model, threads, rounds }: Choices): Promise<BenchReport> {
   const cases = selectCases({ filter, quick })
   if (cases.length === 0) refuse(`--filter ${filter}: no case${quick ? ' of the quick ones' : ''} has this in its name`)
   const machine = describeMachine()
   const commit = currentCommit()
-  const rooflines = await measureRooflines()
+  const rooflines = await measureRooflines(() => startProcess(), threads)
   const fields = [nodeFields.cpu, nodeFields.gpu]
     .filter(({ subject }) => device === 'both' || subject.device === device)
     .map(({ subject, peers: all }) => {
@@ -87,16 +98,30 @@ async function measure({ filter, quick, device, peers, against, threads, rounds 
     fields,
     cases,
     threads,
-    plan: quick
-      ? { rounds: rounds ?? 7, sampleMilliseconds: 10, budgetMilliseconds: 1500 }
-      : { rounds: rounds ?? 9, sampleMilliseconds: 20, budgetMilliseconds: 8000 },
+    model: readModel(model),
+    plan: {
+      rounds: rounds ?? (quick ? 7 : 9),
+      sampleMilliseconds: quick ? 10 : 20,
+      budgetMilliseconds: 8000,
+      patienceMilliseconds: 120_000,
+    },
+    budgetMilliseconds: quick ? quickMilliseconds : undefined,
     startHost: ({ id }) => (isOtherBuild(id) && against !== undefined ? startProcess(hostOf(against)) : startProcess()),
-    deadlineMilliseconds: quick ? 30_000 : 300_000,
+    deadlineMilliseconds: 300_000,
     onProgress: liveTable(),
   })
   const onGpu = results.peers.find(({ id }) => id === nodeFields.gpu.subject.id)
   const adapter = onGpu?.status === 'ready' ? onGpu.settings : undefined
-  return { version: 1, date: new Date().toISOString(), commit, machine: { ...machine, adapter }, threads, rooflines, ...results }
+  return { version: 2, date: new Date().toISOString(), commit, machine: { ...machine, adapter }, threads, rooflines, ...results }
+}
+
+/** The files of a model that writes; undefined where none was named and none lies beside the repository. */
+function readModel(named: string | undefined): ModelFiles | undefined {
+  const beside = fileURLToPath(new URL('../../../../shared/models/stories260k', import.meta.url))
+  const folder = named === undefined ? beside : resolve(callerFolder(), named)
+  const [checkpoint, tokenizer] = [join(folder, 'stories260K.bin'), join(folder, 'tok512.bin')]
+  if (existsSync(checkpoint) && existsSync(tokenizer)) return { checkpoint: readFileSync(checkpoint), tokenizer: readFileSync(tokenizer) }
+  return named === undefined ? undefined : refuse(`--model ${named}: there are no stories260K.bin and tok512.bin`)
 }
 
 /** What the user can put right is said in one line. */
@@ -119,10 +144,17 @@ function hostOf(folder: string): URL {
 function liveTable(): (progress: Progress) => void {
   const status = process.stdout.isTTY ? createLogUpdate(process.stdout) : undefined
   const start = performance.now()
+  let group = ''
+  const titleOnce = (result: CaseReport): string => {
+    const { title } = grouped([result])[0]!
+    if (title === group) return ''
+    group = title
+    return `\n${colours.bold(colours.underline(title))}`
+  }
   return (progress) => {
     status?.clear()
     if (progress.event === 'peer') console.log(peerLine(progress.peer))
-    if (progress.event === 'result') console.log(`\n${caseTable(progress.result)}`)
+    if (progress.event === 'result') console.log(`${titleOnce(progress.result)}\n${caseTable(progress.result)}`)
     if (progress.event === 'case') {
       const { number, of, bench } = progress
       const left = ((performance.now() - start) / Math.max(1, number - 1)) * (of - number + 1)

@@ -3,8 +3,8 @@ import { nodeFields } from '../src/peers/node.ts'
 import { everything, itAgrees } from './support/adapter.ts'
 
 const common = ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'idle-window']
-const onnxRuntime = [...common, 'window', 'softcap', 'sinks', 'linear']
-const tensorflow = [...common, 'linear']
+const onnxRuntime = [...common, 'window', 'softcap', 'sinks', 'rotary', 'grouped-rotary', 'bias', 'linear', 'sequence']
+const tensorflow = [...common, 'bias', 'training', 'linear']
 
 /** What each peer has to be able to do. */
 const able: Readonly<Record<string, readonly string[]>> = {
@@ -14,7 +14,8 @@ const able: Readonly<Record<string, readonly string[]>> = {
   'tensorflow.js/cpu': tensorflow,
   'qkv/cpu': everything,
   'qkv/javascript': everything,
-  'plain-loop': [...common, 'window', 'softcap', 'sinks', 'documents', 'alibi'],
+  'plain-loop': [...common, 'window', 'softcap', 'sinks', 'documents', 'alibi', 'bias'],
+  'jax-js/wasm': ['full', 'causal', 'decode', 'cross', 'window', 'bias', 'training'],
 }
 
 const { subject, peers } = nodeFields.cpu

@@ -22,13 +22,13 @@ function measured(peer: string, milliseconds: number, ratio?: number): Row {
     milliseconds: around(milliseconds),
     ratio: ratio === undefined ? undefined : around(ratio),
     samples: [milliseconds],
-    residentBytes: 2 ** 28,
+    memory: { peakBytes: 2 ** 28, reservedBytes: undefined },
   }
 }
 
 function report(...rows: Row[]): BenchReport {
   return {
-    version: 1,
+    version: 2,
     date: '2026-01-02T03:04:05Z',
     commit: 'abc1234',
     threads: 1,
@@ -42,10 +42,10 @@ function report(...rows: Row[]): BenchReport {
       load: 0.5,
     },
     peers: [{ id: 'other', title: 'Other', device: 'cpu', status: 'skipped', reason: 'not & never' }],
-    rooflines: { gigaflops: 40, gigabytes: 12 },
+    rooflines: { threads: 1, gigaflops: 40, gigabytes: 12 },
     cases: [
       { bench, flops: flopsOf(bench), bytes: 1e6, rows },
-      { bench: { ...bench, id: 'growth/x' }, flops: 1, bytes: 1, rows },
+      { bench: { ...bench, id: 'growth/x', sweep: { name: 'growth', length: 64 } }, flops: 1, bytes: 1, rows },
     ],
   }
 }
@@ -164,7 +164,7 @@ describe('cache sizes', () => {
   // Llama 3 8B keeps 128 KiB a token over its 32 layers in float16.
   it('of Llama 3 8B are 4 KiB a token and layer in float16, and a window bounds those of gpt-oss', () => {
     const of = (title: string) => cacheSizes().find(({ model }) => model === title)
-    expect(of('Llama 3 8B')).toMatchObject({ float16: 8192 * 4096, float32: 8192 * 8192, int8: 8192 * (2048 + 2 * 8 * 4) })
+    expect(of('Llama 3 8B')).toMatchObject({ float16: 8192 * 4096, float32: 8192 * 8192, int8: 8192 * (2048 + 2 * 8 * 4 * 4), int4: 8192 * (1024 + 2 * 8 * 4 * 4) })
     expect(of('gpt-oss 20B, sliding layers with sinks')?.float16).toBe(128 * 2 * 8 * 64 * 2)
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { interleave } from '../src/measure/interleave.ts'
+import { interleave, TooSlow } from '../src/measure/interleave.ts'
 import { differs, quantile, ratioOfPairs, spreadOf } from '../src/measure/statistics.ts'
 
 describe('spreads', () => {
@@ -47,11 +47,13 @@ describe('noise', () => {
 })
 
 describe('interleaving', () => {
-  const plan = { rounds: 4, sampleMilliseconds: 10, budgetMilliseconds: 1e6 }
+  const plan = { rounds: 4, sampleMilliseconds: 10, budgetMilliseconds: 1e6, patienceMilliseconds: Infinity }
+  const firstRun = 0
 
   it('every contestant gets every round, and none is always first', async () => {
     const order: string[] = []
     const timed = (name: string) => ({
+      firstRun,
       async sample() {
         order.push(name)
         return 10
@@ -74,18 +76,28 @@ describe('interleaving', () => {
       asked.push(repetitions)
       return 0.5
     }
-    await interleave(new Map([['a', { sample }]]), plan)
+    await interleave(new Map([['a', { firstRun, sample }]]), plan)
     expect(asked.slice(2)).toEqual([20, 20, 20, 20])
   })
 
   it('a slow contestant gets fewer rounds, but three', async () => {
-    const samples = await interleave(new Map([['slow', { sample: async () => 1e6 }]]), plan)
+    const samples = await interleave(new Map([['slow', { firstRun, sample: async () => 1e6 }]]), plan)
     expect(samples.get('slow')).toHaveLength(3)
+  })
+
+  it('one that is too slow for three rounds is left out, and says how slow it is', async () => {
+    const patient = { ...plan, patienceMilliseconds: 2500 }
+    const slow = { firstRun, sample: async () => 1000 }
+    const cold = { firstRun: 4000, sample: () => Promise.reject(new Error('asked')) }
+    const samples = await interleave(new Map(Object.entries({ slow, cold })), patient)
+    expect(samples.get('slow')).toEqual(new TooSlow('a run takes 1 s: 3 would take longer than the 2.5 s that there are for it'))
+    expect(samples.get('cold')).toBeInstanceOf(TooSlow)
   })
 
   it('one that fails midway drops out and leaves the others their rounds', async () => {
     let runs = 0
     const failing = {
+      firstRun,
       async sample() {
         if (++runs > 3) throw new Error('broken')
         return 10
@@ -94,7 +106,7 @@ describe('interleaving', () => {
     const samples = await interleave(
       new Map([
         ['failing', failing],
-        ['fine', { sample: async () => 10 }],
+        ['fine', { firstRun, sample: async () => 10 }],
       ]),
       plan,
     )

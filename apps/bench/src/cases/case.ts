@@ -21,12 +21,18 @@ export interface AttentionCase {
   readonly documents?: readonly number[] | undefined
   /** ALiBi slopes on the scores. */
   readonly alibi?: boolean | undefined
+  /** Queries and keys turn by their positions first, as part of the case: rotary, half layout, base 10,000. */
+  readonly rotary?: boolean | undefined
+  /** A float32 bias on every score, [1, queryHeads, queryLength, keyLength], as T5 has. */
+  readonly bias?: boolean | undefined
   /** How keys and values are stored; queries are float32. */
   readonly keyDtype: 'float32' | 'float16' | 'int8'
-  /** The gradient of query, key and value, given the output's, in place of the output. */
-  readonly gradient?: boolean | undefined
+  /** The gradient of query, key and value, given the output's, in place of the output: by itself, or with the forward pass before it. */
+  readonly gradient?: 'alone' | 'with forward' | undefined
+  readonly sweep?: Sweep | undefined
 }
 
+/** `input` [rows, inputs] times the transpose of `weight` [outputs, inputs]. */
 export interface LinearCase {
   readonly kind: 'linear'
   readonly id: string
@@ -34,9 +40,45 @@ export interface LinearCase {
   readonly rows: number
   readonly inputs: number
   readonly outputs: number
+  readonly sweep?: undefined
 }
 
-export type BenchCase = AttentionCase | LinearCase
+/**
+ * A layer that reads a sequence so that each output knows all inputs before it: causal self-attention with its projections, or
+ * an LSTM of the same width. The contestant picks its layer and says which; each is held to its own formulas.
+ */
+export interface SequenceCase {
+  readonly kind: 'sequence'
+  readonly id: string
+  readonly source: string
+  readonly length: number
+  readonly width: number
+  /** Of the attention. */
+  readonly heads: number
+  readonly sweep?: Sweep | undefined
+}
+
+/** A whole decoder writes on from a prompt, taking the likeliest token each time. */
+export interface WritingCase {
+  readonly kind: 'writing'
+  readonly id: string
+  readonly source: string
+  readonly prompt: string
+  readonly tokens: number
+  /** Numbers in the model. */
+  readonly parameters: number
+  readonly sweep?: undefined
+}
+
+export type BenchCase = AttentionCase | LinearCase | SequenceCase | WritingCase
+
+/** A case that is one step of a row of growing ones. */
+export interface Sweep {
+  /** What grows, e.g. `growth/causal-64`. */
+  readonly name: string
+  /** Tokens at this step. */
+  readonly length: number
+}
 
 /** Pairs of a query and a key that it sees, over all heads and batch entries. */
 export function visiblePairs(bench: AttentionCase): number {
@@ -64,21 +106,46 @@ export function hasWindow({ windowLeft, keyLength }: AttentionCase): boolean {
 
 /** Multiplications and additions of the case's products; what is masked does not count. */
 export function flopsOf(bench: BenchCase): number {
-  if (bench.kind === 'linear') return 2 * bench.rows * bench.inputs * bench.outputs
-  const forward = 2 * visiblePairs(bench) * (bench.headDim + bench.valueDim)
-  // The gradient recomputes the scores and needs four more products of their size.
-  return bench.gradient ? 2.5 * forward : forward
+  switch (bench.kind) {
+    case 'linear':
+      return 2 * bench.rows * bench.inputs * bench.outputs
+    case 'writing':
+      return 2 * bench.tokens * bench.parameters
+    case 'sequence':
+      // Four projections, and half of the pairs.
+      return 8 * bench.length * bench.width ** 2 + 2 * bench.length * (bench.length + 1) * bench.width
+    case 'attention': {
+      const forward = 2 * visiblePairs(bench) * (bench.headDim + bench.valueDim)
+      // The gradient recomputes the scores and needs four more products of their size.
+      return forward * { forward: 1, alone: 2.5, 'with forward': 3.5 }[bench.gradient ?? 'forward']
+    }
+  }
 }
 
 /** The least that has to be read and written; keys that no row sees are not. */
 export function bytesOf(bench: BenchCase): number {
-  if (bench.kind === 'linear') return 4 * (bench.rows * (bench.inputs + bench.outputs) + bench.inputs * bench.outputs)
+  switch (bench.kind) {
+    case 'linear':
+      return 4 * (bench.rows * (bench.inputs + bench.outputs) + bench.inputs * bench.outputs)
+    case 'writing':
+      return 4 * bench.tokens * bench.parameters
+    case 'sequence':
+      return 4 * (2 * bench.length * bench.width + 4 * bench.width ** 2)
+    case 'attention': {
+      const { queryHeads, queryLength, keyLength, bias } = bench
+      const forward = operandBytes(bench) + (bias ? 4 * queryHeads * queryLength * keyLength : 0)
+      // The gradient reads the output and its gradient besides, and writes three tensors like its operands.
+      return forward * { forward: 1, alone: 2, 'with forward': 3 }[bench.gradient ?? 'forward']
+    }
+  }
+}
+
+/** Query, the keys and values that are seen, and output. */
+export function operandBytes(bench: AttentionCase): number {
   const { batch, queryHeads, keyHeads, queryLength, headDim, valueDim, keyDtype } = bench
   const keysSeen = keysOfRow(bench, queryLength - 1).end - keysOfRow(bench, 0).first
   const keyBytes = { float32: 4, float16: 2, int8: 1 }[keyDtype]
-  const forward = batch * (headDim + valueDim) * (4 * queryHeads * queryLength + keyBytes * keyHeads * keysSeen)
-  // The gradient reads the output and its gradient besides, and writes three tensors like its operands.
-  return bench.gradient ? 2 * forward : forward
+  return batch * (headDim + valueDim) * (4 * queryHeads * queryLength + keyBytes * keyHeads * keysSeen)
 }
 
 function documentAt(documents: readonly number[], position: number): { first: number; end: number } {

@@ -1,4 +1,4 @@
-import type { AttentionCase, BenchCase, LinearCase } from './case.ts'
+import type { AttentionCase, BenchCase, LinearCase, SequenceCase, WritingCase } from './case.ts'
 import { models, type ModelShape } from './models.ts'
 
 export interface CaseGroup {
@@ -66,6 +66,7 @@ export const caseGroups: readonly CaseGroup[] = [
     name: 'chunked',
     title: 'A prompt in pieces: 256 queries over what is cached',
     cases: [
+      attention('chunked/llama-3.2-1b/128x1024', models.llama3_1b, 128, 1024),
       attention('chunked/llama-3.2-1b/256x4096', models.llama3_1b, 256, 4096),
       attention('chunked/llama-3-8b/256x4096', models.llama3_8b, 256, 4096),
     ],
@@ -74,6 +75,7 @@ export const caseGroups: readonly CaseGroup[] = [
     name: 'mask',
     title: 'Masks by sparsity: time should fall with what is masked',
     cases: [
+      { ...plain('mask/window-512/4096', 1, 64, 4096, true), windowLeft: 511 },
       { ...plain('mask/window-512/8192', 1, 64, 8192, true), windowLeft: 511 },
       { ...plain('mask/full/8192', 1, 64, 8192, false) },
       { ...plain('mask/causal/8192', 1, 64, 8192, true) },
@@ -84,15 +86,29 @@ export const caseGroups: readonly CaseGroup[] = [
   {
     name: 'encoding',
     title: 'Positions inside the kernel',
-    cases: [{ ...plain('encoding/alibi/1024', 8, 64, 1024, true), alibi: true, source: 'BLOOM and MPT' }],
+    cases: [
+      { ...attention('encoding/rotary/llama-3.2-1b/1024', models.llama3_1b, 1024, 1024), rotary: true },
+      { ...plain('encoding/rotary/64/1024', 8, 64, 1024, true), rotary: true },
+      { ...plain('encoding/none/64/1024', 8, 64, 1024, true), source: 'the same without positions' },
+      { ...plain('encoding/alibi/64/1024', 8, 64, 1024, true), alibi: true, source: 'BLOOM and MPT' },
+      { ...plain('encoding/bias/64/1024', 8, 64, 1024, false), bias: true, source: 'T5, whose bias is a tensor' },
+    ],
   },
   {
     name: 'gradient',
-    title: 'Training: the backward pass',
+    title: 'The backward pass alone',
     cases: [
-      { ...plain('gradient/causal-64/1024', 8, 64, 1024, true), gradient: true },
-      { ...plain('gradient/full-64/1024', 8, 64, 1024, false), gradient: true },
-      { ...plain('gradient/full-128/1024', 8, 128, 1024, false), gradient: true },
+      { ...plain('gradient/causal-64/1024', 8, 64, 1024, true), gradient: 'alone' },
+      { ...plain('gradient/full-64/1024', 8, 64, 1024, false), gradient: 'alone' },
+      { ...plain('gradient/full-128/1024', 8, 128, 1024, false), gradient: 'alone' },
+    ],
+  },
+  {
+    name: 'training',
+    title: 'Training: forward and backward',
+    cases: [
+      { ...plain('training/full-64/512', 8, 64, 512, false), gradient: 'with forward' },
+      { ...plain('training/causal-64/1024', 8, 64, 1024, true), gradient: 'with forward' },
     ],
   },
   {
@@ -106,11 +122,22 @@ export const caseGroups: readonly CaseGroup[] = [
     cases: [plain('small/full-64/64', 1, 64, 64, false), plain('small/full-32/16', 4, 32, 16, false)],
   },
   {
+    name: 'writing',
+    title: 'A whole model writes: stories260K, token by token',
+    cases: [writing(200)],
+  },
+  {
+    name: 'parallel',
+    title: 'Attention, all tokens at once, against an LSTM, one after the other',
+    cases: [128, 256, 512, 1024, 2048, 4096].map((length) => sequence(256, length)),
+  },
+  {
     name: 'growth',
-    title: 'Growth with length: one causal head',
-    cases: [1024, 512, 2048, 4096, 8192, 16384, 32768, 131072].map((length) =>
-      plain(`growth/causal-64/${length}`, 1, 64, length, true),
-    ),
+    title: 'Growth with length: one causal head, and eight',
+    cases: [
+      ...[512, 1024, 2048, 4096, 8192, 16384, 32768, 131072].map((length) => growth(1, length)),
+      ...[512, 2048, 8192, 32768].map((length) => growth(8, length)),
+    ],
   },
 ]
 
@@ -166,4 +193,33 @@ function plain(id: string, heads: number, headDim: number, length: number, causa
 
 function linear(rows: number, inputs: number, outputs: number): LinearCase {
   return { kind: 'linear', id: `linear/${rows}x${inputs}x${outputs}`, source: 'a projection', rows, inputs, outputs }
+}
+
+function sequence(width: number, length: number): SequenceCase {
+  const name = `parallel/width-${width}`
+  return {
+    kind: 'sequence',
+    id: `${name}/${length}`,
+    source: 'a layer that reads a sequence',
+    length,
+    width,
+    heads: width / 64,
+    sweep: { name, length },
+  }
+}
+
+function writing(tokens: number): WritingCase {
+  return {
+    kind: 'writing',
+    id: `writing/stories260K/${tokens}`,
+    source: 'stories260K, 5 layers of width 64',
+    prompt: 'Once upon a time',
+    tokens,
+    parameters: 260_032,
+  }
+}
+
+function growth(heads: number, length: number): AttentionCase {
+  const name = `growth/causal-64x${heads}`
+  return { ...plain(`${name}/${length}`, heads, 64, length, true), sweep: { name, length } }
 }

@@ -1,6 +1,6 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
-import type { AttentionCase, LinearCase } from './case.ts'
+import type { AttentionCase, LinearCase, SequenceCase } from './case.ts'
 
 /** What every contestant of a case is given: row-major float32, the same numbers in every process. */
 export interface AttentionVectors {
@@ -14,6 +14,8 @@ export interface AttentionVectors {
   readonly dOutput: Float32Array | undefined
   /** [queryHeads] */
   readonly sinks: Float32Array | undefined
+  /** [1, queryHeads, queryLength, keyLength] */
+  readonly bias: Float32Array | undefined
 }
 
 export interface LinearVectors {
@@ -31,11 +33,34 @@ export function attentionVectors(bench: AttentionCase): AttentionVectors {
     value: normal(3, batch * keyHeads * keyLength * valueDim),
     dOutput: bench.gradient ? normal(4, batch * queryHeads * queryLength * valueDim) : undefined,
     sinks: bench.sinks ? normal(5, queryHeads) : undefined,
+    bias: bench.bias ? normal(6, queryHeads * queryLength * keyLength) : undefined,
   }
 }
 
 export function linearVectors({ rows, inputs, outputs }: LinearCase): LinearVectors {
   return { input: normal(1, rows * inputs), weight: normal(2, outputs * inputs) }
+}
+
+/** Of a sequence case: what is read, and the weights of either layer that may read it. */
+export interface SequenceVectors {
+  /** [length, width] */
+  readonly input: Float32Array
+  /** Query, key, value and output projections of attention, each [width, width] as outputs × inputs. */
+  readonly projections: readonly [Float32Array, Float32Array, Float32Array, Float32Array]
+  /** Input weights [4 · width, width] of an LSTM, its gates in the order input, output, forget, cell. */
+  readonly inputWeights: Float32Array
+  /** Recurrent weights, likewise. */
+  readonly recurrentWeights: Float32Array
+}
+
+export function sequenceVectors({ length, width }: SequenceCase): SequenceVectors {
+  const weights = (seed: number, rows: number): Float32Array => normal(seed, rows * width).map((weight) => weight / Math.sqrt(width))
+  return {
+    input: normal(1, length * width),
+    projections: [weights(2, width), weights(3, width), weights(4, width), weights(5, width)],
+    inputWeights: weights(6, 4 * width),
+    recurrentWeights: weights(7, 4 * width),
+  }
 }
 
 /** [batch, heads, length, dim] as [batch, length, heads·dim], which some peers want; and back with lengths and heads swapped. */

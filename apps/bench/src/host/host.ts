@@ -1,11 +1,13 @@
 import type { BenchCase } from '../cases/case.ts'
 import { checkResult } from '../measure/check.ts'
-import { Unavailable, type Contestant, type LoadedPeer, type Peer } from '../peers/peer.ts'
+import { measureCeiling } from '../measure/rooflines.ts'
+import { Unavailable, type Contestant, type LoadedPeer, type Peer, type PeerSettings } from '../peers/peer.ts'
 import type { Answers, Question, Reply } from './protocol.ts'
 
 /** Answers the runner's questions about one peer, wherever it runs. */
-export function makeHost(peers: readonly Peer[], residentBytes: () => number | undefined): (question: Question) => Promise<Reply> {
+export function makeHost(peers: readonly Peer[], peakBytes: () => number | undefined): (question: Question) => Promise<Reply> {
   let loaded: LoadedPeer | undefined
+  let settings: PeerSettings | undefined
   let prepared: { contestant: Contestant; bench: BenchCase } | undefined
 
   const release = async (): Promise<void> => {
@@ -19,7 +21,8 @@ export function makeHost(peers: readonly Peer[], residentBytes: () => number | u
       case 'load': {
         const peer = peers.find(({ id }) => id === question.peer)
         if (peer === undefined) throw new Unavailable(`there is no ${question.peer} here`)
-        loaded = await peer.load({ threads: question.threads })
+        settings = { threads: question.threads, model: question.model }
+        loaded = await peer.load(settings)
         return { version: loaded.version, settings: loaded.settings }
       }
       case 'prepare': {
@@ -30,18 +33,24 @@ export function makeHost(peers: readonly Peer[], residentBytes: () => number | u
       }
       case 'check': {
         const { contestant, bench } = required(prepared)
+        const start = performance.now()
         await contestant.run()
-        return checkResult(bench, await contestant.result())
+        const milliseconds = performance.now() - start
+        const context = { layer: contestant.layer, model: settings?.model }
+        return { milliseconds, agreement: checkResult(bench, await contestant.result(), context) }
       }
       case 'run': {
         const { contestant } = required(prepared)
         const start = performance.now()
         for (let repetition = 0; repetition < question.repetitions; repetition++) await contestant.run()
-        return { milliseconds: (performance.now() - start) / question.repetitions, residentBytes: residentBytes() }
+        const milliseconds = (performance.now() - start) / question.repetitions
+        return { milliseconds, memory: { peakBytes: peakBytes(), reservedBytes: contestant.reservedBytes?.() } }
       }
       case 'release':
         await release()
         return undefined
+      case 'ceiling':
+        return measureCeiling(question.of)
     }
   }
 

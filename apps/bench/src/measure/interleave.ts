@@ -1,5 +1,7 @@
 /** Something that can be timed: one sample is the mean over `repetitions` runs. */
 export interface Timed {
+  /** How long its first run took, in milliseconds, cold as it was. */
+  readonly firstRun: number
   sample(repetitions: number): Promise<number>
 }
 
@@ -10,6 +12,13 @@ export interface Plan {
   readonly sampleMilliseconds: number
   /** For all rounds of one contestant; the slowest get fewer, but three if the plan has as many. */
   readonly budgetMilliseconds: number
+  /** One that would take longer than this with those three is left out, and its row says so. */
+  readonly patienceMilliseconds: number
+}
+
+/** A contestant that is too slow for what the plan can wait. */
+export class TooSlow extends Error {
+  override readonly name = 'TooSlow'
 }
 
 /** Times by contestant and round; a contestant that failed has the reason in its place. */
@@ -24,11 +33,8 @@ export async function interleave<Key>(contestants: ReadonlyMap<Key, Timed>, plan
   const running = new Map<Key, { timed: Timed; repetitions: number; rounds: number }>()
   for (const [key, timed] of contestants) {
     await attempt(samples, key, async () => {
-      const first = await timed.sample(1)
-      const warm = Math.min(first, await timed.sample(first > 1000 ? 1 : 2))
-      const repetitions = Math.max(1, Math.ceil(plan.sampleMilliseconds / warm))
-      const affordable = Math.floor(plan.budgetMilliseconds / (warm * repetitions))
-      running.set(key, { timed, repetitions, rounds: Math.max(3, Math.min(plan.rounds, affordable)) })
+      const { repetitions, rounds } = pace(await warm(timed, plan), plan)
+      running.set(key, { timed, repetitions, rounds })
       samples.set(key, [])
     })
   }
@@ -43,6 +49,34 @@ export async function interleave<Key>(contestants: ReadonlyMap<Key, Timed>, plan
     }
   }
   return samples
+}
+
+/** The time of a warm run: the first compiles, fills caches and may take many times as long. */
+async function warm(timed: Timed, plan: Plan): Promise<number> {
+  if (timed.firstRun > plan.patienceMilliseconds) throw tooSlow('its first run took', timed.firstRun, plan)
+  const second = await timed.sample(1)
+  return second > 500 ? second : Math.min(second, await timed.sample(2))
+}
+
+function pace(time: number, plan: Plan): { repetitions: number; rounds: number } {
+  const repetitions = Math.max(1, Math.ceil(plan.sampleMilliseconds / time))
+  const fewest = fewestRounds(plan)
+  if (time * repetitions * fewest > plan.patienceMilliseconds) throw tooSlow('a run takes', time, plan)
+  const affordable = Math.floor(plan.budgetMilliseconds / (time * repetitions))
+  return { repetitions, rounds: Math.max(fewest, Math.min(plan.rounds, affordable)) }
+}
+
+function fewestRounds({ rounds }: Plan): number {
+  return Math.min(3, rounds)
+}
+
+function tooSlow(took: string, time: number, plan: Plan): TooSlow {
+  const [times, patience] = [fewestRounds(plan), seconds(plan.patienceMilliseconds)]
+  return new TooSlow(`${took} ${seconds(time)}: ${times} would take longer than the ${patience} that there are for it`)
+}
+
+function seconds(milliseconds: number): string {
+  return `${Number((milliseconds / 1000).toPrecision(2))} s`
 }
 
 async function attempt<Key>(samples: Samples<Key>, key: Key, action: () => Promise<void>): Promise<void> {

@@ -1,33 +1,57 @@
 import relaxedSimd from '../../build/roofline.relaxed-simd.wasm'
 import simd128 from '../../build/roofline.simd128.wasm'
+import type { Host } from '../host/connection.ts'
 import type { Rooflines } from '../report/report.ts'
 import { quantile } from './statistics.ts'
 
-const operationsPerRound = 96
-const bytesRead = 48 * 2 ** 20
+/** Of a machine: how fast it multiplies and adds, and how fast it reads. */
+export type Ceiling = 'arithmetic' | 'reading'
 
 /**
- * What one thread of WebAssembly can do here at most, in arithmetic and in reading: best of a few short runs, since the
- * ceiling is where nothing disturbs. Relaxed instructions where the engine has them, as QKV's own kernels.
+ * What this machine can do at most with so many threads, each in a host of its own and all at once: threads share what
+ * clocks and memory give. The sum of what each reaches, in 10⁹ operations and bytes a second.
  */
-export async function measureRooflines(): Promise<Rooflines> {
-  const bytes = WebAssembly.validate(relaxedSimd) ? relaxedSimd : simd128
-  const { instance } = await WebAssembly.instantiate(bytes)
-  const { multiplyAdds, readAll } = instance.exports as { multiplyAdds(rounds: number): number; readAll(bytes: number): number }
-  const rounds = 2_000_000
-  const arithmetic = await fastest(() => multiplyAdds(rounds))
-  const reading = await fastest(() => readAll(bytesRead))
-  return { gigaflops: (rounds * operationsPerRound) / arithmetic / 1e6, gigabytes: bytesRead / reading / 1e6 }
+export async function measureRooflines(startHost: () => Host, threads: number): Promise<Rooflines> {
+  const hosts = Array.from({ length: threads }, startHost)
+  const together = async (of: Ceiling): Promise<number> => {
+    const reached = await Promise.all(hosts.map((host) => host.ask({ ask: 'ceiling', of }, 30_000)))
+    return reached.reduce((sum, one) => sum + one, 0)
+  }
+  try {
+    await together('arithmetic')
+    return { threads, gigaflops: await together('arithmetic'), gigabytes: await together('reading') }
+  } finally {
+    for (const host of hosts) host.close()
+  }
 }
 
-/** Milliseconds. The first tenth of several runs, so that a lucky clock reading does not decide; between runs a page may answer. */
-async function fastest(action: () => void): Promise<number> {
+const operationsPerRound = 96
+const rounds = 300_000
+const bytesRead = 48 * 2 ** 20
+const milliseconds = 400
+
+let instance: Promise<{ multiplyAdds(rounds: number): number; readAll(bytes: number): number }> | undefined
+
+/**
+ * One thread of WebAssembly on its own: the fastest quarter of short runs over a while, so that neither a lucky clock reading
+ * nor the moments when other threads have ended decide. Relaxed instructions where the engine has them, as QKV's own kernels.
+ */
+export async function measureCeiling(of: Ceiling): Promise<number> {
+  instance ??= instantiate()
+  const { multiplyAdds, readAll } = await instance
+  const [run, amount] = of === 'arithmetic' ? [() => multiplyAdds(rounds), rounds * operationsPerRound] : [() => readAll(bytesRead), bytesRead]
   const times: number[] = []
-  for (let run = 0; run < 15; run++) {
+  const end = performance.now() + milliseconds
+  while (performance.now() < end) {
     const start = performance.now()
-    action()
+    run()
     times.push(performance.now() - start)
-    await new Promise((resolve) => setTimeout(resolve))
   }
-  return quantile(times, 0.1)
+  return amount / quantile(times, 0.25) / 1e6
+}
+
+async function instantiate() {
+  const bytes = WebAssembly.validate(relaxedSimd) ? relaxedSimd : simd128
+  const { instance } = await WebAssembly.instantiate(bytes)
+  return instance.exports as { multiplyAdds(rounds: number): number; readAll(bytes: number): number }
 }

@@ -6,12 +6,23 @@ import { Unavailable } from './peer.ts'
 import { plainLoop } from './plain-loop.ts'
 import { qkvCpu, qkvPortable, qkvWebGpu } from './qkv.ts'
 import { tensorflowCpu, tensorflowWasm } from './tensorflow.ts'
+import { transformersNative, transformersWasm } from './transformers-js.ts'
 
 /** Who competes in Node. */
 export const nodeFields: Fields = {
   cpu: {
     subject: qkvCpu,
-    peers: [onnxRuntimeWeb, onnxRuntimeNodeCpu, tensorflowWasm(), tensorflowCpu, jaxWasm, qkvPortable, plainLoop],
+    peers: [
+      onnxRuntimeWeb,
+      onnxRuntimeNodeCpu,
+      transformersWasm,
+      transformersNative,
+      tensorflowWasm(),
+      tensorflowCpu,
+      jaxWasm,
+      qkvPortable,
+      plainLoop,
+    ],
   },
   gpu: { subject: qkvWebGpu(dawnAdapter), peers: [onnxRuntimeNodeWebGpu] },
 }

@@ -1,17 +1,19 @@
-import { hasWindow, type AttentionCase, type BenchCase } from '../cases/case.ts'
-import { attentionVectors, linearVectors, swapHeadsAndLength } from '../cases/vectors.ts'
+import { hasWindow, type AttentionCase, type BenchCase, type SequenceCase } from '../cases/case.ts'
+import { attentionVectors, linearVectors, sequenceVectors, swapHeadsAndLength } from '../cases/vectors.ts'
 import { onnxModel, type OnnxNode, type OnnxValue } from './onnx-model.ts'
+import { rotaryCaches } from './onnx-rotary.ts'
 import { Unavailable } from './peer.ts'
 
 export interface OnnxInput {
-  readonly element: 'float32' | 'int32'
-  readonly data: Float32Array | Int32Array
+  readonly element: 'float32' | 'int32' | 'int64'
+  readonly data: Float32Array | Int32Array | BigInt64Array
   readonly shape: readonly number[]
 }
 
 /** A case as an ONNX graph with what it is fed. */
 export interface OnnxGraph {
   readonly how: string
+  readonly layer?: 'lstm' | undefined
   readonly model: Uint8Array
   readonly inputs: Readonly<Record<string, OnnxInput>>
   /** Brings output `y` to the row-major order of all contestants. */
@@ -26,9 +28,14 @@ export interface OnnxGraph {
  */
 export function onnxGraphs(bench: BenchCase): readonly OnnxGraph[] {
   if (bench.kind === 'linear') return [matMul(bench)]
+  if (bench.kind === 'sequence') return [lstm(bench)]
+  if (bench.kind === 'writing') throw new Unavailable('writes as transformers.js')
   refuse(bench)
-  const { queryHeads, keyHeads, queryLength, keyLength, causal, softcap, sinks } = bench
+  const { queryHeads, keyHeads, queryLength, keyLength, causal, softcap, sinks, rotary } = bench
   const chunked = causal && queryLength !== keyLength && queryLength !== 1
+  if (rotary && queryLength !== keyLength) throw new Unavailable('keys that are cached are turned already')
+  if (rotary && queryHeads !== keyHeads) return [groupQueryAttention(bench)]
+  if (rotary) return [...(causal ? [groupQueryAttention(bench)] : []), multiHeadAttention(bench)]
   if (chunked || sinks || hasWindow(bench)) return [groupQueryAttention(bench)]
   if (queryHeads !== keyHeads || softcap !== undefined) return [groupQueryAttention(bench), attention(bench)]
   return [multiHeadAttention(bench), attention(bench)]
@@ -42,18 +49,26 @@ function refuse({ gradient, keyDtype, documents, alibi }: AttentionCase): void {
 }
 
 function multiHeadAttention(bench: AttentionCase): OnnxGraph {
-  const { batch, queryHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
-  const vectors = attentionVectors(bench)
+  const { batch, queryHeads, queryLength, keyLength, headDim, valueDim, causal, rotary } = bench
+  const { bias, ...vectors } = attentionVectors(bench)
   const width = queryHeads * headDim
-  const node: OnnxNode = {
+  const turned = (name: string): string => (rotary ? `${name}Turned` : name)
+  const rotates = (name: string): OnnxNode => ({
+    operator: 'RotaryEmbedding',
+    domain: 'com.microsoft',
+    inputs: [name, 'positions', 'cos', 'sin'],
+    outputs: [turned(name)],
+    integers: { num_heads: queryHeads },
+  })
+  const attends: OnnxNode = {
     operator: 'MultiHeadAttention',
     domain: 'com.microsoft',
-    inputs: ['q', 'k', 'v'],
+    inputs: [turned('q'), turned('k'), 'v', ...(bias ? ['', '', 'bias'] : [])],
     outputs: ['y'],
     integers: { num_heads: queryHeads, unidirectional: seesAll(bench) ? 0 : Number(causal) },
   }
   return graph(
-    node,
+    rotary ? [rotates('q'), rotates('k'), attends] : [attends],
     {
       q: floats(swapHeadsAndLength(vectors.query, batch, queryHeads, queryLength, headDim), [batch, queryLength, width]),
       k: floats(swapHeadsAndLength(vectors.key, batch, queryHeads, keyLength, headDim), [batch, keyLength, width]),
@@ -62,28 +77,37 @@ function multiHeadAttention(bench: AttentionCase): OnnxGraph {
         keyLength,
         queryHeads * valueDim,
       ]),
+      ...(rotary && { positions: { element: 'int64', data: BigInt64Array.of(0n), shape: [1] }, ...caches(bench) }),
+      ...(bias && { bias: floats(bias, [1, queryHeads, queryLength, keyLength]) }),
     },
     [batch, queryLength, queryHeads * valueDim],
     (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
   )
 }
 
+/** Cosines and sines of every position, as inputs. */
+function caches({ keyLength, headDim }: AttentionCase): Readonly<Record<'cos' | 'sin', OnnxInput>> {
+  const { cos, sin, shape } = rotaryCaches(keyLength, headDim, 10_000)
+  return { cos: floats(cos, shape), sin: floats(sin, shape) }
+}
+
 function attention(bench: AttentionCase): OnnxGraph {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, causal, softcap } = bench
-  const vectors = attentionVectors(bench)
+  const { bias, ...vectors } = attentionVectors(bench)
   const node: OnnxNode = {
     operator: 'Attention',
-    inputs: ['q', 'k', 'v'],
+    inputs: ['q', 'k', 'v', ...(bias ? ['bias'] : [])],
     outputs: ['y'],
     integers: { is_causal: seesAll(bench) ? 0 : Number(causal) },
     floats: softcap === undefined ? {} : { softcap },
   }
   return graph(
-    node,
+    [node],
     {
       q: floats(vectors.query, [batch, queryHeads, queryLength, headDim]),
       k: floats(vectors.key, [batch, keyHeads, keyLength, headDim]),
       v: floats(vectors.value, [batch, keyHeads, keyLength, valueDim]),
+      ...(bias && { bias: floats(bias, [1, queryHeads, queryLength, keyLength]) }),
     },
     [batch, queryHeads, queryLength, valueDim],
     (y) => y,
@@ -92,10 +116,11 @@ function attention(bench: AttentionCase): OnnxGraph {
 
 /** With a past of all keys but the newest, as when decoding; at prefill the past is empty. */
 function groupQueryAttention(bench: AttentionCase): OnnxGraph {
-  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, windowLeft, softcap } = bench
+  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, windowLeft, softcap, rotary } = bench
   const { sinks, ...vectors } = attentionVectors(bench)
   if (headDim !== valueDim || batch !== 1) throw new Unavailable('GroupQueryAttention wants one head size')
   if (!bench.causal) throw new Unavailable('GroupQueryAttention is causal')
+  if (rotary && headDim % 16 !== 0) throw new Unavailable('GroupQueryAttention rotates heads of 16, 32, …')
   const past = keyLength - queryLength
   const parts = (values: Float32Array): { past: OnnxInput; present: OnnxInput } => {
     const rows = swapHeadsAndLength(values, batch, keyHeads, keyLength, headDim)
@@ -111,9 +136,18 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
   const node: OnnxNode = {
     operator: 'GroupQueryAttention',
     domain: 'com.microsoft',
-    inputs: ['q', 'k', 'v', 'pastKey', 'pastValue', 'lengths', 'total', ...(sinks ? ['', '', '', '', 'sinks'] : [])],
+    inputs: [
+      ...['q', 'k', 'v', 'pastKey', 'pastValue', 'lengths', 'total'],
+      ...(rotary ? ['cos', 'sin'] : ['', '']),
+      ...(sinks ? ['', '', 'sinks'] : []),
+    ],
     outputs: ['y', 'presentKey', 'presentValue'],
-    integers: { num_heads: queryHeads, kv_num_heads: keyHeads, local_window_size: windowLeft === undefined ? -1 : windowLeft + 1 },
+    integers: {
+      num_heads: queryHeads,
+      kv_num_heads: keyHeads,
+      local_window_size: windowLeft === undefined ? -1 : windowLeft + 1,
+      do_rotary: Number(rotary ?? false),
+    },
     floats: softcap === undefined ? {} : { softcap },
   }
   const inputs: Record<string, OnnxInput> = {
@@ -128,10 +162,11 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
     pastValue: value.past,
     lengths: { element: 'int32', data: Int32Array.of(keyLength - 1), shape: [batch] },
     total: { element: 'int32', data: Int32Array.of(keyLength), shape: [1] },
+    ...(rotary && caches(bench)),
     ...(sinks && { sinks: floats(sinks, [queryHeads]) }),
   }
   return graph(
-    node,
+    [node],
     inputs,
     [batch, queryLength, queryHeads * valueDim],
     (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
@@ -148,11 +183,28 @@ function matMul(bench: Extract<BenchCase, { kind: 'linear' }>): OnnxGraph {
   const transposed = new Float32Array(weight.length)
   for (let o = 0; o < outputs; o++) for (let i = 0; i < inputs; i++) transposed[i * outputs + o] = weight[o * inputs + i] ?? NaN
   return graph(
-    { operator: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] },
+    [{ operator: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] }],
     { x: floats(input, [rows, inputs]), w: floats(transposed, [inputs, outputs]) },
     [rows, outputs],
     (y) => y,
   )
+}
+
+/** ONNX keeps an LSTM's gates in the order input, output, forget, cell. */
+function lstm(bench: SequenceCase): OnnxGraph {
+  const { length, width } = bench
+  const { input, inputWeights, recurrentWeights } = sequenceVectors(bench)
+  const made = graph(
+    [{ operator: 'LSTM', inputs: ['x', 'w', 'r'], outputs: ['y'], integers: { hidden_size: width } }],
+    {
+      x: floats(input, [length, 1, width]),
+      w: floats(inputWeights, [1, 4 * width, width]),
+      r: floats(recurrentWeights, [1, 4 * width, width]),
+    },
+    [length, 1, 1, width],
+    (y) => y,
+  )
+  return { ...made, layer: 'lstm' }
 }
 
 /** One query at the end sees every key, causal or not. */
@@ -161,14 +213,16 @@ function seesAll({ queryLength, causal }: AttentionCase): boolean {
 }
 
 function graph(
-  node: OnnxNode,
+  nodes: readonly OnnxNode[],
   inputs: Readonly<Record<string, OnnxInput>>,
   outputShape: readonly number[],
   resultOf: OnnxGraph['resultOf'],
   further: readonly OnnxValue[] = [],
 ): OnnxGraph {
   const values = Object.entries(inputs).map(([name, { element, shape }]): OnnxValue => [name, element, shape])
-  return { how: node.operator, model: onnxModel([node], values, [['y', 'float32', outputShape], ...further]), inputs, resultOf }
+  const outputs: OnnxValue[] = [['y', 'float32', outputShape], ...further]
+  const how = nodes.map(({ operator }) => operator).filter((operator, index, all) => all.indexOf(operator) === index).join(', ')
+  return { how, model: onnxModel({ nodes, inputs: values, outputs }), inputs, resultOf }
 }
 
 function floats(data: Float32Array, shape: readonly number[]): OnnxInput {

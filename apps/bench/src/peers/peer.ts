@@ -12,6 +12,14 @@ export interface Peer {
 
 export interface PeerSettings {
   readonly threads: number
+  /** What writing cases write with; they are left out where it is absent. */
+  readonly model?: ModelFiles | undefined
+}
+
+/** A model of llama2.c, as the bytes of its two files. */
+export interface ModelFiles {
+  readonly checkpoint: Uint8Array
+  readonly tokenizer: Uint8Array
 }
 
 export interface LoadedPeer {
@@ -26,17 +34,28 @@ export interface LoadedPeer {
 export interface Contestant {
   /** How it does the case where there is a choice, e.g. `GroupQueryAttention`. */
   readonly how: string
+  /** Of a sequence case, which layer reads: what its result is checked against. */
+  readonly layer?: 'attention' | 'lstm' | undefined
   /** One whole computation, its result readable when the promise settles. */
   run(): Promise<void> | void
   /**
    * The last result, row-major: attention's output as [batch, queryHeads, queryLength, valueDim], a linear layer's as
-   * [rows, outputs]; of a gradient case dQuery, dKey and dValue, one after the other.
+   * [rows, outputs], a sequence layer's as [length, width]; of a gradient case dQuery, dKey and dValue, one after the other;
+   * of a writing case the numbers of the tokens written.
    */
   result(): Promise<Float32Array>
+  /** Bytes that it has taken from the system for all tensors and work so far, where it knows. */
+  readonly reservedBytes?: (() => number) | undefined
   dispose(): Promise<void> | void
 }
 
 /** Why a peer, or one case of it, is left out: shown as it is in the report. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'
+}
+
+/** @throws Unavailable where there is no model. */
+export function requireModel(files: ModelFiles | undefined): ModelFiles {
+  if (files === undefined) throw new Unavailable('needs a model: --model FOLDER with stories260K.bin and tok512.bin')
+  return files
 }

@@ -12,7 +12,8 @@ export const plainLoop: Peer = {
       version: '1',
       settings: 'one thread',
       async prepare(bench) {
-        if (bench.kind === 'linear') throw new Unavailable('attention only')
+        if (bench.kind !== 'attention') throw new Unavailable('attention only')
+        if (bench.rotary) throw new Unavailable('knows no positions')
         if (bench.gradient) throw new Unavailable('forward only')
         if (bench.keyDtype !== 'float32') throw new Unavailable('float32 only')
         return contestant(bench)
@@ -32,7 +33,7 @@ function contestant(bench: AttentionCase): Contestant {
   }
 }
 
-function attend(bench: AttentionCase, { query, key, value, sinks }: AttentionVectors, output: Float32Array): void {
+function attend(bench: AttentionCase, { query, key, value, sinks, bias }: AttentionVectors, output: Float32Array): void {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, softcap, alibi } = bench
   const scale = 1 / Math.sqrt(headDim)
   const scores = new Float32Array(keyLength)
@@ -52,6 +53,7 @@ function attend(bench: AttentionCase, { query, key, value, sinks }: AttentionVec
         score *= scale
         if (softcap !== undefined) score = softcap * Math.tanh(score / softcap)
         if (alibi) score += slope * (j - position)
+        if (bias) score += bias[(h * queryLength + i) * keyLength + j]!
         scores[j] = score
         if (score > maximum) maximum = score
       }

@@ -33,7 +33,7 @@ function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: s
       return {
         version: tf.version_core,
         settings: `${backend} backend${backend === 'wasm' ? `, ${urls === undefined ? threads : 1} thread${urls === undefined && threads > 1 ? 's' : ''}` : ''}`,
-        prepare: async (bench) => (bench.kind === 'linear' ? linear(tf, bench) : attention(tf, bench)),
+        prepare: async (bench) => contestant(tf, bench),
       }
     },
   }
@@ -49,34 +49,93 @@ async function load(backend: TensorflowBackend, threads: number, urls: BinaryUrl
   }
 }
 
+function contestant(tf: typeof Tensorflow, bench: BenchCase): Contestant {
+  switch (bench.kind) {
+    case 'linear':
+      return linear(tf, bench)
+    case 'attention':
+      return bench.gradient ? training(tf, bench) : attention(tf, bench)
+    case 'sequence':
+      throw new Unavailable('its LSTM is a loop of small operators')
+    case 'writing':
+      throw new Unavailable('has no decoder to write with')
+  }
+}
+
 /** Scores, softmax and values as three operators; a causal mask is an N×N tensor made beforehand. */
 function attention(tf: typeof Tensorflow, bench: AttentionCase): Contestant {
-  const { batch, queryHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
-  if (bench.gradient) throw new Unavailable('its gradients are not compared')
-  if (bench.keyDtype !== 'float32') throw new Unavailable('float32 only')
-  if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || hasWindow(bench)) {
-    throw new Unavailable('would need an N×N tensor a head')
-  }
-  if (batch * queryHeads * queryLength * keyLength > 2 ** 28) throw new Unavailable('its score matrix is over 1 GiB')
-  const vectors = attentionVectors(bench)
-  const query = tf.tensor4d(vectors.query, [batch, queryHeads, queryLength, headDim])
-  const key = tf.tensor4d(repeatHeads(vectors.key, bench, headDim), [batch, queryHeads, keyLength, headDim])
-  const value = tf.tensor4d(repeatHeads(vectors.value, bench, valueDim), [batch, queryHeads, keyLength, valueDim])
-  const mask = causal && queryLength > 1 ? tf.tidy(() => causalMask(tf, queryLength, keyLength)) : undefined
+  const { operands, attend, dispose } = placed(tf, bench)
   let output = new Float32Array()
   return {
     how: 'matMul, softmax, matMul',
     async run() {
-      const result = tf.tidy(() => {
-        const scores = tf.mul(tf.matMul(query, key, false, true), 1 / Math.sqrt(headDim))
-        return tf.matMul(tf.softmax(mask === undefined ? scores : tf.add(scores, mask)), value)
-      })
+      const result = tf.tidy(() => attend(...operands))
       output = (await result.data()) as Float32Array<ArrayBuffer>
       result.dispose()
     },
     result: async () => output,
-    dispose: () => tf.dispose([query, key, value, ...(mask === undefined ? [] : [mask])]),
+    dispose,
   }
+}
+
+/** Its gradients by tape, which takes the forward pass along. */
+function training(tf: typeof Tensorflow, bench: AttentionCase): Contestant {
+  if (bench.gradient === 'alone') throw new Unavailable('its gradients come with the forward pass: see training')
+  const { operands, attend, dispose } = placed(tf, bench)
+  const { batch, queryHeads, queryLength, valueDim } = bench
+  const dOutput = tf.tensor4d(attentionVectors(bench).dOutput!, [batch, queryHeads, queryLength, valueDim])
+  const differentiate = tf.grads((query, key, value) => attend(query!, key!, value!))
+  let gradients: Float32Array[] = []
+  return {
+    how: 'grads of matMul, softmax, matMul',
+    async run() {
+      const results = tf.tidy(() => differentiate([...operands], dOutput))
+      gradients = (await Promise.all(results.map((part) => part.data()))) as Float32Array[]
+      tf.dispose(results)
+    },
+    result: async () => Float32Array.from(gradients.flatMap((part) => [...part])),
+    dispose() {
+      dispose()
+      dOutput.dispose()
+    },
+  }
+}
+
+interface Placed {
+  readonly operands: readonly [Tensorflow.Tensor, Tensorflow.Tensor, Tensorflow.Tensor]
+  readonly attend: (query: Tensorflow.Tensor, key: Tensorflow.Tensor, value: Tensorflow.Tensor) => Tensorflow.Tensor
+  readonly dispose: () => void
+}
+
+function placed(tf: typeof Tensorflow, bench: AttentionCase): Placed {
+  const { batch, queryHeads, queryLength, keyLength, headDim, valueDim, causal } = bench
+  refuse(bench)
+  const vectors = attentionVectors(bench)
+  const query = tf.tensor4d(vectors.query, [batch, queryHeads, queryLength, headDim])
+  const key = tf.tensor4d(repeatHeads(vectors.key, bench, headDim), [batch, queryHeads, keyLength, headDim])
+  const value = tf.tensor4d(repeatHeads(vectors.value, bench, valueDim), [batch, queryHeads, keyLength, valueDim])
+  const added = [
+    ...(causal && queryLength > 1 ? [tf.tidy(() => causalMask(tf, queryLength, keyLength))] : []),
+    ...(vectors.bias ? [tf.tensor4d(vectors.bias, [1, queryHeads, queryLength, keyLength])] : []),
+  ]
+  return {
+    operands: [query, key, value],
+    attend(q, k, v) {
+      const scores: Tensorflow.Tensor = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(headDim))
+      return tf.matMul(tf.softmax(added.reduce((sum, term) => tf.add(sum, term), scores)), v)
+    },
+    dispose: () => tf.dispose([query, key, value, ...added]),
+  }
+}
+
+function refuse(bench: AttentionCase): void {
+  const { batch, queryHeads, queryLength, keyLength } = bench
+  if (bench.keyDtype !== 'float32') throw new Unavailable('float32 only')
+  if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || hasWindow(bench)) {
+    throw new Unavailable('would need an N×N tensor a head')
+  }
+  if (bench.rotary) throw new Unavailable('has no rotary operator')
+  if (batch * queryHeads * queryLength * keyLength > 2 ** 28) throw new Unavailable('its score matrix is over 1 GiB')
 }
 
 function causalMask(tf: typeof Tensorflow, queryLength: number, keyLength: number): Tensorflow.Tensor {

@@ -1,14 +1,11 @@
-import { cost } from '@qkv/core'
+import { cacheBytes, type CacheDtype } from '@qkv/attention'
 import { models, type ModelShape } from '../cases/models.ts'
 
+/** How a cache may keep keys and values; int8 and int4 with a scale for each 32 numbers. */
+export const cacheKinds = ['float32', 'float16', 'int8', 'int4'] as const satisfies readonly CacheDtype[]
+
 /** Bytes that one layer's keys and values take, by how they are stored. */
-export interface CacheSizes {
-  readonly model: string
-  readonly float32: number
-  readonly float16: number
-  /** With one float32 scale for each key and each value. */
-  readonly int8: number
-}
+export type CacheSizes = { readonly model: string } & Readonly<Record<(typeof cacheKinds)[number], number>>
 
 export const cachedTokens = 8192
 
@@ -16,19 +13,11 @@ export const cachedTokens = 8192
 export function cacheSizes(): readonly CacheSizes[] {
   return Object.values(models)
     .filter(({ options }) => options.causal)
-    .map((model) => ({
-      model: model.title,
-      float32: bytesOf(model, 'float32'),
-      float16: bytesOf(model, 'float16'),
-      int8: bytesOf(model, 'int8') + 2 * 4 * model.keyHeads * keptTokens(model),
-    }))
+    .map((model) => ({ model: model.title, ...sizesOf(model) }))
 }
 
-function bytesOf(model: ModelShape, dtype: 'float32' | 'float16' | 'int8'): number {
-  const { queryHeads, keyHeads, headDim } = model
-  return cost({ queryHeads, keyHeads, headDim, queryLength: 1, keyLength: keptTokens(model), dtype }).cacheBytes
-}
-
-function keptTokens({ options: { windowLeft = Infinity } }: ModelShape): number {
-  return Math.min(cachedTokens, windowLeft + 1)
+function sizesOf({ keyHeads, headDim, options: { windowLeft = Infinity } }: ModelShape): Omit<CacheSizes, 'model'> {
+  const tokens = Math.min(cachedTokens, windowLeft + 1)
+  const size = (dtype: CacheDtype): number => cacheBytes({ heads: keyHeads, headDim, dtype }, tokens)
+  return { float32: size('float32'), float16: size('float16'), int8: size('int8'), int4: size('int4') }
 }

@@ -1,17 +1,14 @@
 import { parseHTML } from 'linkedom'
-import { cachedTokens, cacheSizes } from './cache-sizes.ts'
+import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
+import { grouped } from './groups.ts'
 import { machineLine } from './markdown.ts'
-import { growthCurves, memoryCurves, ratioBars, roofline } from './plots.ts'
-import type { BenchReport, CaseReport, Row } from './report.ts'
-import { exactness, mebibytes, milliseconds, rate, ratio, remark } from './words.ts'
+import { figures } from './plots.ts'
+import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
+import { standings, sweepEnds, sweepsOf } from './summary.ts'
+import { count, exactness, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
 /** A report as one file that needs nothing else: pictures as SVG, words for who has never heard of us. */
 export function html(report: BenchReport): string {
-  const { document } = parseHTML('<!doctype html><html><body></body></html>')
-  const figure = (draw: (report: BenchReport, document: Document) => Element | undefined, caption: string): string => {
-    const picture = draw(report, document)
-    return picture === undefined ? '' : `<figure>${picture.outerHTML}<figcaption>${escape(caption)}</figcaption></figure>`
-  }
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -19,50 +16,99 @@ export function html(report: BenchReport): string {
 <title>QKV: how fast exact attention runs here</title>
 <style>${style}</style>
 <h1>How fast exact attention runs here</h1>
-<p>Attention lets each token of a sequence look at every other. <b>QKV</b> computes it in JavaScript programs, exactly: every
-result below was compared with a float64 reference before it was timed. A ratio says how many times longer another library
-took for the same result on the same data, from interleaved pairs of runs: the median, and the quartiles between
-parentheses. Above 1, QKV is faster; below 1, the other is.</p>
+<p class="lead">Attention lets each token of a sequence look at every other. <b>QKV</b> computes it in JavaScript programs, exactly.
+Here it stands against what one would use instead: the same numbers for all, every result compared with a float64 reference
+before it was timed, samples taken in turns on a warm machine.</p>
 <p class="machine">${escape(machineLine(report))}</p>
-${figure(ratioBars, 'How many times longer than QKV. Dots are medians, lines the middle half of the pairs.')}
-${figure(growthCurves, 'Time by length, one causal head of 64. A line ends where its library failed or was skipped.')}
-${figure(memoryCurves, 'Resident memory of each library’s process by length.')}
-${figure(roofline, 'What QKV reaches under what this machine can do at most: its arithmetic, or its memory.')}
-<h2>Who ran</h2>
-<ul>${report.peers.map((peer) => `<li>${escape(peer.title)}: ${escape(peer.status === 'ready' ? `${peer.version}, ${peer.settings}` : `${peer.status}, ${peer.reason}`)}</li>`).join('')}</ul>
-${report.cases.map(caseTable).join('\n')}
-${cacheTable()}
+${body(report)}
 </html>
 `
 }
 
-function caseTable(result: CaseReport): string {
-  return `<h3>${escape(result.bench.id)}</h3>
-<p>${escape(result.bench.source)}; ${(result.flops / 1e9).toPrecision(3)} GFLOP.</p>
-<table><tr><th></th><th>QKV is faster</th><th>time</th><th>rate</th><th>result</th></tr>
-${result.rows.map((row) => `<tr>${cells(result, row)}</tr>`).join('\n')}
-</table>`
+/** What follows the heading: for a page that has its own. */
+export function body(report: BenchReport): string {
+  return [summary(report), pictures(report), details(report), caches(), contestants(report)].join('\n')
 }
 
-function cacheTable(): string {
-  const cellsOf = (sizes: readonly number[]): string => sizes.map((bytes) => `<td>${mebibytes(bytes)}</td>`).join('')
-  return `<h2>What a cache of ${cachedTokens.toLocaleString('en')} tokens would hold, in each layer</h2>
-<table><tr><th></th><th>float32</th><th>float16</th><th>int8</th></tr>
-${cacheSizes()
-  .map(({ model, float32, float16, int8 }) => `<tr><td>${escape(model)}</td>${cellsOf([float32, float16, int8])}</tr>`)
-  .join('\n')}
-</table>`
+function summary(report: BenchReport): string {
+  const rows = standings(report).map(({ title, cases, won, least, median, most }) =>
+    [
+      `<tr><th scope="row">${escape(title)}</th>`,
+      `<td class="${median >= 1 ? 'won' : 'lost'}"><b>${times(median)}</b></td>`,
+      `<td>${won} of ${cases}</td><td>${times(least)} – ${times(most)}</td></tr>`,
+    ].join(''),
+  )
+  if (rows.length === 0) return ''
+  return `<h2>In short</h2>
+<p>How many times QKV’s time each of them takes: above 1×, QKV is faster; below, the other is.</p>
+<table class="summary"><thead><tr><th></th><th>median</th><th>QKV faster in</th><th>least – most</th></tr></thead>
+<tbody>${rows.join('\n')}</tbody></table>`
 }
 
-function cells(result: CaseReport, row: Row): string {
-  if (row.status !== 'measured')
-    return `<td>${escape(row.peer)}</td><td colspan="4" class="${row.status}">${escape(remark(row) ?? '')}</td>`
+function pictures(report: BenchReport): string {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>')
+  return figures(report, document)
+    .map(
+      ({ title, caption, picture }) =>
+        `<figure><h2>${escape(title)}</h2>${picture.outerHTML}<figcaption>${escape(caption)}</figcaption></figure>`,
+    )
+    .join('\n')
+}
+
+function details(report: BenchReport): string {
+  const ends = sweepsOf(report).flatMap((sweep) =>
+    sweepEnds(report, sweep).map(
+      ({ title, reached, reason }) =>
+        `<tr><td>${escape(sweep)}</td><th scope="row">${escape(title)}</th><td>${reached === undefined ? 'none' : `${count(reached)} tokens`}</td><td>${escape(reason)}</td></tr>`,
+    ),
+  )
+  const endTable =
+    ends.length === 0
+      ? ''
+      : `<h2>Where they end as lengths grow</h2><table><thead><tr><th></th><th></th><th>reached</th><th>because</th></tr></thead><tbody>${ends.join('\n')}</tbody></table>`
+  const groups = grouped(report.cases).map(
+    ({ title, cases }) => `<details open><summary>${escape(title)}</summary>${cases.map((result) => caseTable(report, result)).join('\n')}</details>`,
+  )
+  return `${endTable}<h2>Case by case</h2>${groups.join('\n')}`
+}
+
+function caseTable(report: BenchReport, result: CaseReport): string {
+  const measured = result.rows.flatMap((row) => (row.status === 'measured' ? [cells(report, result, row)] : []))
+  const others = result.rows.flatMap((row) => {
+    const reason = remark(row)
+    return reason === undefined ? [] : [`<li class="${row.status}">${escape(titleOf(report, row))}: ${escape(reason)}</li>`]
+  })
+  return `<section><h3>${escape(result.bench.id)}</h3><p>${escape(question(result))}</p>
+${measured.length === 0 ? '' : `<table><thead><tr><th></th><th>QKV is faster</th><th>time</th><th>rate</th><th>result</th></tr></thead><tbody>${measured.join('\n')}</tbody></table>`}
+${others.length === 0 ? '' : `<ul class="left-out">${others.join('')}</ul>`}</section>`
+}
+
+function cells(report: BenchReport, result: CaseReport, row: Row & Measured): string {
   const verdict = row.ratio === undefined ? '' : row.ratio.median >= 1 ? 'won' : 'lost'
   return [
-    `<td>${escape(row.peer)} <small>${escape(row.how)}</small></td>`,
-    `<td class="${verdict}">${row.ratio === undefined ? '—' : ratio(row.ratio)}</td>`,
-    `<td>${milliseconds(row.milliseconds.median)}</td><td>${rate(result, row)}</td><td>${exactness(row)}</td>`,
+    `<tr><th scope="row">${escape(titleOf(report, row))} <small>${escape(row.how)}</small></th>`,
+    `<td class="${verdict}">${row.ratio === undefined ? '' : ratio(row.ratio)}</td>`,
+    `<td>${milliseconds(row.milliseconds.median)}</td><td>${rate(result, row)}</td><td>${exactness(row)}</td></tr>`,
   ].join('')
+}
+
+function caches(): string {
+  const rows = cacheSizes().map(
+    ({ model, ...sizes }) =>
+      `<tr><th scope="row">${escape(model)}</th>${cacheKinds.map((kind) => `<td>${mebibytes(sizes[kind])}</td>`).join('')}</tr>`,
+  )
+  return `<h2>What a cache of ${count(cachedTokens)} tokens holds, in each layer</h2>
+<table><thead><tr><th></th>${cacheKinds.map((kind) => `<th>${kind}</th>`).join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table>`
+}
+
+function contestants({ peers }: BenchReport): string {
+  const said = (peer: PeerReport): string => (peer.status === 'ready' ? `${peer.version}, ${peer.settings}` : `${peer.status}: ${peer.reason}`)
+  return `<h2>Who ran</h2>
+<table><tbody>${peers.map((peer) => `<tr><th scope="row">${escape(peer.title)}</th><td class="${peer.status}">${escape(said(peer))}</td></tr>`).join('\n')}</tbody></table>`
+}
+
+function titleOf({ peers }: BenchReport, { peer }: Row): string {
+  return peers.find(({ id }) => id === peer)?.title ?? peer
 }
 
 function escape(text: string): string {
@@ -70,13 +116,24 @@ function escape(text: string): string {
 }
 
 const style = `
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
-td, th { text-align: left; padding: 0.2rem 0.6rem; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-.machine, .skipped, small, figcaption { opacity: 0.7; }
-.won { color: #187a3c; } .lost, .failed, .wrong { color: #b3541e; }
-figure { margin: 2rem 0; overflow-x: auto; }
-figure figure { margin: 0; }
-h3 { margin-bottom: 0; } h3 + p { margin-top: 0; }
+:root { color-scheme: light dark; font: 16px/1.55 system-ui, sans-serif; --line: color-mix(in srgb, currentColor 16%, transparent); }
+body { max-width: 64rem; margin: 3rem auto; padding: 0 1.25rem; }
+h1 { font-size: 2.1rem; line-height: 1.2; margin-bottom: 0.5rem; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 0.5rem; }
+h3 { font: 600 1rem ui-monospace, monospace; margin: 1.5rem 0 0; }
+h3 + p { margin: 0 0 0.4rem; opacity: 0.7; font-size: 0.9rem; }
+.lead { font-size: 1.1rem; max-width: 46rem; }
+.machine { font-size: 0.9rem; padding: 0.6rem 0.9rem; border-left: 3px solid #4e79a7; background: color-mix(in srgb, currentColor 5%, transparent); }
+table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; font-weight: normal; padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
+thead th { font-size: 0.8rem; opacity: 0.65; }
+section table { table-layout: fixed; } section th:first-child { width: 38%; }
+.summary { width: auto; min-width: 60%; }
+small, figcaption, .skipped { opacity: 0.65; }
+.won { color: light-dark(#187a3c, #6fd3a0); } .lost, .failed, .wrong { color: light-dark(#b3541e, #ff9a6b); }
+figure { margin: 0; overflow-x: auto; } figure figure { margin: 0; }
+figcaption { font-size: 0.9rem; max-width: 46rem; }
+details { border-top: 1px solid var(--line); padding: 0.5rem 0; } summary { cursor: pointer; font-weight: 600; }
+.left-out { margin: 0.3rem 0 0; padding: 0; list-style: none; font-size: 0.85rem; }
+svg { max-width: 100%; height: auto; }
 `

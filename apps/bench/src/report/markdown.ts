@@ -1,6 +1,7 @@
-import { cachedTokens, cacheSizes } from './cache-sizes.ts'
+import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
-import { exactness, mebibytes, milliseconds, rate, ratio, remark } from './words.ts'
+import { standings, sweepEnds, sweepsOf } from './summary.ts'
+import { count, exactness, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
 /** A report as Markdown: the machine, who ran, and a table for each case. */
 export function markdown(report: BenchReport): string {
@@ -17,6 +18,7 @@ export function markdown(report: BenchReport): string {
         ? `- ${peer.title}: ${peer.version}, ${peer.settings}`
         : `- ${peer.title}: ${peer.status}, ${peer.reason}`,
     ),
+    ...summary(report),
     ...report.cases.flatMap(caseSection),
     ...cacheSection(),
     '',
@@ -33,11 +35,27 @@ export function machineLine({ machine, threads, date, commit, rooflines }: Bench
     machine.system,
     machine.adapter,
     machine.load === undefined ? undefined : `load ${machine.load.toFixed(1)} at the start`,
-    rooflines && `rooflines ${rooflines.gigaflops.toFixed(1)} GFLOP/s and ${rooflines.gigabytes.toFixed(1)} GB/s on one thread`,
+    rooflines && `at most ${rooflines.gigaflops.toFixed(1)} GFLOP/s and ${rooflines.gigabytes.toFixed(1)} GB/s`,
     date.slice(0, 10),
     commit && `commit ${commit}`,
   ]
   return parts.filter((part) => part !== undefined).join(' · ')
+}
+
+function summary(report: BenchReport): string[] {
+  const rows = standings(report).map(
+    ({ title, cases, won, least, median, most }) =>
+      `| ${title} | ${times(median)} | ${won} of ${cases} | ${times(least)} – ${times(most)} |`,
+  )
+  const ends = sweepsOf(report).flatMap((sweep) =>
+    sweepEnds(report, sweep).map(
+      ({ title, reached, reason }) => `- ${sweep}: ${title} reached ${reached === undefined ? 'none' : `${count(reached)} tokens`} (${reason})`,
+    ),
+  )
+  return [
+    ...(rows.length === 0 ? [] : ['', '## In short', '', '| | median | QKV faster in | least – most |', '| --- | --- | --- | --- |', ...rows]),
+    ...(ends.length === 0 ? [] : ['', '## Where they end as lengths grow', '', ...ends]),
+  ]
 }
 
 function caseSection(result: CaseReport): string[] {
@@ -45,7 +63,7 @@ function caseSection(result: CaseReport): string[] {
     '',
     `## ${result.bench.id}`,
     '',
-    `${result.bench.source}; ${(result.flops / 1e9).toPrecision(3)} GFLOP.`,
+    `${question(result)}.`,
     '',
     '| | QKV is faster | time | rate | result |',
     '| --- | --- | --- | --- | --- |',
@@ -67,12 +85,10 @@ function rowCells(result: CaseReport, row: Row): string[] {
 function cacheSection(): string[] {
   return [
     '',
-    `## What a cache of ${cachedTokens.toLocaleString('en')} tokens would hold, in each layer`,
+    `## What a cache of ${count(cachedTokens)} tokens holds, in each layer`,
     '',
-    '| | float32 | float16 | int8 |',
-    '| --- | --- | --- | --- |',
-    ...cacheSizes().map(
-      ({ model, float32, float16, int8 }) => `| ${[model, ...[float32, float16, int8].map(mebibytes)].join(' | ')} |`,
-    ),
+    `| | ${cacheKinds.join(' | ')} |`,
+    `| ---${' | ---'.repeat(cacheKinds.length)} |`,
+    ...cacheSizes().map(({ model, ...sizes }) => `| ${[model, ...cacheKinds.map((kind) => mebibytes(sizes[kind]))].join(' | ')} |`),
   ]
 }

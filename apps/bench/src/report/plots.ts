@@ -1,106 +1,149 @@
 import * as Plot from '@observablehq/plot'
 import type { BenchReport, CaseReport, Measured, Row } from './report.ts'
+import { sweepsOf } from './summary.ts'
 
-/** Pictures of a report. `document` is the page's own, or one made for writing a file. */
+/** A picture of a report, with what it shows in words. */
+export interface Figure {
+  readonly title: string
+  readonly caption: string
+  readonly picture: Element
+}
+
+/** All that a report has figures for. `document` is the page's own, or one made for writing a file. */
+export function figures(report: BenchReport, document: Document): readonly Figure[] {
+  return [
+    ratioDots(report, document),
+    ...sweepsOf(report).flatMap((sweep) => [growthOfTime(report, sweep, document), growthOfMemory(report, sweep, document)]),
+    roofline(report, document),
+  ].filter((figure) => figure !== undefined)
+}
 
 /** How many times longer each other contestant took, with the middle half of the pairs; beyond the line at 1 QKV is faster. */
-export function ratioBars(report: BenchReport, document: Document): Element | undefined {
-  const bars = report.cases.flatMap(({ bench, rows }) =>
+function ratioDots(report: BenchReport, document: Document): Figure | undefined {
+  const dots = report.cases.flatMap(({ bench, rows }) =>
     rows.flatMap((row) =>
-      row.status === 'measured' && row.ratio && !bench.id.startsWith('growth/')
-        ? [{ bench: bench.id, peer: row.peer, ...row.ratio }]
+      row.status === 'measured' && row.ratio && !bench.sweep
+        ? [{ bench: bench.id, peer: titleOf(report, row.peer), ...row.ratio }]
         : [],
     ),
   )
-  if (bars.length === 0) return undefined
-  return Plot.plot({
-    document,
-    marginLeft: 260,
-    width: 960,
-    height: 60 + 16 * new Set(bars.map(({ bench }) => bench)).size + 4 * bars.length,
-    x: { type: 'log', label: 'times QKV’s time →', grid: true },
-    y: { label: null, domain: [...new Set(bars.map(({ bench }) => bench))] },
-    color: { legend: true },
+  if (dots.length === 0) return undefined
+  const benches = [...new Set(dots.map(({ bench }) => bench))]
+  const picture = Plot.plot({
+    ...common(report, document),
+    marginLeft: 250,
+    marginTop: 28,
+    height: 60 + 22 * benches.length,
+    x: { type: 'log', label: 'times QKV’s time →', grid: true, tickFormat: (factor: number) => `${factor}×`, ticks: 6 },
+    y: { label: null, domain: benches, tickSize: 0 },
     marks: [
+      Plot.axisX({ anchor: 'top', tickFormat: (factor: number) => `${factor}×`, label: null, ticks: 6 }),
+      Plot.ruleY(benches, { y: (bench) => bench, strokeOpacity: 0.08 }),
       Plot.ruleX([1], { strokeWidth: 1.5 }),
-      Plot.ruleY(bars, { y: 'bench', x1: 'low', x2: 'high', stroke: 'peer', strokeWidth: 2 }),
-      Plot.dot(bars, { y: 'bench', x: 'median', fill: 'peer', r: 4, tip: true }),
+      Plot.ruleY(dots, { y: 'bench', x1: 'low', x2: 'high', stroke: 'peer', strokeWidth: 2.5, strokeOpacity: 0.6 }),
+      Plot.dot(dots, { y: 'bench', x: 'median', fill: 'peer', r: 4.5, title: (dot: (typeof dots)[number]) => `${dot.bench}\n${dot.peer}: ${dot.median.toPrecision(3)}×` }),
     ],
   })
+  return {
+    title: 'QKV against each of them',
+    caption:
+      'How many times QKV’s time the others take. A dot is the median of interleaved pairs, its line their middle half. Right of 1×, QKV is faster; left of it, the other is.',
+    picture,
+  }
 }
 
-/** Time by length of one causal head, on logarithmic axes; a contestant's line ends where it failed. */
-export function growthCurves(report: BenchReport, document: Document): Element | undefined {
-  const points = growth(report).flatMap(({ bench, rows }) =>
-    rows.flatMap((row) =>
-      row.status === 'measured' && bench.kind === 'attention'
-        ? [{ length: bench.keyLength, time: row.milliseconds.median, peer: row.peer }]
-        : [],
-    ),
-  )
-  return points.length === 0 ? undefined : curves(document, points, 'time', '↑ milliseconds')
+/** Time by length, on logarithmic axes; a contestant's line ends where it did. */
+function growthOfTime(report: BenchReport, sweep: string, document: Document): Figure | undefined {
+  const points = pointsOf(report, sweep, ({ milliseconds }) => milliseconds.median)
+  return curves(report, document, points, `${sweep}: time by length`, '↑ milliseconds', 'Each line ends where its library failed, or would have taken too long: the table below says which.')
 }
 
-/** Memory of the contestant's whole process by length. */
-export function memoryCurves(report: BenchReport, document: Document): Element | undefined {
-  const points = growth(report).flatMap(({ bench, rows }) =>
-    rows.flatMap((row) =>
-      row.status === 'measured' && row.residentBytes !== undefined && bench.kind === 'attention'
-        ? [{ length: bench.keyLength, memory: row.residentBytes / 2 ** 20, peer: row.peer }]
-        : [],
-    ),
-  )
-  return points.length === 0 ? undefined : curves(document, points, 'memory', '↑ MiB of its process')
+function growthOfMemory(report: BenchReport, sweep: string, document: Document): Figure | undefined {
+  const points = pointsOf(report, sweep, ({ memory: { peakBytes } }) => peakBytes && peakBytes / 2 ** 20)
+  return curves(report, document, points, `${sweep}: memory by length`, '↑ MiB', 'The most that each library’s process, new for every length, had in memory at once: the runtime, inputs and outputs included.')
 }
 
 /** QKV's rate over its arithmetic intensity, under what the machine can do at most. */
-export function roofline(report: BenchReport, document: Document): Element | undefined {
+function roofline(report: BenchReport, document: Document): Figure | undefined {
   const { rooflines } = report
-  if (rooflines === undefined) return undefined
   const points = report.cases.flatMap((result) => {
     const [subject] = result.rows
-    return subject?.status === 'measured' && subject.peer === 'qkv/cpu' ? [pointOf(result, subject)] : []
+    return subject?.status === 'measured' && subject.peer === 'qkv/cpu' && result.bench.kind !== 'writing' ? [roofPoint(result, subject)] : []
   })
-  const ceiling = (intensity: number): number => Math.min(rooflines.gigaflops, rooflines.gigabytes * intensity) * report.threads
-  const line = Array.from({ length: 61 }, (_, step) => 10 ** (-1 + step / 12)).map((intensity) => ({
+  if (rooflines === undefined || points.length === 0) return undefined
+  const roof = Array.from({ length: 61 }, (_, step) => 10 ** (-1 + step / 15)).map((intensity) => ({
     intensity,
-    rate: ceiling(intensity),
+    rate: Math.min(rooflines.gigaflops, rooflines.gigabytes * intensity),
   }))
-  return Plot.plot({
-    document,
-    width: 960,
-    grid: true,
-    x: { type: 'log', label: 'operations a byte →' },
-    y: { type: 'log', label: '↑ GFLOP/s' },
-    marks: [
-      Plot.line(line, { x: 'intensity', y: 'rate' }),
-      Plot.dot(points, { x: 'intensity', y: 'rate', title: 'bench', fill: 'currentColor', tip: true }),
-    ],
-  })
-}
-
-function pointOf(
-  { bench, flops, bytes }: CaseReport,
-  { milliseconds }: Row & Measured,
-): { bench: string; intensity: number; rate: number } {
-  return { bench: bench.id, intensity: flops / bytes, rate: flops / milliseconds.median / 1e6 }
-}
-
-function growth(report: BenchReport): CaseReport[] {
-  return report.cases.filter(({ bench }) => bench.id.startsWith('growth/'))
-}
-
-function curves(document: Document, points: readonly object[], y: string, label: string): Element {
-  return Plot.plot({
-    document,
-    width: 960,
+  const picture = Plot.plot({
+    ...common(report, document),
+    height: 420,
     grid: true,
     color: { legend: true },
-    x: { type: 'log', base: 2, label: 'tokens →' },
-    y: { type: 'log', label },
+    x: { type: 'log', label: 'operations for each byte →' },
+    y: { type: 'log', label: '↑ GFLOP/s' },
     marks: [
-      Plot.line(points, { x: 'length', y, stroke: 'peer', sort: 'length' }),
-      Plot.dot(points, { x: 'length', y, fill: 'peer', tip: true }),
+      Plot.line(roof, { x: 'intensity', y: 'rate', strokeWidth: 2 }),
+      Plot.dot(points, { x: 'intensity', y: 'rate', fill: 'group', r: 4.5, title: (point: (typeof points)[number]) => `${point.bench}: ${point.rate.toPrecision(3)} GFLOP/s` }),
     ],
   })
+  return {
+    title: 'What is left to gain',
+    caption: `QKV’s cases under what this machine can do at most with ${rooflines.threads === 1 ? 'one thread' : `${rooflines.threads} threads`}, measured in the same run: ${rooflines.gigabytes.toFixed(1)} GB/s of reading on the slope, ${rooflines.gigaflops.toFixed(1)} GFLOP/s of multiply-adds on the level. What fits the caches may lie above the slope.`,
+    picture,
+  }
+}
+
+const width = 960
+
+function common({ peers }: BenchReport, document: Document) {
+  return {
+    document,
+    width,
+    color: { legend: true, domain: peers.filter(({ status }) => status === 'ready').map(({ title }) => title), scheme: 'tableau10' as const },
+  }
+}
+
+interface Point {
+  readonly peer: string
+  readonly length: number
+  readonly amount: number
+}
+
+function pointsOf(report: BenchReport, sweep: string, amountOf: (row: Measured) => number | undefined): Point[] {
+  return report.cases.flatMap(({ bench, rows }) =>
+    bench.sweep?.name !== sweep
+      ? []
+      : rows.flatMap((row): Point[] => {
+          const amount = row.status === 'measured' ? amountOf(row) : undefined
+          return amount === undefined ? [] : [{ peer: titleOf(report, row.peer), length: bench.sweep!.length, amount }]
+        }),
+  )
+}
+
+function curves(report: BenchReport, document: Document, points: readonly Point[], title: string, label: string, caption: string): Figure | undefined {
+  if (points.length === 0) return undefined
+  const lengths = [...new Set(points.map(({ length }) => length))]
+  const picture = Plot.plot({
+    ...common(report, document),
+    height: 420,
+    marginLeft: 60,
+    grid: true,
+    x: { type: 'log', base: 2, label: 'tokens →', ticks: lengths, tickFormat: (length: number) => length.toLocaleString('en') },
+    y: { type: 'log', label },
+    marks: [
+      Plot.line(points, { x: 'length', y: 'amount', stroke: 'peer', strokeWidth: 2, sort: 'length' }),
+      Plot.dot(points, { x: 'length', y: 'amount', fill: 'peer', r: 4, title: (point: Point) => `${point.peer}, ${point.length} tokens: ${point.amount.toPrecision(3)}` }),
+    ],
+  })
+  return { title, caption, picture }
+}
+
+function roofPoint({ bench, flops, bytes }: CaseReport, { milliseconds }: Row & Measured) {
+  const [group = ''] = bench.id.split('/')
+  return { bench: bench.id, group, intensity: flops / bytes, rate: flops / milliseconds.median / 1e6 }
+}
+
+function titleOf({ peers }: BenchReport, peer: string): string {
+  return peers.find(({ id }) => id === peer)?.title ?? peer
 }

@@ -1,10 +1,11 @@
 import type { BenchCase } from '../cases/case.ts'
+import type { Memory } from '../host/protocol.ts'
 import type { Agreement } from '../measure/check.ts'
 import type { Spread } from '../measure/statistics.ts'
 
 /** What a run leaves behind: everything that is drawn or compared is made from this. */
 export interface BenchReport {
-  readonly version: 1
+  readonly version: 2
   /** ISO 8601. */
   readonly date: string
   readonly commit: string | undefined
@@ -27,9 +28,10 @@ export interface Machine {
   readonly load: number | undefined
 }
 
-/** What this machine can do at most, measured in the same run. */
+/** What this machine can do at most with the run's threads, measured in the same run. */
 export interface Rooflines {
-  /** Independent 4-wide multiply-adds of WebAssembly on one thread, in 10⁹ operations a second. */
+  readonly threads: number
+  /** Independent 4-wide multiply-adds of WebAssembly, in 10⁹ operations a second. */
   readonly gigaflops: number
   /** A WebAssembly loop that only reads, in 10⁹ bytes a second. */
   readonly gigabytes: number
@@ -62,6 +64,5 @@ export interface Measured {
   /** Times the subject's time, from interleaved pairs; undefined for the subject itself. */
   readonly ratio: Spread | undefined
   readonly samples: readonly number[]
-  /** Of the contestant's whole process after the case. */
-  readonly residentBytes: number | undefined
+  readonly memory: Memory
 }

@@ -1,30 +1,70 @@
 import Table from 'cli-table3'
 import colours from 'picocolors'
-import type { CaseReport, PeerReport, Row } from './report.ts'
-import { exactness, milliseconds, rate, ratio, remark } from './words.ts'
+import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
+import { standings, sweepEnds, sweepsOf } from './summary.ts'
+import { count, exactness, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
-/** One case as a table: ratio first, for it is what lasts; times are this machine's. */
+/** One case: ratio first, for it is what lasts; times are this machine's. What was left out stands below, by its reason. */
 export function caseTable(result: CaseReport): string {
-  const table = new Table({
-    head: ['', 'QKV is faster', 'time', 'rate', 'result'],
-    style: { head: ['dim'], border: ['dim'], compact: true },
-  })
-  for (const row of result.rows) table.push(cells(result, row))
-  return `${colours.bold(result.bench.id)} ${colours.dim(`— ${result.bench.source}`)}\n${table.toString()}`
+  const table = borderless(['', 'QKV is faster', 'time', 'rate', 'result'], ['left', 'left', 'right', 'right', 'left'])
+  for (const row of result.rows) if (row.status === 'measured') table.push(cells(result, row))
+  const measured = table.length > 0 ? [table.toString()] : []
+  return [`${colours.bold(result.bench.id)}  ${colours.dim(question(result))}`, ...measured, ...remarks(result.rows)].join('\n')
 }
 
-function cells(result: CaseReport, row: Row): Table.HorizontalTableRow {
-  const name = row.status === 'measured' || row.status === 'wrong' ? `${row.peer} ${colours.dim(row.how)}` : row.peer
-  if (row.status !== 'measured') {
-    const colour = row.status === 'skipped' ? colours.dim : colours.red
-    return [name, { colSpan: 4, content: colour(remark(row) ?? '') }]
+function cells(result: CaseReport, row: Row & Measured): string[] {
+  return [
+    `${row.peer} ${colours.dim(row.how)}`,
+    row.ratio === undefined ? '' : verdict(row.ratio.median)(ratio(row.ratio)),
+    milliseconds(row.milliseconds.median),
+    rate(result, row),
+    colours.dim(exactness(row)),
+  ]
+}
+
+/** Contestants with the same reason share a line. */
+function remarks(rows: readonly Row[]): string[] {
+  const byReason = new Map<string, Row[]>()
+  for (const row of rows) {
+    const reason = remark(row)
+    if (reason !== undefined) byReason.set(reason, [...(byReason.get(reason) ?? []), row])
   }
-  const won =
-    row.ratio === undefined ? colours.dim('—') : (row.ratio.median >= 1 ? colours.green : colours.yellow)(ratio(row.ratio))
-  return [name, won, milliseconds(row.milliseconds.median), rate(result, row), exactness(row)]
+  return [...byReason].map(([reason, those]) => {
+    const line = `  ${those.map(({ peer }) => peer).join(', ')}  ${reason}`
+    return those.some(({ status }) => status === 'failed' || status === 'wrong') ? colours.red(line) : colours.dim(line)
+  })
 }
 
 export function peerLine(peer: PeerReport): string {
   if (peer.status === 'ready') return `${colours.green('●')} ${peer.title} ${colours.dim(`${peer.version}, ${peer.settings}`)}`
   return `${colours.yellow('○')} ${peer.title} ${colours.dim(`${peer.status}: ${peer.reason}`)}`
+}
+
+/** The whole run in a few lines: how each contestant did against QKV, and how far each came where lengths grow. */
+export function closing(report: BenchReport): string {
+  const table = borderless(
+    ['', 'QKV faster in', 'median', 'least', 'most'],
+    ['left', 'right', 'right', 'right', 'right'],
+  )
+  for (const { title, cases, won, least, median, most } of standings(report)) {
+    table.push([title, `${won} of ${cases}`, verdict(median)(times(median)), times(least), times(most)])
+  }
+  const ends = sweepsOf(report).flatMap((sweep) =>
+    sweepEnds(report, sweep).map(
+      ({ title, reached, reason }) =>
+        `  ${sweep}: ${title} ${reached === undefined ? 'did no step' : `reached ${count(reached)} tokens`} ${colours.dim(`(${reason})`)}`,
+    ),
+  )
+  return [colours.bold('Altogether'), ...(table.length > 0 ? [table.toString()] : []), ...ends].join('\n')
+}
+
+function verdict(factor: number): (text: string) => string {
+  return factor >= 1 ? colours.green : colours.yellow
+}
+
+function borderless(head: string[], colAligns: ('left' | 'right')[]): Table.Table {
+  const edges = ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right']
+  const inner = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle']
+  const chars = Object.fromEntries([...edges, ...inner].map((place) => [place, '']))
+  return new Table({ head, colAligns, chars, style: { head: ['dim'], 'padding-left': 2, 'padding-right': 0 } })
 }

@@ -21,12 +21,25 @@ export function times(factor: number): string {
   return `${bare(factor)}×`
 }
 
-/** What the case's arithmetic or traffic makes of the time: GFLOP/s, and GB/s where reading dominates. */
-export function rate(result: CaseReport, { milliseconds: { median } }: Measured): string {
-  const reading = result.bytes * 4 > result.flops
-  return reading
-    ? `${(result.bytes / median / 1e6).toPrecision(3)} GB/s`
-    : `${(result.flops / median / 1e6).toPrecision(3)} GFLOP/s`
+/** What the case's arithmetic or traffic makes of the time: tokens/s of a model that writes, GB/s where reading dominates, else GFLOP/s. */
+export function rate({ bench, bytes, flops }: CaseReport, { milliseconds: { median } }: Measured): string {
+  if (bench.kind === 'writing') return `${Math.round((1000 * bench.tokens) / median).toLocaleString('en')} tokens/s`
+  const reading = bytes * 4 > flops
+  return `${((reading ? bytes : flops) / median / 1e6).toPrecision(3)} ${reading ? 'GB/s' : 'GFLOP/s'}`
+}
+
+/** What a case is, in one line. */
+export function question({ bench, flops }: CaseReport): string {
+  const work = `${Number((flops / 1e9).toPrecision(3))} GFLOP`
+  if (bench.kind !== 'attention') return `${bench.source}; ${work}`
+  const { queryHeads, keyHeads, queryLength, keyLength, headDim, source } = bench
+  const heads = queryHeads === keyHeads ? `${queryHeads} head${queryHeads === 1 ? '' : 's'}` : `${queryHeads} heads over ${keyHeads}`
+  const lengths = queryLength === keyLength ? `${count(keyLength)} tokens` : `${count(queryLength)} over ${count(keyLength)} tokens`
+  return `${source}; ${heads} of ${headDim}, ${lengths}; ${work}`
+}
+
+export function count(whole: number): string {
+  return whole.toLocaleString('en')
 }
 
 /** What a row says in place of figures, or undefined where it has figures. */
@@ -38,7 +51,9 @@ export function remark(row: Row): string | undefined {
 
 /** How exact: errors up to the bound of a correct float32 kernel count as exact. */
 export function exactness({ agreement: { ofBound, relative } }: Measured): string {
-  return ofBound <= 1 ? `exact (${ofBound.toPrecision(2)} of bound)` : `off by ${relative.toPrecision(2)}`
+  if (relative === 0) return 'the same'
+  if (ofBound === null || ofBound > 1) return `off by ${relative.toPrecision(2)}`
+  return `exact (${ofBound.toPrecision(2)} of bound)`
 }
 
 function bare(factor: number): string {

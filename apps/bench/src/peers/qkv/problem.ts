@@ -1,0 +1,63 @@
+import {
+  capture,
+  documents as documentMask,
+  problem,
+  scoreMod,
+  tensor,
+  type AttentionProblem,
+  type HostTensor,
+  type ProblemOptions,
+  type Tensor,
+} from '@qkv/core'
+import type { AttentionCase } from '../../cases/case.ts'
+import { attentionVectors, type AttentionVectors } from '../../cases/vectors.ts'
+import { quantise } from './quantise.ts'
+
+/** A case as a problem over typed arrays, before any rotation. */
+export function problemOf(bench: AttentionCase): AttentionProblem {
+  return problem(...operandsOf(bench, (host) => host))
+}
+
+/** What `problem()` takes, the big tensors wherever `place` puts them. */
+export function operandsOf(bench: AttentionCase, place: (host: HostTensor) => Tensor): Parameters<typeof problem> {
+  const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, keyDtype } = bench
+  const vectors = attentionVectors(bench)
+  const query = tensor(vectors.query, [batch, queryHeads, queryLength, headDim])
+  const key = quantise(vectors.key, [batch, keyHeads, keyLength, headDim], keyDtype)
+  const value = quantise(vectors.value, [batch, keyHeads, keyLength, valueDim], keyDtype)
+  const options = {
+    ...optionsOf(bench, vectors),
+    bias: vectors.bias && place(tensor(vectors.bias, [1, queryHeads, queryLength, keyLength])),
+    keyScales: key.scales && place(key.scales),
+    valueScales: value.scales && place(value.scales),
+  }
+  return [place(query), place(key.stored), place(value.stored), options]
+}
+
+function optionsOf(bench: AttentionCase, { sinks }: AttentionVectors): ProblemOptions {
+  const { causal, windowLeft, softcap, documents, alibi, queryHeads } = bench
+  return {
+    causal,
+    window: windowLeft === undefined ? undefined : { left: windowLeft },
+    softcap,
+    sinks: sinks && tensor(sinks, [queryHeads]),
+    mask: documents && documentMask(documentNumbers(documents)),
+    score: alibi ? alibiScore(queryHeads) : undefined,
+  }
+}
+
+function documentNumbers(documents: readonly number[]): HostTensor {
+  const numbers = documents.flatMap((length, number) => Array.from({ length }, () => number))
+  return tensor(Int32Array.from(numbers), [numbers.length])
+}
+
+/** Press et al. 2022: 2^(−8h/heads) times the distance. */
+function alibiScore(heads: number) {
+  const slopes = capture(
+    tensor(
+      Float32Array.from({ length: heads }, (_, head) => 2 ** ((-8 * (head + 1)) / heads)),
+      [heads],
+    ),
+  )
+  return scoreMod((score, { head, query, key }) => score.add(slopes.at(head).mul(key.sub(query).toFloat())))
+}

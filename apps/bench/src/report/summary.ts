@@ -1,0 +1,66 @@
+import { quantile } from '../measure/statistics.ts'
+import type { BenchReport } from './report.ts'
+
+/** How QKV and one other contestant compare over all cases that both did. */
+export interface Standing {
+  readonly peer: string
+  readonly title: string
+  readonly cases: number
+  /** In how many of them QKV took less time. */
+  readonly won: number
+  /** How many times QKV's time the other took: least, median and most over the cases. */
+  readonly least: number
+  readonly median: number
+  readonly most: number
+}
+
+/** Contestants by how close they come. Steps of sweeps are left out: they would count one question many times. */
+export function standings(report: BenchReport): readonly Standing[] {
+  const titles = new Map(report.peers.map(({ id, title }) => [id, title]))
+  const ratios = new Map<string, number[]>()
+  for (const { bench, rows } of report.cases) {
+    if (bench.sweep) continue
+    for (const row of rows) {
+      if (row.status === 'measured' && row.ratio) ratios.set(row.peer, [...(ratios.get(row.peer) ?? []), row.ratio.median])
+    }
+  }
+  return [...ratios]
+    .map(([peer, all]) => ({
+      peer,
+      title: titles.get(peer) ?? peer,
+      cases: all.length,
+      won: all.filter((ratio) => ratio > 1).length,
+      least: Math.min(...all),
+      median: quantile(all, 0.5),
+      most: Math.max(...all),
+    }))
+    .sort((a, b) => a.median - b.median)
+}
+
+/** Where a contestant's part in a sweep ended before the sweep did, and why. */
+export interface SweepEnd {
+  readonly peer: string
+  readonly title: string
+  /** Tokens of the last step that it did; undefined where it did none. */
+  readonly reached: number | undefined
+  readonly reason: string
+}
+
+export function sweepEnds(report: BenchReport, sweep: string): readonly SweepEnd[] {
+  const steps = report.cases.filter(({ bench }) => bench.sweep?.name === sweep)
+  return report.peers.flatMap(({ id, title }) => {
+    let reached: number | undefined
+    for (const { bench, rows } of steps) {
+      const row = rows.find(({ peer }) => peer === id)
+      if (row === undefined) return []
+      if (row.status === 'measured') reached = bench.sweep?.length
+      else return [{ peer: id, title, reached, reason: row.status === 'wrong' ? 'a wrong result' : row.reason }]
+    }
+    return []
+  })
+}
+
+/** The names of a report's sweeps, in order. */
+export function sweepsOf(report: BenchReport): readonly string[] {
+  return [...new Set(report.cases.flatMap(({ bench }) => bench.sweep?.name ?? []))]
+}
