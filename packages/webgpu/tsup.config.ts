@@ -1,3 +1,3 @@
 import { libraryConfig } from '../../tooling/tsup/library.ts'
 
-export default libraryConfig(['src/index.ts'])
+export default libraryConfig(['src/index.ts', 'src/tune.ts'])

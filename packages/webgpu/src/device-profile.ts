@@ -1,3 +1,5 @@
+import type { Tiling } from './snippets/tiles.wgsl.ts'
+
 /** What is known, or assumed, of a device, from which kernels and schedules are chosen. */
 export interface DeviceProfile {
   /** A CPU that plays a GPU: barriers and workgroup memory are what costs there. */
@@ -9,6 +11,13 @@ export interface DeviceProfile {
   readonly invocations: number
   /** Multiply-adds per submission, so that none lasts long enough for a watchdog or a dropped frame. */
   readonly workPerSubmission: number
+  /** How prefill and the gradient tile, where that fits: heads of up to 64 elements, and wider ones. */
+  readonly tilings: { readonly narrow: Tiling; readonly wide: Tiling }
+}
+
+export const defaultTilings: DeviceProfile['tilings'] = {
+  narrow: { rowGroups: 16, columns: 8, depth: 64 },
+  wide: { rowGroups: 8, columns: 16, depth: 64 },
 }
 
 export function deviceProfile(device: GPUDevice, information: Partial<GPUAdapterInfo> | undefined): DeviceProfile {
@@ -20,5 +29,6 @@ export function deviceProfile(device: GPUDevice, information: Partial<GPUAdapter
     workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
     invocations: software ? 256 : 2 ** 15,
     workPerSubmission: software ? 2 ** 28 : 2 ** 34,
+    tilings: defaultTilings,
   }
 }

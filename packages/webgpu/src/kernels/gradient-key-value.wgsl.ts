@@ -1,6 +1,6 @@
 import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
-import { gradientTileFunctions, gradientTiles, storeGradient, type GradientTile } from '../snippets/gradient-tiles.wgsl.ts'
+import { gradientTileFunctions, gradientTiles, storeGradient } from '../snippets/gradient-tiles.wgsl.ts'
 import {
   inPhases,
   multiplyColumns,
@@ -11,10 +11,11 @@ import {
   stageColumns,
   stageRows,
   storeWeights,
+  type Tiling,
 } from '../snippets/tiles.wgsl.ts'
 
 export interface GradientKeyValueSpec extends GradientSpec {
-  readonly tile: GradientTile
+  readonly tile: Tiling
 }
 
 /**

@@ -1,6 +1,6 @@
 import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
-import { gradientTileFunctions, gradientTiles, storeGradient, type GradientTile } from '../snippets/gradient-tiles.wgsl.ts'
+import { gradientTileFunctions, gradientTiles, storeGradient } from '../snippets/gradient-tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 import {
   inPhases,
@@ -12,10 +12,11 @@ import {
   stageColumns,
   stageRows,
   storeWeights,
+  type Tiling,
 } from '../snippets/tiles.wgsl.ts'
 
 export interface GradientQuerySpec extends GradientSpec {
-  readonly tile: GradientTile
+  readonly tile: Tiling
   readonly blockMap: boolean
 }
 

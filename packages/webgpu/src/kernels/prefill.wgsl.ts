@@ -19,33 +19,21 @@ import {
   stageColumns,
   stageRows,
   storeWeights,
-  tileBytes,
   type Phase,
   type TileShape,
+  type Tiling,
 } from '../snippets/tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
-
-/** Tiles are 4 · rowGroups rows by 4 · columns keys; an invocation owns a patch of four by four scores. */
-export interface PrefillTile {
-  readonly rowGroups: 8 | 16
-  readonly columns: 8 | 16
-  /** How many elements of a vector are staged at a time. */
-  readonly depth: 32 | 64
-}
 
 export interface PrefillSpec {
   readonly problem: ProblemSpec
   readonly output: Access<FloatDtype>
-  readonly tile: PrefillTile
+  /** Of queries by keys. */
+  readonly tile: Tiling
   /** Whether `columns` neighbouring invocations always share a subgroup. */
   readonly subgroups: boolean
   /** Whether a block map says which tiles to visit; otherwise causality, window and length do. */
   readonly blockMap: boolean
-}
-
-export function prefillWorkgroupBytes({ rowGroups, columns, depth }: PrefillTile): number {
-  const [slots, weightSlots] = [depth / 32, columns / 8]
-  return tileBytes({ groups: rowGroups, slots: slots + weightSlots }) + tileBytes({ groups: columns, slots })
 }
 
 /**

@@ -4,7 +4,7 @@ import { operand, type Workspace } from '../workspace.ts'
 import { attentionShape, bindProblem } from './bind-problem.ts'
 import { groupsPerSplit, runDecode, runRows, splitsFor } from './decode.ts'
 import { fill } from './output.ts'
-import { choosePrefillTile, runPrefill } from './prefill.ts'
+import { chooseTiling, runPrefill } from './prefill.ts'
 import { countedSplits, inSplits } from './splits.ts'
 
 /** Allocates the results of a problem and records the kernels that compute them. */
@@ -24,7 +24,7 @@ export function keepIf(wanted: boolean, tensor: OwnedTensor): OwnedTensor | unde
 /** Attention into existing memory; `lse` is contiguous float32. */
 export function attentionInto(workspace: Workspace, problem: AttentionProblem, output: Operand, lse: Operand): void {
   if (problem.batch * problem.queryHeads * problem.queryLength === 0) return
-  const tile = choosePrefillTile(workspace.profile, problem)
+  const tile = chooseTiling(workspace.profile, problem)
   if (tile !== undefined) {
     fill(workspace, output, (access, target) => runPrefill(workspace, problem, tile, { access, output: target }, lse.binding))
     return

@@ -19,7 +19,7 @@ import { gradientKeyValue } from '../kernels/gradient-key-value.wgsl.ts'
 import { gradientQueryRows, gradientRowsPerGroup } from '../kernels/gradient-query-rows.wgsl.ts'
 import { gradientQuery } from '../kernels/gradient-query.wgsl.ts'
 import { gradientSinks } from '../kernels/gradient-sinks.wgsl.ts'
-import type { PrefillTile } from '../kernels/prefill.wgsl.ts'
+import type { Tiling } from '../snippets/tiles.wgsl.ts'
 import { sumCopies, sumGroupSize } from '../kernels/sum-copies.wgsl.ts'
 import { strideParameters } from '../operands.ts'
 import { expressionFunction, readElementFunction } from '../snippets/expression.wgsl.ts'
@@ -27,7 +27,7 @@ import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { accessOf, attentionShape, attentionWork, bindProblem, type BoundProblem } from './bind-problem.ts'
 import { contiguous } from './elementwise.ts'
-import { choosePrefillTile, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
+import { chooseTiling, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
 
 /** Everything a gradient kernel is run with, but its groups and its output. */
 interface GradientRun {
@@ -51,7 +51,7 @@ export function attentionGradient(
   dOutput: Tensor,
 ): AttentionGradient {
   check(problem, forward, dOutput)
-  const tile = choosePrefillTile(workspace.profile, problem)
+  const tile = chooseTiling(workspace.profile, problem)
   const walk = tile && walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
   const run = prepare(workspace, problem, forward, dOutput, walk)
   const [dKey, dValue] = keyValueGradient(workspace, problem, run, tile)
@@ -69,7 +69,7 @@ function queryGradient(
   workspace: Workspace,
   { batch, queryHeads, queryLength, headDim }: AttentionProblem,
   run: GradientRun,
-  tile: PrefillTile | undefined,
+  tile: Tiling | undefined,
   walk: TileWalk | undefined,
 ): OwnedTensor {
   const dQuery = workspace.allocate([batch, queryHeads, queryLength, headDim], 'float32')
@@ -96,7 +96,7 @@ function keyValueGradient(
   workspace: Workspace,
   { batch, keyHeads, keyLength, headDim, valueDim }: AttentionProblem,
   run: GradientRun,
-  tile: PrefillTile | undefined,
+  tile: Tiling | undefined,
 ): [OwnedTensor, OwnedTensor] {
   const pair = workspace.allocatePair([batch, keyHeads, keyLength, headDim], [batch, keyHeads, keyLength, valueDim])
   const [dKey, dValue] = pair

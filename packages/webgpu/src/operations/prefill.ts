@@ -1,27 +1,29 @@
 import { isHostTensor, problemBlockMap, type AttentionProblem, type BlockMap } from '@qkv/core'
 import type { DeviceProfile } from '../device-profile.ts'
-import { prefill, prefillWorkgroupBytes, type PrefillTile } from '../kernels/prefill.wgsl.ts'
+import { prefill } from '../kernels/prefill.wgsl.ts'
 import { strideParameters } from '../operands.ts'
+import { tilingBytes, type Tiling } from '../snippets/tiles.wgsl.ts'
 import type { Workspace } from '../workspace.ts'
 import { attentionWork, bindProblem } from './bind-problem.ts'
 import type { OutputTarget } from './output.ts'
 
-/** The tile for a problem, or none where one invocation per row is better: on software, and for few rows. */
-export function choosePrefillTile(
+/** The tiles for a problem, or none where one invocation per row is better: on software, and for few rows. */
+export function chooseTiling(
   profile: DeviceProfile,
   { queryLength, group, headDim, valueDim }: AttentionProblem,
-): PrefillTile | undefined {
+): Tiling | undefined {
   if (profile.software || queryLength * group < 16) return undefined
-  const wide: PrefillTile =
-    Math.max(headDim, valueDim) <= 64 ? { rowGroups: 16, columns: 8, depth: 64 } : { rowGroups: 8, columns: 16, depth: 64 }
-  const small: PrefillTile = { rowGroups: 8, columns: 8, depth: 32 }
-  return [wide, small].find((tile) => prefillWorkgroupBytes(tile) <= profile.workgroupBytes)
+  const preferred = Math.max(headDim, valueDim) <= 64 ? profile.tilings.narrow : profile.tilings.wide
+  return [preferred, smallest].find((tiling) => tilingBytes(tiling) <= profile.workgroupBytes)
 }
+
+/** Fits the 16 KiB that every device has. */
+const smallest: Tiling = { rowGroups: 8, columns: 8, depth: 32 }
 
 export function runPrefill(
   workspace: Workspace,
   problem: AttentionProblem,
-  tile: PrefillTile,
+  tile: Tiling,
   { access, output }: OutputTarget,
   lse: GPUBufferBinding,
 ): void {

@@ -1,16 +1,8 @@
 import type { ProblemSpec } from './problem.wgsl.ts'
-import { addDot, chunkOrZeros, declareTile, declareWeights, finite, type TileShape } from './tiles.wgsl.ts'
-
-/** Tiles are 4 · rowGroups rows by 4 · columns columns; an invocation owns a patch of four by four pairs. */
-export interface GradientTile {
-  readonly rowGroups: 8 | 16
-  readonly columns: 8 | 16
-  /** How many elements of a vector are staged at a time. */
-  readonly depth: 32 | 64
-}
+import { addDot, chunkOrZeros, declareTile, declareWeights, finite, type TileShape, type Tiling } from './tiles.wgsl.ts'
 
 /** The three tiles of a gradient kernel: vectors of its rows, of its columns, and a patch of weights for each pair. */
-export function gradientTiles({ rowGroups, columns, depth }: GradientTile): {
+export function gradientTiles({ rowGroups, columns, depth }: Tiling): {
   row: TileShape
   column: TileShape
   weight: TileShape
@@ -23,7 +15,7 @@ export function gradientTiles({ rowGroups, columns, depth }: GradientTile): {
 }
 
 /** `queryAt`, `dOutputAt(batch, head, token, chunk)`, `keyAt`, `valueAt(batch, keyHead, key, chunk)` and the tiles. */
-export function gradientTileFunctions(tile: GradientTile, { headDim, valueDim }: ProblemSpec): string {
+export function gradientTileFunctions(tile: Tiling, { headDim, valueDim }: ProblemSpec): string {
   const at = (
     name: string,
     dim: number,

@@ -11,6 +11,20 @@ export interface TileShape {
   readonly slots: number
 }
 
+/** Tiles of 4 · rowGroups rows by 4 · columns columns, for a workgroup of which each invocation owns a patch of four by four. */
+export interface Tiling {
+  readonly rowGroups: 8 | 16
+  readonly columns: 8 | 16
+  /** How many elements of a vector are staged at a time. */
+  readonly depth: 32 | 64
+}
+
+/** Workgroup memory of a tile of rows, one of columns, and one of a weight for each pair. */
+export function tilingBytes({ rowGroups, columns, depth }: Tiling): number {
+  const [slots, weightSlots] = [depth / 32, columns / 8]
+  return tileBytes({ groups: rowGroups, slots: slots + weightSlots }) + tileBytes({ groups: columns, slots })
+}
+
 export function declareTile({ name, groups, slots }: TileShape): string {
   return `var<workgroup> ${name}: array<array<array<vec4f, ${groups * 8}>, 4>, ${slots}>;`
 }
@@ -20,7 +34,7 @@ export function declareWeights({ name, groups, slots }: TileShape): string {
   return `var<workgroup> ${name}: array<array<vec4f, ${groups * 8 * slots}>, 4>;`
 }
 
-export function tileBytes({ groups, slots }: Pick<TileShape, 'groups' | 'slots'>): number {
+function tileBytes({ groups, slots }: Pick<TileShape, 'groups' | 'slots'>): number {
   return 16 * groups * 8 * 4 * slots
 }
 

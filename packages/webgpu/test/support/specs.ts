@@ -1,6 +1,8 @@
-import type { PrefillSpec, PrefillTile } from '../../src/kernels/prefill.wgsl.ts'
+import { defaultTilings } from '../../src/device-profile.ts'
+import type { PrefillSpec } from '../../src/kernels/prefill.wgsl.ts'
 import type { Access } from '../../src/snippets/elements.wgsl.ts'
 import type { ProblemSpec } from '../../src/snippets/problem.wgsl.ts'
+import type { Tiling } from '../../src/snippets/tiles.wgsl.ts'
 
 /** Plain attention over float32 rows that lie without gaps: what goldens and instruction counts are of. */
 export function plainProblem(headDim: number, dtype: 'float32' | 'float16' = 'float32'): ProblemSpec {
@@ -24,12 +26,9 @@ export function plainProblem(headDim: number, dtype: 'float32' | 'float16' = 'fl
   }
 }
 
-export function plainPrefill(headDim: number, tile: PrefillTile): PrefillSpec {
+export function plainPrefill(headDim: number, tile: Tiling): PrefillSpec {
   return { problem: plainProblem(headDim), output: { dtype: 'float32', vectors: true }, tile, subgroups: true, blockMap: false }
 }
 
 /** The tiles that devices with 32 KiB of workgroup memory get. */
-export const tiles: { readonly 64: PrefillTile; readonly 128: PrefillTile } = {
-  64: { rowGroups: 16, columns: 8, depth: 64 },
-  128: { rowGroups: 8, columns: 16, depth: 64 },
-}
+export const tiles: { readonly 64: Tiling; readonly 128: Tiling } = { 64: defaultTilings.narrow, 128: defaultTilings.wide }

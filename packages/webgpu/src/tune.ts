@@ -1,0 +1,119 @@
+import { problem, tensor, type HostTensor, type Watch } from '@qkv/core'
+import { createWebGpuBackend, type DeviceProfile, type Tiling, type WebGpuBackend } from './index.ts'
+
+/** What of a profile can be measured: plain data, to be kept and passed as `profile` to every later backend on this device. */
+export type TunedProfile = Pick<DeviceProfile, 'software' | 'subgroupSize' | 'tilings' | 'invocations'>
+
+export interface TuneOptions extends Watch {
+  /** Of the models to run; default 64 and 128. */
+  readonly headDims?: readonly number[] | undefined
+}
+
+/**
+ * Times the kernels that a device could run and keeps the fastest of each kind: with or without tiles, with or without
+ * subgroups, the shapes of tiles, and among how many workgroups to divide the keys of a decoder. Most of the time goes into
+ * compiling, some seconds on a GPU: worth doing once for a device, not once for a page.
+ *
+ * @throws QkvError `ABORTED`, or what befalls the device
+ */
+export async function tune(backend: WebGpuBackend, options: TuneOptions = {}): Promise<TunedProfile> {
+  const { headDims = [64, 128], signal, onProgress } = options
+  const trials = trialsOf(headDims)
+  const { software, subgroupSize, tilings, invocations } = backend.profile
+  let chosen: TunedProfile = { software, subgroupSize, tilings, invocations }
+  for (const [index, { question, candidates }] of trials.entries()) {
+    let fastest = { milliseconds: Infinity, choice: {} }
+    let length: number | undefined
+    const choices = candidates(chosen)
+    for (const [done, choice] of choices.entries()) {
+      using trial = await createWebGpuBackend({ device: backend.device, profile: { ...chosen, ...choice } })
+      length ??= await lengthWorthTiming(trial, question, signal)
+      const milliseconds = await millisecondsOf(trial, question(length), signal)
+      if (milliseconds < fastest.milliseconds) fastest = { milliseconds, choice }
+      onProgress?.((index + (done + 1) / choices.length) / trials.length)
+    }
+    chosen = { ...chosen, ...fastest.choice }
+  }
+  return chosen
+}
+
+/** Candidates for a part of the profile, given the parts that are chosen, and what they are timed on. */
+interface Trial {
+  readonly question: (length: number) => Question
+  readonly candidates: (chosen: TunedProfile) => readonly Partial<TunedProfile>[]
+}
+
+function trialsOf(headDims: readonly number[]): Trial[] {
+  return [
+    {
+      question: (length) => prefillOf(length, headDims[0] ?? 64),
+      candidates: ({ subgroupSize }) => [
+        { software: true },
+        { software: false, subgroupSize: 0 },
+        ...(subgroupSize > 0 ? [{ software: false, subgroupSize }] : []),
+      ],
+    },
+    ...headDims.map((headDim) => ({
+      question: (length: number) => prefillOf(length, headDim),
+      candidates: ({ software, tilings }: TunedProfile) =>
+        software ? [{}] : tilingsToTry.map((tiling) => ({ tilings: { ...tilings, [headDim <= 64 ? 'narrow' : 'wide']: tiling } })),
+    })),
+    {
+      question: (length) => decodeOf(8 * length, headDims[0] ?? 64),
+      candidates: ({ software }) => (software ? [6, 8, 10] : [11, 13, 15, 17]).map((power) => ({ invocations: 2 ** power })),
+    },
+  ]
+}
+
+const tilingsToTry: readonly Tiling[] = [
+  { rowGroups: 16, columns: 8, depth: 64 },
+  { rowGroups: 8, columns: 16, depth: 64 },
+  { rowGroups: 8, columns: 8, depth: 32 },
+]
+
+interface Question {
+  readonly query: HostTensor
+  readonly key: HostTensor
+  readonly value: HostTensor
+}
+
+function prefillOf(length: number, headDim: number): Question {
+  const vectors = noise(8, length, headDim)
+  return { query: vectors, key: vectors, value: vectors }
+}
+
+/** One token of a decoder whose query heads share keys by fours. */
+function decodeOf(keys: number, headDim: number): Question {
+  const cache = noise(8, keys, headDim)
+  return { query: noise(32, 1, headDim), key: cache, value: cache }
+}
+
+function noise(heads: number, length: number, dim: number): HostTensor {
+  const values = Float32Array.from({ length: heads * length * dim }, () => Math.random() - 0.5)
+  return tensor(values, [1, heads, length, dim])
+}
+
+/** So long that the device is busy for longer than it takes to ask it. */
+async function lengthWorthTiming(backend: WebGpuBackend, question: Trial['question'], signal: Signal): Promise<number> {
+  let length = 128
+  while (length < 4096 && (await millisecondsOf(backend, question(length), signal)) < 5) length *= 2
+  return length
+}
+
+/** The shortest of a few times, in which least else was in the way; the first, which compiles, is none of them. */
+async function millisecondsOf(backend: WebGpuBackend, question: Question, signal: Signal): Promise<number> {
+  using query = backend.upload(question.query)
+  using key = backend.upload(question.key)
+  using value = backend.upload(question.value)
+  const asked = problem(query, key, value, { causal: true })
+  let shortest = Infinity
+  for (let time = 0; time < 5; time++) {
+    const start = performance.now()
+    const { output } = await backend.attentionInSteps(asked, { signal })
+    output.dispose()
+    if (time > 0) shortest = Math.min(shortest, performance.now() - start)
+  }
+  return shortest
+}
+
+type Signal = AbortSignal | undefined
