@@ -1,4 +1,4 @@
-import { toFloat32 } from '@qkv/core'
+import { slice, toFloat32, toFloat64 } from '@qkv/core'
 import { attention } from '@qkv/attention'
 import { fromOnnx, toGpuBuffer, toOnnx } from '@qkv/attention/interop/onnxruntime'
 import { softwareGpu } from '@qkv/testing/software-gpu'
@@ -33,13 +33,23 @@ describe('on one GPU device', () => {
     const { output } = await attention(ours, ours, ours, { backend, causal: true })
     const result = await toOnnx(output, { Tensor, backend })
     expect([result.location, result.dims]).toEqual(['gpu-buffer', q.shape])
+    expect(result.gpuBuffer).toBe(backend.toBuffer(output).buffer)
     const expected = await attention(q, q, q, { backend, causal: true })
     const subject = { backend, platform: 'wgsl' } as const
     expect(await valuesOf(subject, fromOnnx(result, backend))).toEqual(await valuesOf(subject, expected.output))
-    output.dispose()
     expected.output.dispose()
     result.dispose()
+    output.dispose()
     buffer.destroy()
+  })
+
+  it('copies a view that skips elements, which leaves with ONNX Runtime’s tensor', async () => {
+    using uploaded = backend.upload(q)
+    const result = await toOnnx(slice(uploaded, 2, 1, 3), { Tensor, backend })
+    expect(result.gpuBuffer).not.toBe(backend.toBuffer(uploaded).buffer)
+    const subject = { backend, platform: 'wgsl' } as const
+    expect(await valuesOf(subject, fromOnnx(result, backend))).toEqual(toFloat64(slice(q, 2, 1, 3)))
+    result.dispose()
   })
 
   it('copies into a caller’s own buffer, which must be large enough', async () => {

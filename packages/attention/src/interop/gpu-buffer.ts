@@ -1,10 +1,12 @@
-import { bytesPerElement, elementCount, type Backend, type Dtype, type Tensor } from '@qkv/core'
+import { bytesPerElement, elementCount, isContiguous, type Backend, type Dtype, type Tensor } from '@qkv/core'
 import { invalid } from '../refuse.ts'
 
 /** What a backend on WebGPU has besides: `WebGpuBackend` of @qkv/webgpu is one. */
 export interface GpuBackend extends Backend {
   readonly device: GPUDevice
   fromBuffer(buffer: GPUBuffer, shape: readonly number[], dtype?: Dtype): Tensor
+  /** Where a tensor lies, in bytes; the buffer stays the backend's. */
+  toBuffer(tensor: Tensor): { readonly buffer: GPUBuffer; readonly offset: number }
   flush(): Promise<void>
 }
 
@@ -12,11 +14,33 @@ export function isGpuBackend(backend: Backend): backend is GpuBackend {
   return 'fromBuffer' in backend && 'device' in backend
 }
 
+/** A tensor's elements, row-major from the start of a buffer, for as long as the tensor is not disposed. */
+export interface LentBuffer {
+  readonly buffer: GPUBuffer
+  /** Destroys the buffer where it was made for this. */
+  release(): void
+}
+
+/**
+ * The buffer that a tensor lies in, with no copy, where its elements are row-major from the buffer's start; else a copy, made
+ * on the device. Resolves when all work on it has been handed to the device.
+ */
+export async function lendGpuBuffer(backend: GpuBackend, view: Tensor): Promise<LentBuffer> {
+  const { buffer, offset } = backend.toBuffer(view)
+  if (offset === 0 && isContiguous(view)) {
+    await backend.flush()
+    return { buffer, release: () => {} }
+  }
+  const copy = await toGpuBuffer(backend, view)
+  return { buffer: copy, release: () => copy.destroy() }
+}
+
 /**
  * The elements of a tensor in a buffer of one's own, row-major, for whoever else computes on the same device: copied once,
  * on the device. Resolves when the copy has been handed to the device, so that what is submitted after it sees it.
  *
- * Attention can also write into a caller's buffer with no copy at all: `backend.encode()` of @qkv/webgpu.
+ * With no copy at all: `backend.toBuffer()` of @qkv/webgpu says where a tensor lies, and `backend.encode()` has attention
+ * write into a caller's buffer.
  *
  * @param buffer to write to (usage STORAGE and whatever else one needs); a new one, the caller's to destroy, by default
  * @throws QkvError `OPTION_INVALID` where the buffer is too small.

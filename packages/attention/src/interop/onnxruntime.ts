@@ -1,6 +1,6 @@
 import { isHostTensor, tensor, type Backend, type Dtype, type Tensor, type TypedArray } from '@qkv/core'
 import { invalid, refused } from '../refuse.ts'
-import { isGpuBackend, toGpuBuffer } from './gpu-buffer.ts'
+import { isGpuBackend, lendGpuBuffer } from './gpu-buffer.ts'
 import { elementsAtHome, isGpuBuffer } from './home.ts'
 
 export { toGpuBuffer, type GpuBackend } from './gpu-buffer.ts'
@@ -49,8 +49,9 @@ export function fromOnnx(onnx: OnnxTensor, backend?: Backend): Tensor {
 }
 
 /**
- * A tensor of ours as one of ONNX Runtime. In host memory and contiguous: over the same array. On a GPU backend: in a
- * buffer of its own, copied on the device, destroyed with the tensor. What lives on another backend is read.
+ * A tensor of ours as one of ONNX Runtime, without a copy: over the same array in host memory, or over the same GPUBuffer on
+ * a GPU backend. So it holds until ours is disposed, and not the other way round. A view that skips elements is copied, on the
+ * device; what lives on another backend is read.
  *
  *     const feeds = { input: await toOnnx(output, { Tensor: ort.Tensor, backend }) }
  */
@@ -61,8 +62,8 @@ export async function toOnnx<T>(
   const { Tensor: OnnxTensor, backend } = options
   const type = typeOf(view.dtype)
   if (!isHostTensor(view) && backend !== undefined && isGpuBackend(backend) && OnnxTensor.fromGpuBuffer && type !== 'int8') {
-    const buffer = await toGpuBuffer(backend, view)
-    return OnnxTensor.fromGpuBuffer(buffer, { dataType: type, dims: view.shape, dispose: () => buffer.destroy() })
+    const { buffer, release } = await lendGpuBuffer(backend, view)
+    return OnnxTensor.fromGpuBuffer(buffer, { dataType: type, dims: view.shape, dispose: release })
   }
   return new OnnxTensor(type, await elementsAtHome('toOnnx', view, backend), view.shape)
 }

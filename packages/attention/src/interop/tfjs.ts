@@ -1,6 +1,6 @@
 import { isHostTensor, tensor, type Backend, type Dtype, type Tensor } from '@qkv/core'
 import { refused } from '../refuse.ts'
-import { isGpuBackend, toGpuBuffer } from './gpu-buffer.ts'
+import { isGpuBackend, lendGpuBuffer } from './gpu-buffer.ts'
 import { elementsAtHome, isGpuBuffer } from './home.ts'
 
 export { toGpuBuffer, type GpuBackend } from './gpu-buffer.ts'
@@ -40,8 +40,8 @@ export async function fromTfjs(source: TfjsTensor, backend?: Backend): Promise<B
 }
 
 /**
- * A tensor of ours as one of TensorFlow.js: on a GPU backend, over a buffer of its own that it takes over; else over the
- * elements read home.
+ * A tensor of ours as one of TensorFlow.js: on a GPU backend over the same GPUBuffer, without a copy, so that it holds until
+ * ours is disposed; else over the elements read home. A view that skips elements is copied, on the device.
  */
 export async function toTfjs<T>(
   view: Tensor,
@@ -49,7 +49,8 @@ export async function toTfjs<T>(
 ): Promise<T> {
   const dtype = dtypeOf(view.dtype)
   if (!isHostTensor(view) && backend !== undefined && isGpuBackend(backend)) {
-    return tf.tensor({ buffer: await toGpuBuffer(backend, view), zeroCopy: true }, [...view.shape], dtype)
+    const { buffer } = await lendGpuBuffer(backend, view)
+    return tf.tensor({ buffer, zeroCopy: true }, [...view.shape], dtype)
   }
   return tf.tensor(await elementsAtHome('toTfjs', view, backend), [...view.shape], dtype)
 }
