@@ -20,7 +20,7 @@ import { packKeys, packQueries, packValues, tileKeys, vectorBytes } from './oper
 import { finishPanel } from './output'
 import { wholeBlocks, wholePanels } from './pack'
 import { int } from './problem'
-import { panelRow, product } from './product'
+import { blockRows, panelRow, product } from './product'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
@@ -95,14 +95,21 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, tile: i32): void {
   }
 }
 
-/** One panel of rows and the packed keys `at` to `at + keys`; `special` where any of their values is infinite or NaN. */
-function attendPanel(problem: usize, panel: usize, queries: usize, outputs: usize, at: i32, keys: i32, special: bool): void {
+/**
+ * One panel of rows and those of the packed keys `at` to `at + count` that it may see; `special` where any of their values
+ * is infinite or NaN.
+ */
+function attendPanel(problem: usize, panel: usize, queries: usize, outputs: usize, at: i32, count: i32, special: bool): void {
   const tile = tileClass(problem, panel, at)
-  if (tile == empty || rows.seesNone(panel, at, at + keys)) return
+  if (tile == empty || rows.seesNone(panel, at, at + count)) return
   const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
-  const packedKeys = wholeBlocks(keys)
-  for (let j = 0; j < packedKeys; j += 4) {
-    product(k + (usize(j * headDim) << 2), 16, queries, panelRow, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
+  const skipped = rows.unseenBefore(panel, at) & -blockRows
+  const keys = rows.endSeen(panel, at, count) - skipped, packedKeys = wholeBlocks(keys)
+  const values = v + usize(skipped) * panelRow
+  let block = k + (usize(skipped * headDim) << 2)
+  at += skipped
+  for (let j = 0; j < packedKeys; j += blockRows, block += usize(headDim) << 4) {
+    product(block, 16, queries, panelRow, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
   }
   const changed = changesScores(problem), outside = !rows.seesAll(panel, at, at + packedKeys)
   if (changed) changeScores(problem, panel, s, at, keys, registers)
@@ -111,6 +118,6 @@ function attendPanel(problem: usize, panel: usize, queries: usize, outputs: usiz
   softmaxTile(s, packedKeys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rows.panelRows)
   if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
   const mayHide = outside || changed || tile == partial
-  if (special && mayHide) weighSpecialValues(s, v, keys, valueDim, outputs, panel + rows.rescales)
-  else weighValues(s, v, keys, valueDim, outputs, panel + rows.rescales, rows.panelRows)
+  if (special && mayHide) weighSpecialValues(s, values, keys, valueDim, outputs, panel + rows.rescales)
+  else weighValues(s, values, keys, valueDim, outputs, panel + rows.rescales, rows.panelRows)
 }

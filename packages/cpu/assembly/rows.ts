@@ -79,3 +79,17 @@ export function seesNone(panel: usize, firstKey: i32, endKey: i32): bool {
 export function seesAll(panel: usize, firstKey: i32, endKey: i32): bool {
   return firstKey >= load<i32>(panel, highestFirst) && endKey <= load<i32>(panel, lowestEnd)
 }
+
+/** How many of the keys from `at` on come before the first that any of the panel's rows sees. */
+// @ts-ignore: decorator
+@inline
+export function unseenBefore(panel: usize, at: i32): i32 {
+  return max(0, load<i32>(panel, lowestFirst) - at)
+}
+
+/** How many of the `count` keys from `at` on come before all of the panel's rows stop seeing. */
+// @ts-ignore: decorator
+@inline
+export function endSeen(panel: usize, at: i32, count: i32): i32 {
+  return min(count, load<i32>(panel, highestEnd) - at)
+}
