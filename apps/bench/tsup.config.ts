@@ -1,11 +1,15 @@
 import { defineConfig } from 'tsup'
 
-/** Bundles our own code; everything from npm stays outside and is loaded only by the process that runs it. */
+/**
+ * Bundles our own code; everything from npm stays outside and is loaded only by the process that runs it. TensorFlow.js's gradients
+ * come along, for they are modules that Node would take for CommonJS.
+ */
 export default defineConfig({
   entry: ['src/terminal.ts', 'src/host-process.ts'],
   format: 'esm',
   platform: 'node',
   target: 'node20',
+  noExternal: [/^@tensorflow\/tfjs-core\/dist\//],
   loader: { '.wasm': 'binary' },
   clean: true,
 })

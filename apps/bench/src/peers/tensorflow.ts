@@ -25,6 +25,7 @@ function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: s
         throw new Unavailable('needs a browser with WebGPU')
       }
       const tf = await import('@tensorflow/tfjs-core')
+      await import('@tensorflow/tfjs-core/dist/register_all_gradients')
       await load(backend, threads, urls)
       // Its threads start from their own source text, whose names a bundler has changed: in pages it gets one.
       if (urls !== undefined) tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false)
