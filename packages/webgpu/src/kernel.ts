@@ -17,6 +17,9 @@ export interface Kernel<Spec> {
   code(spec: Spec): string
 }
 
+/** Of kernels whose invocations have nothing to do with one another. */
+export const invocationsPerGroup = 64
+
 /**
  * The WGSL declarations of an interface. Every kernel numbers its workgroups in one dimension and adds
  * `parameters.firstGroup`, so that a scheduler may run any range of them on its own.

@@ -1,4 +1,4 @@
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import type { FloatDtype } from '@qkv/core'
@@ -7,8 +7,6 @@ export interface AttentionRowsSpec {
   readonly problem: ProblemSpec
   readonly output: Access<FloatDtype>
 }
-
-export const rowsPerGroup = 64
 
 /**
  * Attention, one invocation per query row (or per share of a row's keys, a split):
@@ -52,11 +50,11 @@ ${problemFunctions(problem)}
 ${writeVector('output', output, problem.valueDim)}
 ${base('output')}
 
-@compute @workgroup_size(${rowsPerGroup})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
   let planes = parameters.batch * parameters.queryHeads;
   let rows = planes * parameters.queryLength;
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${rowsPerGroup} + i32(lane);
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (index >= rows * parameters.splits) { return; }
   let split = index / rows;
   let row = index % parameters.queryLength;

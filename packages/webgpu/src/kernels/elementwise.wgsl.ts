@@ -1,5 +1,5 @@
 import type { Activation, Dtype } from '@qkv/core'
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { activationFunction } from '../snippets/activation.wgsl.ts'
 import { decodeBits, elementsPerWord, encodeBits, readBits } from '../snippets/bits.wgsl.ts'
 import { declareStrides } from '../snippets/elements.wgsl.ts'
@@ -13,8 +13,6 @@ export interface ElementwiseSpec {
   /** Whether the output has strides of its own; otherwise it is contiguous and each invocation writes a whole word. */
   readonly strided: boolean
 }
-
-export const elementwiseGroupSize = 64
 
 /**
  * output[i] = f(left[i], right[i]) over any strides. A copy that keeps the dtype moves bits and never looks at values.
@@ -81,9 +79,9 @@ fn resultBits(index: i32) -> u32 {
   return ${moves ? 'leftBits(leftIndex)' : `encode(${value})`};
 }
 
-@compute @workgroup_size(${elementwiseGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${elementwiseGroupSize} + i32(lane);
+  let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   ${
     strided
       ? `if (item >= parameters.count) { return; }

@@ -1,12 +1,10 @@
 import type { Dtype } from '@qkv/core'
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { elementsPerWord, readBits } from '../snippets/bits.wgsl.ts'
 
 export interface GatherSpec {
   readonly dtype: Dtype
 }
-
-export const gatherGroupSize = 64
 
 /** Rows of a table by index, one invocation per word of the output; bits are moved, never looked at. */
 export const gather: Kernel<GatherSpec> = {
@@ -34,9 +32,9 @@ export const gather: Kernel<GatherSpec> = {
     return `${declarations(this.interface(spec))}
 ${readBits('table', spec.dtype)}
 
-@compute @workgroup_size(${gatherGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let word = (i32(groupId.x) + parameters.firstGroup) * ${gatherGroupSize} + i32(lane);
+  let word = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   var bits = 0u;
   for (var k = 0; k < ${per}; k++) {
     let item = word * ${per} + k;

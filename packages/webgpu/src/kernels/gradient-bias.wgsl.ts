@@ -1,7 +1,5 @@
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
-
-export const gradientBiasGroupSize = 64
 
 /** Of each axis of the scores, whether the bias has it (1) or repeats along it (0), by parameters `own0` … `own3`. */
 export const biasAxes = ['own0', 'own1', 'own2', 'own3'] as const
@@ -26,9 +24,9 @@ export const gradientBias: Kernel<GradientSpec> = {
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 
-@compute @workgroup_size(${gradientBiasGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${gradientBiasGroupSize} + i32(lane);
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (index >= parameters.count) { return; }
   let sizes = vec4i(parameters.batch, parameters.queryHeads, parameters.queryLength, parameters.keyLength);
   let own = vec4i(parameters.own0, parameters.own1, parameters.own2, parameters.own3);

@@ -1,4 +1,4 @@
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
 
 export interface GradientCapturedSpec extends GradientSpec {
@@ -6,8 +6,6 @@ export interface GradientCapturedSpec extends GradientSpec {
   readonly readsCode: string
   readonly reads: number
 }
-
-export const capturedGroupSize = 64
 
 /**
  * The gradient of a tensor that the score expression reads, in several copies: one invocation per copy, which adds what
@@ -36,9 +34,9 @@ export const gradientCapturedRows: Kernel<GradientCapturedSpec> = {
 ${gradientFunctions(spec)}
 ${spec.readsCode}
 
-@compute @workgroup_size(${capturedGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let copy = (i32(groupId.x) + parameters.firstGroup) * ${capturedGroupSize} + i32(lane);
+  let copy = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (copy >= parameters.copies) { return; }
   let first = copy * parameters.elements;
   for (var element = 0; element < parameters.elements; element++) { partial[first + element] = 0.0; }

@@ -1,5 +1,5 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { declareElements, declareStrides, readVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
@@ -8,8 +8,6 @@ export interface GradientDeltaSpec {
   readonly output: Access<FloatDtype>
   readonly dOutput: Access<FloatDtype>
 }
-
-export const deltaGroupSize = 64
 
 /**
  * What the other gradient kernels need of each row: (lse · log₂e, δ = dO · o), one invocation per row. δ is the sum of
@@ -44,9 +42,9 @@ ${readVector('dOutput', spec.dOutput, spec.valueDim)}
 ${base('output')}
 ${base('dOutput')}
 
-@compute @workgroup_size(${deltaGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${deltaGroupSize} + i32(lane);
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (index >= parameters.rows) { return; }
   let row = index % parameters.queryLength;
   let plane = index / parameters.queryLength;

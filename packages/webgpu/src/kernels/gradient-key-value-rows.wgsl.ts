@@ -1,6 +1,5 @@
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
-import { gradientRowsPerGroup } from './gradient-query-rows.wgsl.ts'
 
 /**
  * dK and dV, one invocation per key row. It walks the rows that see its key, of every query head that shares its head,
@@ -26,9 +25,9 @@ export const gradientKeyValueRows: Kernel<GradientSpec> = {
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 
-@compute @workgroup_size(${gradientRowsPerGroup})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${gradientRowsPerGroup} + i32(lane);
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (index >= parameters.batch * parameters.keyHeads * parameters.keyLength) { return; }
   let key = index % parameters.keyLength;
   let plane = index / parameters.keyLength;

@@ -1,7 +1,5 @@
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
-
-export const gradientRowsPerGroup = 64
 
 /**
  * dQ, one invocation per query row: for each key it sees, the pair's gradient, recomputed, times the key:
@@ -23,9 +21,9 @@ export const gradientQueryRows: Kernel<GradientSpec> = {
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 
-@compute @workgroup_size(${gradientRowsPerGroup})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${gradientRowsPerGroup} + i32(lane);
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (index >= parameters.batch * parameters.queryHeads * parameters.queryLength) { return; }
   let row = index % parameters.queryLength;
   let plane = index / parameters.queryLength;

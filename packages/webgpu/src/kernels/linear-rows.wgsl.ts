@@ -1,4 +1,4 @@
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { readElement, readVector, writeVector } from '../snippets/elements.wgsl.ts'
 import { linearInterface, type LinearSpec } from './linear.wgsl.ts'
 
@@ -6,8 +6,6 @@ export interface LinearRowsSpec extends LinearSpec {
   /** Rows of the input that one invocation multiplies with its four rows of the weight. */
   readonly rows: 1 | 4
 }
-
-export const linearRowsGroupSize = 64
 
 /**
  * output = input · weightᵀ + bias for few rows, one invocation per `rows` × 4 outputs: each vector of the weight that is loaded
@@ -29,9 +27,9 @@ ${readVector('weight', spec.weight, inputs)}
 ${bias === undefined ? '' : readElement('bias', bias)}
 ${writeVector('output', spec.output, outputs)}
 
-@compute @workgroup_size(${linearRowsGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${linearRowsGroupSize} + i32(lane);
+  let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   let row = item / ${tiles} * ${rows};
   let tile = item % ${tiles};
   if (row >= parameters.rowCount) { return; }

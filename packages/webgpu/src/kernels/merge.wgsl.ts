@@ -1,5 +1,5 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
@@ -9,8 +9,6 @@ export interface MergeSpec {
   /** Whether the device has counted the parts, in a word of `counts`. */
   readonly counted: boolean
 }
-
-export const mergeGroupSize = 64
 
 /**
  * The whole from attention over parts of the keys, one invocation per four elements of an output row:
@@ -47,9 +45,9 @@ ${writeVector('output', spec.output, spec.valueDim)}
 ${base('output')}
 const empty = 0xff800000u;
 
-@compute @workgroup_size(${mergeGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${mergeGroupSize} + i32(lane);
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   let row = index / ${chunks};
   let chunk = index % ${chunks};
   if (row >= parameters.rows) { return; }

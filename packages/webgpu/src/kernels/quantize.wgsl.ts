@@ -1,5 +1,5 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { decodeBits, readBits } from '../snippets/bits.wgsl.ts'
 import { declareStrides } from '../snippets/elements.wgsl.ts'
 
@@ -10,8 +10,6 @@ export interface QuantizeSpec {
   /** uint8: two elements a byte, the even one in the low bits, 8 above their value. */
   readonly target: 'int8' | 'uint8'
 }
-
-export const quantizeGroupSize = 64
 
 /**
  * Groups of elements as whole multiples of a scale of their own, one invocation per group:
@@ -84,9 +82,9 @@ fn put(word: i32, mask: u32, bits: u32) {
   atomicOr(&codes[word], bits);
 }
 
-@compute @workgroup_size(${quantizeGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${quantizeGroupSize} + i32(lane);
+  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (index >= parameters.count) { return; }
   let group = index % parameters.groups;
   let first = group * parameters.elements;

@@ -1,5 +1,5 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel } from '../kernel.ts'
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { declareElements, readElement, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
@@ -12,8 +12,6 @@ export interface RotateSpec {
   readonly table: FloatDtype
   readonly output: Access<FloatDtype>
 }
-
-export const rotateGroupSize = 64
 
 /**
  * Rotary encoding, one invocation per four elements of a vector: pairs (a, b) become (a·cos − b·sin, a·sin + b·cos).
@@ -63,9 +61,9 @@ ${base('sine')}
 ${base('output')}
 ${writeVector('output', spec.output, headDim)}
 
-@compute @workgroup_size(${rotateGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${rotateGroupSize} + i32(lane);
+  let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   let row = item / ${chunks};
   let chunk = item % ${chunks};
   if (row >= parameters.rows) { return; }

@@ -1,6 +1,4 @@
-import { declarations, type Kernel } from '../kernel.ts'
-
-export const sumGroupSize = 64
+import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 
 /** output[i] = Σ copy[i], one invocation per element, in order. */
 export const sumCopies: Kernel<Record<string, never>> = {
@@ -14,9 +12,9 @@ export const sumCopies: Kernel<Record<string, never>> = {
   code(spec) {
     return `${declarations(this.interface(spec))}
 
-@compute @workgroup_size(${sumGroupSize})
+@compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let element = (i32(groupId.x) + parameters.firstGroup) * ${sumGroupSize} + i32(lane);
+  let element = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
   if (element >= parameters.elements) { return; }
   var sum = 0.0;
   for (var copy = 0; copy < parameters.copies; copy++) { sum += partial[copy * parameters.elements + element]; }

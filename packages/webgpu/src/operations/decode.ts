@@ -1,6 +1,7 @@
 import type { AttentionProblem } from '@qkv/core'
+import { invocationsPerGroup } from '../kernel.ts'
 import type { DeviceProfile } from '../device-profile.ts'
-import { attentionRows, rowsPerGroup } from '../kernels/attention-rows.wgsl.ts'
+import { attentionRows } from '../kernels/attention-rows.wgsl.ts'
 import { keysPerSplit } from '../kernels/count-splits.wgsl.ts'
 import { decode, decodeGroupSize, type DecodeSpec } from '../kernels/decode.wgsl.ts'
 import { strideParameters } from '../operands.ts'
@@ -75,7 +76,7 @@ export function runRows(
         outputSplitStride: splitStride,
       },
       buffers: { ...bound.buffers, output: output.binding, lse },
-      groups: Math.ceil((rows * splits) / rowsPerGroup),
+      groups: Math.ceil((rows * splits) / invocationsPerGroup),
       work: attentionWork(problem),
     },
   )

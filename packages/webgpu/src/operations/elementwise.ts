@@ -1,5 +1,6 @@
 import { contiguousStrides, elementCount, type Activation, type Dtype, type OwnedTensor, type Tensor } from '@qkv/core'
-import { elementwise, elementwiseGroupSize, type ElementwiseSpec } from '../kernels/elementwise.wgsl.ts'
+import { invocationsPerGroup } from '../kernel.ts'
+import { elementwise, type ElementwiseSpec } from '../kernels/elementwise.wgsl.ts'
 import { strideParameters, type Operand } from '../operands.ts'
 import { elementsPerWord } from '../snippets/bits.wgsl.ts'
 import { operand, type Workspace } from '../workspace.ts'
@@ -69,7 +70,7 @@ function run(
         ...(right === undefined ? {} : { right: right.binding }),
         output: output.binding,
       },
-      groups: Math.ceil(items / elementwiseGroupSize),
+      groups: Math.ceil(items / invocationsPerGroup),
       work: 4 * count,
     },
   )

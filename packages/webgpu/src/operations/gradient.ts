@@ -11,16 +11,17 @@ import {
   type Tensor,
 } from '@qkv/core'
 import type { Job } from '../commands.ts'
-import { gradientBias, gradientBiasGroupSize } from '../kernels/gradient-bias.wgsl.ts'
-import { capturedGroupSize, gradientCapturedRows } from '../kernels/gradient-captured-rows.wgsl.ts'
-import { deltaGroupSize, gradientDelta } from '../kernels/gradient-delta.wgsl.ts'
+import { invocationsPerGroup } from '../kernel.ts'
+import { gradientBias } from '../kernels/gradient-bias.wgsl.ts'
+import { gradientCapturedRows } from '../kernels/gradient-captured-rows.wgsl.ts'
+import { gradientDelta } from '../kernels/gradient-delta.wgsl.ts'
 import { gradientKeyValueRows } from '../kernels/gradient-key-value-rows.wgsl.ts'
 import { gradientKeyValue } from '../kernels/gradient-key-value.wgsl.ts'
-import { gradientQueryRows, gradientRowsPerGroup } from '../kernels/gradient-query-rows.wgsl.ts'
+import { gradientQueryRows } from '../kernels/gradient-query-rows.wgsl.ts'
 import { gradientQuery } from '../kernels/gradient-query.wgsl.ts'
 import { gradientSinks } from '../kernels/gradient-sinks.wgsl.ts'
 import type { Tiling } from '../snippets/tiles.wgsl.ts'
-import { sumCopies, sumGroupSize } from '../kernels/sum-copies.wgsl.ts'
+import { sumCopies } from '../kernels/sum-copies.wgsl.ts'
 import { strideParameters } from '../operands.ts'
 import { expressionFunction, readElementFunction } from '../snippets/expression.wgsl.ts'
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
@@ -86,7 +87,7 @@ function queryGradient(
       },
     )
   } else {
-    const groups = Math.ceil((batch * queryHeads * queryLength) / gradientRowsPerGroup)
+    const groups = Math.ceil((batch * queryHeads * queryLength) / invocationsPerGroup)
     workspace.recorder.dispatch(gradientQueryRows, run.spec, { parameters: run.job.parameters, buffers, groups, work: run.work })
   }
   return dQuery
@@ -116,7 +117,7 @@ function keyValueGradient(
       },
     )
   } else {
-    const groups = Math.ceil((batch * keyHeads * keyLength) / gradientRowsPerGroup)
+    const groups = Math.ceil((batch * keyHeads * keyLength) / invocationsPerGroup)
     workspace.recorder.dispatch(gradientKeyValueRows, run.spec, { parameters, buffers, groups, work: 1.5 * run.work })
   }
   return pair
@@ -149,7 +150,7 @@ function prepare(
         ...strideParameters('dOutput', dOut),
       },
       buffers: { output: output.binding, dOutput: dOut.binding, lse: lse.binding, rowStatistics },
-      groups: Math.ceil(rows / deltaGroupSize),
+      groups: Math.ceil(rows / invocationsPerGroup),
       work: rows * problem.valueDim,
     },
   )
@@ -199,7 +200,7 @@ function capturedGradient(
     {
       parameters: { ...run.job.parameters, copies, elements },
       buffers: { ...run.job.buffers, partial },
-      groups: Math.ceil(copies / capturedGroupSize),
+      groups: Math.ceil(copies / invocationsPerGroup),
       work: run.work,
     },
   )
@@ -210,7 +211,7 @@ function capturedGradient(
     {
       parameters: { copies, elements },
       buffers: { partial, output: operand(workspace, 'captured', gradient).binding },
-      groups: Math.ceil(elements / sumGroupSize),
+      groups: Math.ceil(elements / invocationsPerGroup),
       work: copies * elements,
     },
   )
@@ -225,7 +226,7 @@ function biasGradient(workspace: Workspace, problem: AttentionProblem, bias: Ten
   workspace.recorder.dispatch(gradientBias, run.spec, {
     parameters: { ...run.job.parameters, ...Object.fromEntries(own.map((has, axis) => [`own${axis}`, has])), count },
     buffers: { ...run.job.buffers, dBias: operand(workspace, 'dBias', dBias).binding },
-    groups: Math.ceil(count / gradientBiasGroupSize),
+    groups: Math.ceil(count / invocationsPerGroup),
     work: attentionWork(problem),
   })
   return dBias

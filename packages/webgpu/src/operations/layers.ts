@@ -1,9 +1,10 @@
 import { elementCount, stridesLike, type FloatDtype, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
-import { gather, gatherGroupSize } from '../kernels/gather.wgsl.ts'
-import { linearRows, linearRowsGroupSize } from '../kernels/linear-rows.wgsl.ts'
+import { invocationsPerGroup } from '../kernel.ts'
+import { gather } from '../kernels/gather.wgsl.ts'
+import { linearRows } from '../kernels/linear-rows.wgsl.ts'
 import { linear, linearTile } from '../kernels/linear.wgsl.ts'
 import { normalise } from '../kernels/normalise.wgsl.ts'
-import { rotate, rotateGroupSize } from '../kernels/rotate.wgsl.ts'
+import { rotate } from '../kernels/rotate.wgsl.ts'
 import { hasVectors, strideParameters, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { elementsPerWord } from '../snippets/bits.wgsl.ts'
@@ -67,7 +68,7 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
       workspace.recorder.dispatch(
         linearRows,
         { ...spec, rows: rowsEach },
-        { ...job, groups: Math.ceil(invocations / linearRowsGroupSize) },
+        { ...job, groups: Math.ceil(invocations / invocationsPerGroup) },
       )
     }
   })
@@ -166,7 +167,7 @@ export function rotateVectors(workspace: Workspace, input: Tensor, table: Rotary
           ...strideParameters('output', target),
         },
         buffers: { input: source.binding, cosine: cosine.binding, sine: sine.binding, output: target.binding },
-        groups: Math.ceil((rows * Math.ceil(headDim / 4)) / rotateGroupSize),
+        groups: Math.ceil((rows * Math.ceil(headDim / 4)) / invocationsPerGroup),
         work: 8 * rows * headDim,
       })
     },
@@ -193,7 +194,7 @@ export function gatherRows(workspace: Workspace, table: Tensor, indices: Tensor)
     {
       parameters: { count, rows, dim, ...strideParameters('table', source), indicesOffset: places.offset },
       buffers: { table: source.binding, indices: places.binding, output: operand(workspace, 'output', output).binding },
-      groups: Math.ceil(count / elementsPerWord[table.dtype] / gatherGroupSize),
+      groups: Math.ceil(count / elementsPerWord[table.dtype] / invocationsPerGroup),
       work: count,
     },
   )

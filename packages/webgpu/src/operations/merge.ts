@@ -1,5 +1,6 @@
 import { stridesLike, contiguousStrides, QkvError, type AttentionResult, type Partial } from '@qkv/core'
-import { merge, mergeGroupSize } from '../kernels/merge.wgsl.ts'
+import { invocationsPerGroup } from '../kernel.ts'
+import { merge } from '../kernels/merge.wgsl.ts'
 import { strideParameters, type Operand } from '../operands.ts'
 import { operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { copyElements } from './elementwise.ts'
@@ -30,7 +31,7 @@ export function mergeParts(
       {
         parameters: { parts, partsAt: counted?.at ?? 0, rows, heads, queryLength, ...strideParameters('output', target) },
         buffers: { partial, partialLse, output: target.binding, lse: lse.binding, ...(counted && { counts: counted.context }) },
-        groups: Math.ceil((rows * Math.max(1, Math.ceil(valueDim / 4))) / mergeGroupSize),
+        groups: Math.ceil((rows * Math.max(1, Math.ceil(valueDim / 4))) / invocationsPerGroup),
         work: parts * rows * valueDim,
       },
     )

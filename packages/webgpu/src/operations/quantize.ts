@@ -1,5 +1,6 @@
 import { elementCount, isHostTensor, type Tensor } from '@qkv/core'
-import { quantize, quantizeGroupSize } from '../kernels/quantize.wgsl.ts'
+import { invocationsPerGroup } from '../kernel.ts'
+import { quantize } from '../kernels/quantize.wgsl.ts'
 import { strideParameters, type Operand } from '../operands.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { expectFloats, expectOption, expectReadable, expectShape, refusal } from './checks.ts'
@@ -38,7 +39,7 @@ export function quantizeVectors(workspace: Workspace, source: Tensor, target: Te
         ...place('scales', factors, 2),
       },
       buffers: { source: from.binding, codes: into.binding, scales: factors.binding },
-      groups: Math.ceil(count / quantizeGroupSize),
+      groups: Math.ceil(count / invocationsPerGroup),
       work: 16 * elementCount(source.shape),
     },
   )
