@@ -1,6 +1,6 @@
 import { compileExpression, tensor, toFloat64, type HostTensor, type ScoreMod } from '@qkv/core'
 import { alibi, fire, gridBias, kerple, sandwich, t5Bias, temperature, type PositionScore } from '@qkv/positional'
-import { cope, shaw, transformerXl } from '@qkv/positional/content'
+import { cope, disentangled, relativeKey, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { curves } from './curves.ts'
 import { heatmaps } from './heatmap.ts'
 import { addedByDistance, addedScores, made, range } from './measure.ts'
@@ -85,6 +85,28 @@ export function shawPicture(): string {
     title: 'What Shaw’s encoding adds',
     ...pairs,
   })
+}
+
+export function relativeKeyPicture(): string {
+  const inputs = { query: made([1, 1, length, 8], 2), key: made([1, 1, length, 8], 4), scale: 1 / Math.sqrt(8) }
+  const table = made([2 * length - 1, 8], 3)
+  const maps = [
+    { title: 'relative_key', rows: contentRows(relativeKey({ table }).terms(inputs).scoreMod) },
+    { title: 'relative_key_query', rows: contentRows(relativeKeyQuery({ table }).terms(inputs).scoreMod) },
+  ]
+  return heatmaps(maps, { title: 'What vectors of distances add', ...pairs })
+}
+
+export function disentangledPicture(): string {
+  const inputs = { query: made([1, 1, length, 8], 2), key: made([1, 1, length, 8], 4), scale: 1 / Math.sqrt(24) }
+  const [positionKeys, positionQueries] = [made([1, 16, 8], 3), made([1, 16, 8], 5)]
+  const rows = (options: Parameters<typeof disentangled>[0]): number[][] =>
+    contentRows(disentangled({ ...options, maxDistance: length }).terms(inputs).scoreMod)
+  const maps = [
+    { title: 'q·K(δ), content to position', rows: rows({ positionKeys }) },
+    { title: 'k·Q(δ), position to content', rows: rows({ positionQueries }) },
+  ]
+  return heatmaps(maps, { title: 'What DeBERTa adds, by buckets of distances', ...pairs })
 }
 
 export function transformerXlPicture(): string {
