@@ -36,7 +36,7 @@ export async function runCases(options: RunOptions): Promise<{ peers: PeerReport
   const results: CaseReport[] = []
   try {
     for (const seat of seats.flat()) onProgress?.({ event: 'peer', peer: await seat.introduce() })
-    const all = seats.flatMap((field) => cases.map((bench) => ({ field, bench })))
+    const all = seats.flatMap((field) => cases.map((bench) => ({ bench, field: field.filter((seat) => seat.takesPart(bench)) })))
     for (const [index, { field, bench }] of all.entries()) {
       if (signal?.aborted) break
       const place = { number: index + 1, of: all.length }
@@ -67,7 +67,7 @@ function shareOf({ plan, deadlineMilliseconds }: RunOptions, share: number | und
       budgetMilliseconds: Math.min(plan.budgetMilliseconds, share / contestants),
       patienceMilliseconds: Math.min(plan.patienceMilliseconds, share / 2),
     },
-    deadlineMilliseconds: Math.max(1000, Math.min(deadlineMilliseconds, 1.5 * share)),
+    deadlineMilliseconds: Math.min(deadlineMilliseconds, Math.max(10_000, share)),
   }
 }
 

@@ -36,6 +36,10 @@ export class Seat implements Timed {
     this.#deadline = options.deadlineMilliseconds
   }
 
+  takesPart({ kind }: BenchCase): boolean {
+    return this.#peer.only === undefined || this.#peer.only === kind
+  }
+
   /** Whether the peer runs here at all; asked once. */
   async introduce(): Promise<PeerReport> {
     const { id, title, device } = this.#peer

@@ -20,7 +20,7 @@ import type { BenchReport, CaseReport } from './report/report.ts'
 import { caseTable, closing, peerLine } from './report/terminal.ts'
 import { runCases, type Progress } from './runner.ts'
 
-const plainJavaScript = new Set(['tensorflow.js/cpu', 'plain-loop'])
+const plainJavaScript = new Set(['tensorflow.js/cpu', 'qkv/javascript', 'plain-loop'])
 
 /** What a quick run plans to take; starting and ending come on top. */
 const quickMilliseconds = 90_000

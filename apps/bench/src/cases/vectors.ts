@@ -25,7 +25,16 @@ export interface LinearVectors {
   readonly weight: Float32Array
 }
 
+/** Made once for each case object: both who computes and who checks ask for them. */
 export function attentionVectors(bench: AttentionCase): AttentionVectors {
+  const known = made.get(bench) ?? makeVectors(bench)
+  made.set(bench, known)
+  return known
+}
+
+const made = new WeakMap<AttentionCase, AttentionVectors>()
+
+function makeVectors(bench: AttentionCase): AttentionVectors {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim } = bench
   return {
     query: normal(1, batch * queryHeads * queryLength * headDim),

@@ -6,6 +6,8 @@ export interface Peer {
   readonly id: string
   readonly title: string
   readonly device: 'cpu' | 'gpu'
+  /** The one kind of case that it takes part in; all where it is left out. */
+  readonly only?: BenchCase['kind']
   /** @throws {@link Unavailable} where it cannot run here. */
   load(settings: PeerSettings): Promise<LoadedPeer>
 }

@@ -9,11 +9,12 @@ import { requireModel, Unavailable, type Contestant, type LoadedPeer, type Model
 
 type Transformers = typeof import('@huggingface/transformers')
 
-/** transformers.js as Node runs it, on ONNX Runtime's native kernels; end to end only, for its attention is ONNX Runtime's. */
+/** transformers.js as Node runs it, on ONNX Runtime's native kernels; end to end only, for its attention is ONNX Runtime’s. */
 export const transformersNative: Peer = {
   id: 'transformers.js/native',
   title: 'transformers.js (native)',
   device: 'cpu',
+  only: 'writing',
   async load({ threads, model }) {
     const transformers = await import('@huggingface/transformers')
     const session = { intraOpNumThreads: threads, interOpNumThreads: 1 }
@@ -26,6 +27,7 @@ export const transformersWasm: Peer = {
   id: 'transformers.js/wasm',
   title: 'transformers.js (wasm)',
   device: 'cpu',
+  only: 'writing',
   async load({ threads, model }) {
     const ort = await import('onnxruntime-web/wasm')
     // It takes a runtime that is there already for its own. In Node it hands that paths, which this one would fetch.

@@ -132,7 +132,7 @@ function curves(report: BenchReport, document: Document, points: readonly Point[
     x: { type: 'log', base: 2, label: 'tokens →', ticks: lengths, tickFormat: (length: number) => length.toLocaleString('en') },
     y: { type: 'log', label },
     marks: [
-      Plot.line(points, { x: 'length', y: 'amount', stroke: 'peer', strokeWidth: 2, sort: 'length' }),
+      Plot.line(points, { x: 'length', y: 'amount', z: 'peer', stroke: 'peer', strokeWidth: 2, sort: 'length' }),
       Plot.dot(points, { x: 'length', y: 'amount', fill: 'peer', r: 4, title: (point: Point) => `${point.peer}, ${point.length} tokens: ${point.amount.toPrecision(3)}` }),
     ],
   })

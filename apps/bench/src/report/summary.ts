@@ -37,7 +37,7 @@ export function standings(report: BenchReport): readonly Standing[] {
     .sort((a, b) => a.median - b.median)
 }
 
-/** Where a contestant's part in a sweep ended before the sweep did, and why. */
+/** Where a contestant's part in a sweep that it had begun ended before the sweep did, and why. */
 export interface SweepEnd {
   readonly peer: string
   readonly title: string
@@ -54,6 +54,8 @@ export function sweepEnds(report: BenchReport, sweep: string): readonly SweepEnd
       const row = rows.find(({ peer }) => peer === id)
       if (row === undefined) return []
       if (row.status === 'measured') reached = bench.sweep?.length
+      // What it cannot do at all is no end.
+      else if (row.status === 'skipped' && reached === undefined) return []
       else return [{ peer: id, title, reached, reason: row.status === 'wrong' ? 'a wrong result' : row.reason }]
     }
     return []
