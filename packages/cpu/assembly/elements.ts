@@ -71,6 +71,22 @@ export function loadElements(source: usize, step: i32, dtype: i32, n: i32, targe
   for (; source != end; source += step, target += 4) store<f32>(target, loadElement(source, dtype))
 }
 
+/** The same where they lie, if they lie so already, and else in `room`. */
+// @ts-ignore: decorator
+@inline
+export function asFloats(source: usize, step: i32, dtype: i32, n: i32, room: usize): usize {
+  if (dtype == float32 && step == 4) return source
+  loadElements(source, step, dtype, n, room)
+  return room
+}
+
+/** Bytes of an element of a float dtype. */
+// @ts-ignore: decorator
+@inline
+export function floatBytes(dtype: i32): i32 {
+  return dtype == float32 ? 4 : 2
+}
+
 /** Infinity and NaN are looked for once for all eight. */
 // @ts-ignore: decorator
 @inline

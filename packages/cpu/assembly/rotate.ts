@@ -1,24 +1,49 @@
 /**
- * Rotary embedding of float32 vectors: pairs (x, y) of elements turn by an angle of the vector's position,
+ * Rotary embedding: pairs (x, y) of a vector's elements turn by an angle of the vector's position,
  *
  *     x' = x·cos − y·sin      y' = y·cos + x·sin
  *
  * the pairs lying half the rotated dim apart, or next to each other; elements beyond the rotated dim pass through.
  */
-import * as record from '../src/wasm/rotary-record'
-import { vectorOf } from './problem'
+import * as tensor from '../src/wasm/record'
+import * as record from '../src/wasm/vector-record'
+import { storeElements } from './elements'
+import { startAt, takeFloats, taken } from './scratch'
+import { addressOf, dtypeOf, floatsOf, stepOf } from './vectors'
 
-/** One head of one batch entry. Elements of vectors lie side by side. */
-export function rotate(rotation: usize, unit: i32, _scratch: usize): void {
-  const heads = load<i32>(rotation, record.heads), length = load<i32>(rotation, record.length)
-  const headDim = load<i32>(rotation, record.headDim), dim = load<i32>(rotation, record.dim)
-  const batch = unit / heads, head = unit % heads
+/** Where what is no float32 without gaps is converted to: a vector before and after, cosines and sines. */
+let before: usize, after: usize, cosines: usize, sines: usize
+
+function layOut(rotation: usize, scratch: usize): usize {
+  const elements = load<i32>(rotation, record.elements)
+  startAt(scratch)
+  before = takeFloats(elements)
+  after = takeFloats(elements)
+  cosines = takeFloats(elements)
+  sines = takeFloats(elements)
+  return taken()
+}
+
+export function rotateScratch(rotation: usize, _unit: i32, _scratch: usize): usize {
+  return layOut(rotation, 0)
+}
+
+/** One head of one batch entry. */
+export function rotate(rotation: usize, unit: i32, scratch: usize): void {
+  layOut(rotation, scratch)
+  const length = load<i32>(rotation, record.length), elements = load<i32>(rotation, record.elements)
+  const pairs = load<i32>(rotation, record.dim) >> 1
+  const dtype = dtypeOf(rotation, record.output), step = stepOf(rotation, record.output)
   for (let row = 0; row < length; row++) {
-    const source = vectorOf(rotation, record.input, batch, head, row), target = vectorOf(rotation, record.output, batch, head, row)
-    const cos = vectorOf(rotation, record.cos, batch, head, row), sin = vectorOf(rotation, record.sin, batch, head, row)
-    if (load<i32>(rotation, record.layout) == record.half) rotateHalves(source, target, cos, sin, dim >> 1)
-    else rotateNeighbours(source, target, cos, sin, dim >> 1)
-    memory.copy(target + (usize(dim) << 2), source + (usize(dim) << 2), usize(headDim - dim) << 2)
+    const target = addressOf(rotation, record.output, unit, row)
+    const x = floatsOf(rotation, record.input, unit, row, elements, before)
+    const y = dtype == tensor.float32 && step == 4 ? target : after
+    const cos = floatsOf(rotation, record.cos, unit, row, pairs, cosines)
+    const sin = floatsOf(rotation, record.sin, unit, row, pairs, sines)
+    if (load<i32>(rotation, record.layout) == record.half) rotateHalves(x, y, cos, sin, pairs)
+    else rotateNeighbours(x, y, cos, sin, pairs)
+    memory.copy(y + (usize(pairs) << 3), x + (usize(pairs) << 3), usize(elements - 2 * pairs) << 2)
+    if (y != target) storeElements(y, elements, target, step, dtype)
   }
 }
 

@@ -35,8 +35,9 @@ export const layerRecordBytes = 96
 export const silu = 0
 export const relu = 1
 export const geluTanh = 2
-export const add = 3
-export const multiply = 4
+export const gelu = 3
+export const add = 4
+export const multiply = 5
 /** Norms: whether the mean is taken off. */
 export const rootMeanSquare = 0
 export const meanAndDeviation = 1

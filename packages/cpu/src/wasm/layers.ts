@@ -1,9 +1,8 @@
-import { elementCount, isContiguous, type Activation, type RotaryTable, type Tensor } from '@qkv/core'
+import { elementCount, isContiguous, isFloat, type Activation, type Tensor } from '@qkv/core'
 import type { Workspace } from '../memory/workspace.ts'
 import { Draft } from './draft.ts'
 import { taskOf, type Wasm } from './instance.ts'
 import * as part from './layer-record.ts'
-import * as rotary from './rotary-record.ts'
 
 /** Each operation answers whether it did the work: false where there is no kernel for the operands' dtypes or strides. */
 
@@ -97,21 +96,21 @@ function normalise(
   return true
 }
 
-const operations: Readonly<globalThis.Partial<Record<Activation, number>>> = {
+const operations: Readonly<Record<Activation, number>> = {
   silu: part.silu,
   relu: part.relu,
+  gelu: part.gelu,
   'gelu-tanh': part.geluTanh,
 }
 
 export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation: Activation, output: Tensor): boolean {
-  const operation = operations[activation]
-  if (operation === undefined || !isPlain(input)) return false
+  if (!isPlain(input)) return false
   const n = elementCount(input.shape)
   const draft = new Draft(part.layerRecordBytes)
   draft.setMatrix(part.input, space.place(input), n, 1)
   draft.setMatrix(part.output, space.place(output), n, 1)
   draft.setInt(part.inputs, n)
-  draft.setInt(part.operation, operation)
+  draft.setInt(part.operation, operations[activation])
   run(wasm, space, 'activate', draft, Math.ceil(n / unitElements), 8 * n)
   return true
 }
@@ -138,34 +137,22 @@ export function combine(
   return true
 }
 
-export function rotate(
-  wasm: Wasm,
-  space: Workspace,
-  input: Tensor,
-  { cos, sin, layout, dim }: RotaryTable,
-  output: Tensor,
-): boolean {
-  const [batch = 0, heads = 0, length = 0, headDim = 0] = input.shape
-  if (
-    ![input, cos, sin, output].every((tensor) => tensor.dtype === 'float32' && (tensor.strides[3] === 1 || tensor.shape[3] === 1))
-  )
-    return false
-  if ([batch, heads, length].includes(0)) return true
-  const draft = new Draft(rotary.rotaryRecordBytes)
-  draft.setTensor(rotary.input, space.place(input))
-  draft.setTensor(rotary.output, space.place(output))
-  draft.setTensor(rotary.cos, space.place(cos))
-  draft.setTensor(rotary.sin, space.place(sin))
-  draft.setInt(rotary.heads, heads)
-  draft.setInt(rotary.length, length)
-  draft.setInt(rotary.headDim, headDim)
-  draft.setInt(rotary.dim, dim)
-  draft.setInt(rotary.layout, layout === 'half' ? rotary.half : rotary.interleaved)
-  run(wasm, space, 'rotate', draft, batch * heads, batch * heads * length * headDim)
+export function gather(wasm: Wasm, space: Workspace, table: Tensor, indices: Tensor, output: Tensor): boolean {
+  if (!isContiguous(indices)) return false
+  const rows = elementCount(indices.shape)
+  const n = table.shape[1]!
+  const draft = new Draft(part.layerRecordBytes)
+  const from = space.place(table)
+  draft.setMatrix(part.input, from, from.strides[0]!, from.strides[1]!)
+  draft.setMatrix(part.weight, space.place(indices), 0, 1)
+  draft.setMatrix(part.output, space.place(output), n, 1)
+  draft.setInt(part.rows, rows)
+  draft.setInt(part.inputs, n)
+  run(wasm, space, 'gather', draft, Math.ceil(rows / unitRows), rows * n)
   return true
 }
 
-/** What one unit of the kernels in `assembly/layers.ts` takes. */
+/** What one unit of the kernels takes. */
 const unitRows = 16
 const unitElements = 4096
 
@@ -174,7 +161,7 @@ function run(wasm: Wasm, space: Workspace, kernel: string, draft: Draft, units: 
 }
 
 function isPlain(tensor: Tensor): boolean {
-  return tensor.dtype === 'float32' && isContiguous(tensor)
+  return isFloat(tensor.dtype) && isContiguous(tensor)
 }
 
 /** How many rows: the product of all axes but the last. */
@@ -199,7 +186,7 @@ function collapsedRowStride({ shape, strides }: Pick<Tensor, 'shape' | 'strides'
 
 /** How many contiguous elements are repeated over and over, where that is what a tensor is. */
 function repeatedRun({ dtype, shape, strides }: Tensor): number | undefined {
-  if (dtype !== 'float32') return undefined
+  if (!isFloat(dtype)) return undefined
   let run = 1
   let axis = shape.length - 1
   for (; axis >= 0; axis--) {

@@ -6,6 +6,7 @@ import { attention } from './attention.ts'
 import { attentionGradient } from './gradient.ts'
 import { instantiate, type Wasm } from './instance.ts'
 import * as layers from './layers.ts'
+import * as vectors from './vectors.ts'
 import { bestInstructions, compileKernels, type Instructions } from './module.ts'
 
 export interface WasmOptions {
@@ -70,7 +71,11 @@ function engineOf(wasm: Wasm, details: string): Engine {
     activate: (space, input, activation, output) => layers.activate(wasm, space, input, activation, output),
     add: (space, left, right, output) => layers.combine(wasm, space, 'add', left, right, output),
     multiply: (space, left, right, output) => layers.combine(wasm, space, 'multiply', left, right, output),
-    rotate: (space, input, table, output) => layers.rotate(wasm, space, input, table, output),
+    gather: (space, table, indices, output) => layers.gather(wasm, space, table, indices, output),
+    rotate: (space, input, table, output) => vectors.rotate(wasm, space, input, table, output),
+    copy: (space, source, target) => vectors.copy(wasm, space, source, target),
+    quantize: (space, source, target, scales) => vectors.quantize(wasm, space, source, target, scales),
+    merge: (space, partials, target) => vectors.merge(wasm, space, partials, target),
     dispose: () => wasm.crew.dispose(),
   }
 }
