@@ -9,4 +9,5 @@ export default libraryConfig([
   'src/onnx-export/index.ts',
   'src/interop/onnxruntime.ts',
   'src/interop/tfjs.ts',
+  'src/training/index.ts',
 ])

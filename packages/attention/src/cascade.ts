@@ -1,7 +1,7 @@
 import { permute, type AttentionResult, type Backend, type Tensor } from '@qkv/core'
 import { attention, type AttentionOptions } from './attention.ts'
 import { checkBackend, checkShape, refused } from './refuse.ts'
-import { temporaries, type Temporaries } from './temporaries.ts'
+import { withTemporaries, type Temporaries } from './temporaries.ts'
 
 export interface KeysAndValues {
   /** [batch, keyHeads, length, headDim] */
@@ -45,8 +45,7 @@ export async function cascadeAttention(
     own.value.shape[3] ?? 0,
   ])
   const [batch = 0, , queryLength = 0] = query.shape
-  const scope = temporaries()
-  try {
+  return withTemporaries(async (scope) => {
     const rows = sequencesAsRows(backend, query, scope)
     const shared = await partial(rows, prefix, { backend, scale, softcap, signal }, scope)
     const after = await partial(query, own, { backend, scale, softcap, causal, lengths, sinks, signal }, scope)
@@ -55,9 +54,7 @@ export async function cascadeAttention(
       lse: rowsAsSequences(shared.lse, batch, queryLength),
     }
     return backend.merge([after, rowsOfSequences])
-  } finally {
-    scope.dispose()
-  }
+  })
 }
 
 async function partial(

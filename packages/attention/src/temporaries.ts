@@ -15,3 +15,13 @@ export function temporaries(): Temporaries {
     dispose: () => kept.splice(0).forEach((made) => made.dispose()),
   }
 }
+
+/** Runs a computation, and gives back what it made on its way. */
+export async function withTemporaries<T>(work: (scope: Temporaries) => Promise<T>): Promise<T> {
+  const scope = temporaries()
+  try {
+    return await work(scope)
+  } finally {
+    scope.dispose()
+  }
+}

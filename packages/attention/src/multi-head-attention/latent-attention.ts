@@ -16,7 +16,7 @@ import { cachedAttention } from '../cache/attention.ts'
 import type { AttentionCache, CachedKeys } from '../cache/cache.ts'
 import { KeyValueCache, type KeyValueCacheOptions } from '../cache/contiguous.ts'
 import { checkBackend, checkCount, checkShape, invalid } from '../refuse.ts'
-import { temporaries, type Temporaries } from '../temporaries.ts'
+import { withTemporaries, type Temporaries } from '../temporaries.ts'
 import { joinHeads } from './heads.ts'
 import { ModuleWeights } from './weights.ts'
 
@@ -101,16 +101,14 @@ export class LatentAttention implements Disposable {
    * @returns [batch, length, modelDim], owned by the caller.
    */
   async forward(input: Tensor, options: LatentForwardOptions = {}): Promise<OwnedTensor> {
+    this.#weights.check()
     checkShape('LatentAttention.forward', 'input', input.shape, [-1, -1, this.#options.modelDim])
-    const scope = temporaries()
-    try {
-      const { cache, ...watch } = options
+    const { cache, ...watch } = options
+    return withTemporaries(async (scope) => {
       const joined =
         cache === undefined ? await this.#spelledOut(input, watch, scope) : await this.#absorbed(input, cache, watch, scope)
       return this.backend.linear(joined, this.#weights.get('output.weight'))
-    } finally {
-      scope.dispose()
-    }
+    })
   }
 
   state(): Promise<Record<string, HostTensor>> {

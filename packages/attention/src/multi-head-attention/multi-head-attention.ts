@@ -4,7 +4,7 @@ import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape, invalid } from '../refuse.ts'
-import { temporaries, type Temporaries } from '../temporaries.ts'
+import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'
 import { gated } from './gate.ts'
 import { joinHeads } from './heads.ts'
 import { multiHeadConfig, weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
@@ -65,16 +65,13 @@ export class MultiHeadAttention implements Disposable {
   async forward(input: Tensor, options: ForwardOptions = {}): Promise<OwnedTensor> {
     this.#check(input, options)
     const { backend, config } = this
-    const scope = temporaries()
-    try {
+    return withTemporaries(async (scope) => {
       const { memory } = options
       const attended = await (memory === undefined ? this.#self(input, options, scope) : this.#cross(input, memory, options, scope))
       const joined = joinHeads(backend, attended, scope)
       const opened = config.gate ? gated(backend, joined, this.#projections.project('gate', input, scope), config, scope) : joined
       return backend.linear(opened, this.#weights.get('output.weight'), this.#weights.find('output.bias'))
-    } finally {
-      scope.dispose()
-    }
+    })
   }
 
   /** Projects what many inputs will attend to, once. @param memory [batch, memoryLength, memoryDim] */
@@ -84,6 +81,11 @@ export class MultiHeadAttention implements Disposable {
     const scope = temporaries()
     const { key, value } = this.#projections.keyValue(memory, scope)
     return { key, value, dispose: scope.dispose, [Symbol.dispose]: scope.dispose }
+  }
+
+  /** A weight where it lives, by its name in {@link weightShapes}; undefined where the options ask for none. */
+  weight(name: string): Tensor | undefined {
+    return this.#weights.find(name)
   }
 
   /** All weights, read home. */

@@ -144,3 +144,15 @@ export function weightShapes(config: MultiHeadConfig): WeightShapes {
   projection('output', modelDim, heads * valueDim, config.outputBias)
   return shapes
 }
+
+/** The rows of a fused projection, and of its bias, that make queries, keys and values. */
+export function fusedRows({
+  heads,
+  kvHeads,
+  headDim,
+  valueDim,
+}: MultiHeadConfig): Record<'query' | 'key' | 'value', [number, number]> {
+  const keys = heads * headDim
+  const values = keys + kvHeads * headDim
+  return { query: [0, keys], key: [keys, values], value: [values, values + kvHeads * valueDim] }
+}

@@ -1,7 +1,7 @@
 import { slice, splitHeads, type Backend, type Tensor } from '@qkv/core'
 import type { Temporaries } from '../temporaries.ts'
 import { normalisedHeads } from './heads.ts'
-import type { MultiHeadConfig } from './options.ts'
+import { fusedRows, type MultiHeadConfig } from './options.ts'
 import type { ModuleWeights } from './weights.ts'
 
 /** Keys and values by heads: [batch, kvHeads, length, headDim] and [batch, kvHeads, length, valueDim]. */
@@ -25,8 +25,12 @@ export class Projections {
   /** Of one input, for self-attention: a fused projection is one product. */
   queryKeyValue(input: Tensor, scope: Temporaries): KeyValueHeads & { readonly query: Tensor } {
     if (!this.#config.fused) return { query: this.query(input, scope), ...this.keyValue(input, scope) }
-    const [query, key, value] = this.#parts(this.project('queryKeyValue', input, scope), 2)
-    return { query: this.#queryHeads(query, scope), ...this.#keyValueHeads(key, value, scope) }
+    const all = this.project('queryKeyValue', input, scope)
+    const { query, key, value } = fusedRows(this.#config)
+    return {
+      query: this.#queryHeads(slice(all, 2, ...query), scope),
+      ...this.#keyValueHeads(slice(all, 2, ...key), slice(all, 2, ...value), scope),
+    }
   }
 
   /** [batch, heads, length, headDim] */
@@ -48,8 +52,8 @@ export class Projections {
   #part(name: 'query' | 'key' | 'value', input: Tensor, scope: Temporaries): Tensor {
     if (!this.#config.fused) return this.project(name, input, scope)
     const { weight, bias } = this.#named('queryKeyValue')
-    const part = { query: 0, key: 1, value: 2 }[name]
-    return scope.keep(this.#backend.linear(input, this.#parts(weight, 0)[part]!, bias && this.#parts(bias, 0)[part]))
+    const rows = fusedRows(this.#config)[name]
+    return scope.keep(this.#backend.linear(input, slice(weight, 0, ...rows), bias && slice(bias, 0, ...rows)))
   }
 
   #queryHeads(projected: Tensor, scope: Temporaries): Tensor {
@@ -65,14 +69,6 @@ export class Projections {
     const { queryKeyNorm } = this.#config
     if (queryKeyNorm === undefined) return splitHeads(projected, heads)
     return normalisedHeads(this.#backend, projected, heads, { ...queryKeyNorm, ...this.#named(name) }, scope)
-  }
-
-  /** Query, key and value along the axis on which a fused projection has them one after another. */
-  #parts(view: Tensor, axis: number): readonly [query: Tensor, key: Tensor, value: Tensor] {
-    const { heads, kvHeads, headDim } = this.#config
-    const keys = heads * headDim
-    const values = keys + kvHeads * headDim
-    return [slice(view, axis, 0, keys), slice(view, axis, keys, values), slice(view, axis, values, view.shape[axis] ?? 0)]
   }
 
   #named(name: string): { weight: Tensor; bias: Tensor | undefined } {

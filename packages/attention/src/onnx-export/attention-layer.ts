@@ -1,7 +1,7 @@
 import { permute, slice, type HostTensor } from '@qkv/core'
 import type { RotaryEncoding } from '@qkv/positional'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
-import type { MultiHeadConfig } from '../multi-head-attention/options.ts'
+import { fusedRows, type MultiHeadConfig } from '../multi-head-attention/options.ts'
 import { bringHome } from '../positions.ts'
 import { checkCount, invalid } from '../refuse.ts'
 import { GraphBuilder } from './graph-builder.ts'
@@ -123,17 +123,13 @@ function inputsAndOutputs(config: MultiHeadConfig, cache: boolean, rotary: boole
 }
 
 /** A fused projection as the three it is made of. */
-function separate(state: Weights, { fused, heads, kvHeads, headDim }: MultiHeadConfig): Weights {
-  if (!fused) return state
+function separate(state: Weights, config: MultiHeadConfig): Weights {
+  if (!config.fused) return state
   const weights: Record<string, HostTensor> = { ...state }
-  const keys = heads * headDim
-  const values = keys + kvHeads * headDim
   for (const part of ['weight', 'bias']) {
     const all = state[`queryKeyValue.${part}`]
     if (all === undefined) continue
-    weights[`query.${part}`] = slice(all, 0, 0, keys)
-    weights[`key.${part}`] = slice(all, 0, keys, values)
-    weights[`value.${part}`] = slice(all, 0, values, all.shape[0] ?? 0)
+    for (const [name, rows] of Object.entries(fusedRows(config))) weights[`${name}.${part}`] = slice(all, 0, ...rows)
   }
   return weights
 }

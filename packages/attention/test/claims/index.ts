@@ -7,6 +7,7 @@ import { latentClaims } from './latent.ts'
 import { multiHeadClaims } from './multi-head.ts'
 import { onnxClaims } from './onnx-vectors.ts'
 import { positionClaims } from './positions.ts'
+import { trainingClaims } from './training.ts'
 import type { Subject } from './subject.ts'
 
 /** All that this package claims of any backend. */
@@ -17,6 +18,7 @@ export function attentionPackageClaims(subject: () => Subject): void {
   describe('gradients', () => gradientClaims(subject))
   describe('packed and cascaded batches', () => batchClaims(subject))
   describe('MultiHeadAttention', () => multiHeadClaims(subject))
+  describe('training', () => trainingClaims(subject))
   describe('LatentAttention', () => latentClaims(subject))
   describe('caches', () => cacheClaims(subject))
 }

@@ -1,0 +1,57 @@
+import {
+  broadcastTo,
+  elementCount,
+  isContiguous,
+  permute,
+  reshape,
+  tensor,
+  type Backend,
+  type OwnedTensor,
+  type Tensor,
+} from '@qkv/core'
+import type { Temporaries } from '../temporaries.ts'
+
+export interface LinearGradient {
+  /** In the input's shape. */
+  readonly dInput: OwnedTensor
+  /** [outputs, inputs] */
+  readonly dWeight: OwnedTensor
+  /** [outputs] */
+  readonly dBias: OwnedTensor
+}
+
+/**
+ * Back through y = x·Wᵀ + b: dx = dy·W, dW = dyᵀ·x, db = Σ dy, each a product that `linear` makes of transposed views.
+ *
+ * @param input x, [..., inputs]
+ * @param weight W, [outputs, inputs]
+ * @param dOutput dy, [..., outputs]
+ */
+export function linearGradient(
+  backend: Backend,
+  input: Tensor,
+  weight: Tensor,
+  dOutput: Tensor,
+  scope: Temporaries,
+): LinearGradient {
+  const [x, dy] = [asRows(backend, input, scope), asRows(backend, dOutput, scope)]
+  const columns = permute(dy, [1, 0])
+  const sums = backend.linear(broadcastTo(one, [1, dy.shape[0] ?? 0]), columns)
+  return {
+    dInput: backend.linear(dOutput, permute(weight, [1, 0])),
+    dWeight: backend.linear(columns, permute(x, [1, 0])),
+    dBias: { ...sums, ...reshape(sums, [dy.shape[1] ?? 0]) },
+  }
+}
+
+/** [..., dim] as [rows, dim]: a view where it lies so in memory, else a copy. */
+function asRows(backend: Backend, view: Tensor, scope: Temporaries): Tensor {
+  const dim = view.shape.at(-1) ?? 1
+  const shape = [elementCount(view.shape.slice(0, -1)), dim]
+  if (isContiguous(view)) return reshape(view, shape)
+  const ordered = scope.keep(backend.empty(view.shape, view.dtype))
+  backend.copy(view, ordered)
+  return reshape(ordered, shape)
+}
+
+const one = tensor([1], [1])
