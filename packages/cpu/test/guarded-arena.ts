@@ -10,20 +10,14 @@ const poison = 0x7fff
  * checks: tensors, copies of operands and scratch memory alike.
  */
 export class GuardedArena extends Arena {
-  readonly #sizes = new Map<number, number>()
-
   override allocate(operation: string, bytes: number): number {
-    const whole = Math.ceil(bytes / 2) * 2 + 2 * guardBytes
+    const whole = guardedBytes(bytes)
     const address = super.allocate(operation, whole)
     this.#halves(address, whole).fill(poison)
-    this.#sizes.set(address + guardBytes, bytes)
     return address + guardBytes
   }
 
-  override free(address: number): void {
-    const bytes = this.#sizes.get(address)
-    if (bytes === undefined) return
-    this.#sizes.delete(address)
+  override free(address: number, bytes: number): void {
     if (this.memory.buffer.byteLength > 0) {
       const end = address + Math.ceil(bytes / 2) * 2
       for (const [side, start] of [
@@ -34,10 +28,14 @@ export class GuardedArena extends Arena {
         if (touched >= 0) throw new Error(`a guard ${side} a block of ${bytes} bytes was written to, at byte ${2 * touched} of it`)
       }
     }
-    super.free(address - guardBytes)
+    super.free(address - guardBytes, guardedBytes(bytes))
   }
 
   #halves(address: number, bytes: number): Uint16Array {
     return new Uint16Array(this.memory.buffer, address, bytes / 2)
   }
+}
+
+function guardedBytes(bytes: number): number {
+  return Math.ceil(bytes / 2) * 2 + 2 * guardBytes
 }

@@ -25,9 +25,9 @@ interface Block {
 export class Arena {
   memory: LinearMemory
   readonly #free: Block[] = []
-  readonly #held = new Map<number, number>()
   #end: number
   #used = 0
+  #held = 0
   #buffer: ArrayBufferLike | undefined
   #views: { [D in Dtype]?: ArrayOf[D] } = {}
 
@@ -39,35 +39,35 @@ export class Arena {
 
   /** The address of `bytes` bytes that hold anything. @throws QkvError `OUT_OF_MEMORY`, and nothing has changed. */
   allocate(operation: string, bytes: number): number {
-    const size = roundUp(Math.max(1, bytes), alignment)
+    const size = blockBytes(bytes)
     const block = this.#firstOf(size) ?? this.#extend(operation, size)
     const { address } = block
     block.address += size
     block.bytes -= size
     if (block.bytes === 0) this.#free.splice(this.#free.indexOf(block), 1)
-    this.#held.set(address, size)
+    this.#held += 1
     this.#used += size
     return address
   }
 
-  free(address: number): void {
-    const bytes = this.#held.get(address)
-    if (bytes === undefined) return
-    this.#held.delete(address)
-    this.#used -= bytes
+  /** Takes back, once, what was handed out for `bytes` bytes. */
+  free(address: number, bytes: number): void {
+    const size = blockBytes(bytes)
+    this.#held -= 1
+    this.#used -= size
     const next = this.#firstAfter(address)
-    const before = this.#free[next - 1]
+    const before = next > 0 ? this.#free[next - 1] : undefined
     const after = this.#free[next]
     const joinsBefore = before !== undefined && before.address + before.bytes === address
-    const joinsAfter = after !== undefined && address + bytes === after.address
+    const joinsAfter = after !== undefined && address + size === after.address
     if (joinsBefore) {
-      before.bytes += bytes + (joinsAfter ? after.bytes : 0)
+      before.bytes += size + (joinsAfter ? after.bytes : 0)
       if (joinsAfter) this.#free.splice(next, 1)
     } else if (joinsAfter) {
       after.address = address
-      after.bytes += bytes
+      after.bytes += size
     } else {
-      this.#free.splice(next, 0, { address, bytes })
+      this.#free.splice(next, 0, { address, bytes: size })
     }
   }
 
@@ -94,7 +94,7 @@ export class Arena {
   }
 
   get report(): MemoryReport {
-    return { used: this.#used, reserved: this.memory.buffer.byteLength, blocks: this.#held.size }
+    return { used: this.#used, reserved: this.memory.buffer.byteLength, blocks: this.#held }
   }
 
   #firstOf(size: number): Block | undefined {
@@ -144,7 +144,7 @@ export class Arena {
     let high = this.#free.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if ((this.#free[middle]?.address ?? Infinity) < address) low = middle + 1
+      if (this.#free[middle]!.address < address) low = middle + 1
       else high = middle
     }
     return low
@@ -156,6 +156,10 @@ const noMemory: LinearMemory = {
   grow() {
     throw new RangeError('the memory was released')
   },
+}
+
+function blockBytes(bytes: number): number {
+  return roundUp(Math.max(1, bytes), alignment)
 }
 
 function roundUp(bytes: number, multiple: number): number {

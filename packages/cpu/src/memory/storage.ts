@@ -38,7 +38,7 @@ export function allocateTensor(
   const dispose = (): void => {
     if (storage.disposed) return
     storage.disposed = true
-    arena.free(address)
+    arena.free(address, byteLength)
   }
   return { dtype, shape: [...shape], strides, offset: 0, storage, dispose, [Symbol.dispose]: dispose }
 }

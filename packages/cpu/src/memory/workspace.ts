@@ -27,6 +27,7 @@ export class Workspace {
   readonly arena: Arena
   /** The name that errors give the caller's operation. */
   readonly operation: string
+  /** Addresses and sizes of the blocks held. */
   readonly #scratches: number[] = []
   #copies: Map<Tensor, Placed> | undefined
 
@@ -38,7 +39,7 @@ export class Workspace {
   /** The address of so many bytes, holding anything, until the operation ends. */
   scratch(bytes: number): number {
     const address = this.arena.allocate(this.operation, bytes)
-    this.#scratches.push(address)
+    this.#scratches.push(address, bytes)
     return address
   }
 
@@ -51,8 +52,10 @@ export class Workspace {
   }
 
   release(): void {
-    for (const address of this.#scratches) this.arena.free(address)
-    this.#scratches.length = 0
+    while (this.#scratches.length > 0) {
+      const bytes = this.#scratches.pop()!
+      this.arena.free(this.#scratches.pop()!, bytes)
+    }
     this.#copies = undefined
   }
 
