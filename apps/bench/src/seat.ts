@@ -20,7 +20,9 @@ export class Seat implements Timed {
   firstRun = 0
   readonly #peer: Peer
   readonly #options: SeatOptions
-  /** Sweeps in which it was too slow or failed, with the length and why: longer steps are not tried. */
+  /** Sweeps of which it has done a step. */
+  readonly #begun = new Set<string>()
+  /** Sweeps in which it was too slow or failed, or had begun and refused, with the length and why: longer steps are not tried. */
   readonly #ended = new Map<string, string>()
   #host: Host | undefined
   #introduction: PeerReport | undefined
@@ -88,6 +90,7 @@ export class Seat implements Timed {
 
   row(samples: number[] | Error, ours: readonly number[] | undefined): Row {
     if (!Array.isArray(samples)) return this.#ends(samples)
+    if (this.#bench?.sweep) this.#begun.add(this.#bench.sweep.name)
     return {
       peer: this.#peer.id,
       status: 'measured',
@@ -125,7 +128,8 @@ export class Seat implements Timed {
     this.#recover(error)
     const result = outcome(error)
     const sweep = this.#bench?.sweep
-    if (sweep) this.#ended.set(sweep.name, `ended at ${sweep.length.toLocaleString('en')} tokens: ${result.reason}`)
+    if (sweep && (this.#begun.has(sweep.name) || !(error instanceof Refused)))
+      this.#ended.set(sweep.name, `ended at ${sweep.length.toLocaleString('en')} tokens: ${result.reason}`)
     return { peer: this.#peer.id, ...result }
   }
 

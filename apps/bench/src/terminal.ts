@@ -36,7 +36,8 @@ const command = defineCommand({
     rounds: { type: 'string', description: 'Interleaved pairs: 9 unless said otherwise, 7 with --quick' },
     model: {
       type: 'string',
-      description: 'A folder with stories260K.bin and tok512.bin, for cases that write; by default ../shared/models/stories260k beside the repository',
+      description:
+        'A folder with stories260K.bin and tok512.bin, for cases that write; by default ../shared/models/stories260k beside the repository',
     },
     out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html' },
     compare: {
@@ -59,7 +60,7 @@ const command = defineCommand({
     const rounds = args.rounds === undefined ? undefined : countOption('rounds', args.rounds)
     const baseline = args.baseline === undefined ? undefined : read(args.baseline)
     const report = await measure({ ...args, threads, rounds })
-    console.log(`\n${closing(report)}`)
+    console.log(closing(report))
     if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
     if (baseline !== undefined) judge(baseline, report)
     if (args.against !== undefined) judgeBuilds(report)
@@ -120,7 +121,8 @@ function readModel(named: string | undefined): ModelFiles | undefined {
   const beside = fileURLToPath(new URL('../../../../shared/models/stories260k', import.meta.url))
   const folder = named === undefined ? beside : resolve(callerFolder(), named)
   const [checkpoint, tokenizer] = [join(folder, 'stories260K.bin'), join(folder, 'tok512.bin')]
-  if (existsSync(checkpoint) && existsSync(tokenizer)) return { checkpoint: readFileSync(checkpoint), tokenizer: readFileSync(tokenizer) }
+  if (existsSync(checkpoint) && existsSync(tokenizer))
+    return { checkpoint: readFileSync(checkpoint), tokenizer: readFileSync(tokenizer) }
   return named === undefined ? undefined : refuse(`--model ${named}: there are no stories260K.bin and tok512.bin`)
 }
 

@@ -32,9 +32,12 @@ describe.each([true, false])('the gradient of a long head, causal: %s', (causal)
     ours[part].values.forEach((value, i) => expect(value).toBeCloseTo(theirs[part].values[i]!, 12))
   })
 
-  it.each(['dQuery', 'dKey', 'dValue'] as const)('the bound of %s is nowhere below the reference’s, and on the whole less than twice as wide', (part) => {
-    const ratios = Array.from(ours[part].bound, (bound, i) => bound / theirs[part].bound[i]!)
-    expect(Math.min(...ratios)).toBeGreaterThan(0.9)
-    expect(quantile(ratios, 0.5)).toBeLessThan(2)
-  })
+  it.each(['dQuery', 'dKey', 'dValue'] as const)(
+    'the bound of %s is nowhere below the reference’s, and on the whole less than twice as wide',
+    (part) => {
+      const ratios = Array.from(ours[part].bound, (bound, i) => bound / theirs[part].bound[i]!)
+      expect(Math.min(...ratios)).toBeGreaterThan(0.9)
+      expect(quantile(ratios, 0.5)).toBeLessThan(2)
+    },
+  )
 })

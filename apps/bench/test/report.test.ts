@@ -8,6 +8,7 @@ import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } fro
 import { html } from '../src/report/html.ts'
 import { markdown } from '../src/report/markdown.ts'
 import type { BenchReport, Row } from '../src/report/report.ts'
+import { standings, sweepEnds, sweepsOf } from '../src/report/summary.ts'
 
 const bench = caseGroups[0]!.cases[0] as AttentionCase
 const agreement = { ofBound: 0.1, relative: 1e-7, right: true }
@@ -45,7 +46,7 @@ function report(...rows: Row[]): BenchReport {
     rooflines: { threads: 1, gigaflops: 40, gigabytes: 12 },
     cases: [
       { bench, flops: flopsOf(bench), bytes: 1e6, rows },
-      { bench: { ...bench, id: 'growth/x', sweep: { name: 'growth', length: 64 } }, flops: 1, bytes: 1, rows },
+      { bench: { ...bench, id: 'growth/x', sweep: { name: 'growth', title: 'Growth', length: 64 } }, flops: 1, bytes: 1, rows },
     ],
   }
 }
@@ -119,7 +120,40 @@ describe('a written report', () => {
     expect(page).not.toMatch(/(?:src|href)="|@import|url\(/)
     expect(page).toContain('A &lt;processor&gt;')
     expect(page).toContain('not &amp; never')
-    expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(4)
+    expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(2)
+  })
+})
+
+describe('a sweep', () => {
+  const step = (length: number, ...rows: Row[]): BenchReport['cases'][number] => ({
+    bench: { ...bench, id: `growth/${length}`, sweep: { name: 'growth', title: 'Growth', length } },
+    flops: length ** 2,
+    bytes: length,
+    rows,
+  })
+  const gone: Row = { peer: 'other', status: 'failed', reason: 'out of memory' }
+  const cases = [step(512, measured('qkv/cpu', 1), measured('other', 2, 2)), step(1024, measured('qkv/cpu', 4), gone)]
+  const grown: BenchReport = { ...report(measured('qkv/cpu', 10)), cases }
+
+  it('says how far each contestant came and why it ended, but not of one that never began', () => {
+    const [sweep] = sweepsOf(grown)
+    expect(sweepEnds(grown, sweep!)).toEqual([{ peer: 'other', title: 'Other', reached: 512, reason: 'out of memory' }])
+    const unable = step(512, measured('qkv/cpu', 1), { peer: 'other', status: 'skipped', reason: 'has no such operator' })
+    expect(sweepEnds({ ...grown, cases: [unable] }, sweep!)).toEqual([])
+  })
+
+  it('is drawn as curves of time and memory, and named in words', () => {
+    const page = html(grown)
+    expect(page.match(/<svg/g)!.length).toBeGreaterThanOrEqual(4)
+    expect(page).toContain('Growth: time by length')
+    for (const text of [page, markdown(grown)]) expect(text).toContain('512 tokens')
+  })
+
+  it('does not count among the cases in which QKV is faster', () => {
+    expect(standings(grown)).toEqual([])
+    expect(standings(report(measured('qkv/cpu', 10), measured('other', 5, 0.5)))).toMatchObject([
+      { title: 'Other', won: 0, cases: 1 },
+    ])
   })
 })
 
@@ -164,7 +198,12 @@ describe('cache sizes', () => {
   // Llama 3 8B keeps 128 KiB a token over its 32 layers in float16.
   it('of Llama 3 8B are 4 KiB a token and layer in float16, and a window bounds those of gpt-oss', () => {
     const of = (title: string) => cacheSizes().find(({ model }) => model === title)
-    expect(of('Llama 3 8B')).toMatchObject({ float16: 8192 * 4096, float32: 8192 * 8192, int8: 8192 * (2048 + 2 * 8 * 4 * 4), int4: 8192 * (1024 + 2 * 8 * 4 * 4) })
+    expect(of('Llama 3 8B')).toMatchObject({
+      float16: 8192 * 4096,
+      float32: 8192 * 8192,
+      int8: 8192 * (2048 + 2 * 8 * 4 * 4),
+      int4: 8192 * (1024 + 2 * 8 * 4 * 4),
+    })
     expect(of('gpt-oss 20B, sliding layers with sinks')?.float16).toBe(128 * 2 * 8 * 64 * 2)
   })
 })

@@ -90,6 +90,34 @@ describe('a run', () => {
     expect((await run([wrong])).cases[0]!.rows[1]).toMatchObject({ status: 'wrong', agreement: { right: false } })
   })
 
+  it('a peer that takes part in one kind of case only has no row elsewhere', async () => {
+    const elsewhere: Peer = { ...plainLoop, id: 'elsewhere', only: 'writing' }
+    expect((await run([elsewhere])).cases[0]!.rows.map(({ peer }) => peer)).toEqual([plainLoop.id])
+  })
+
+  it('a peer that ended in a sweep is not asked for longer steps', async () => {
+    let asked = 0
+    const failing = peer('failing', async () => {
+      asked++
+      throw new Error('out of memory')
+    })
+    const steps = [512, 1024].map((length) => ({ ...bench, id: `${length}`, sweep: { name: 'growth', title: 'Growth', length } }))
+    const { cases } = await run([failing], steps)
+    expect(asked).toBe(1)
+    expect(cases[1]!.rows[1]).toMatchObject({ status: 'skipped', reason: 'ended at 512 tokens: out of memory' })
+  })
+
+  it('a run with a budget leaves out who is too slow for it, and says so', async () => {
+    const slow = peer('slow', async () => ({
+      ...(await answering(bench)),
+      run: () => new Promise((resolve) => setTimeout(resolve, 300)),
+      result: async () => await computed(bench),
+    }))
+    const { cases } = await runCases({ ...options([slow]), budgetMilliseconds: 500 })
+    expect(cases[0]!.rows[0]).toMatchObject({ status: 'measured' })
+    expect(cases[0]!.rows[1]).toMatchObject({ status: 'skipped', reason: expect.stringContaining('there are for it') })
+  })
+
   it('a peer whose result holds NaN is called wrong', async () => {
     const broken = peer('broken', async () => ({
       ...(await answering(bench)),
@@ -116,6 +144,13 @@ function run(peers: readonly Peer[], cases?: readonly AttentionCase[]) {
 
 async function answering(of: AttentionCase): Promise<Contestant> {
   return (await plainLoop.load({ threads: 1 })).prepare(of)
+}
+
+/** What is right for a case. */
+async function computed(of: AttentionCase): Promise<Float32Array> {
+  const contestant = await answering(of)
+  await contestant.run()
+  return contestant.result()
 }
 
 function peer(id: string, prepare: () => Promise<Contestant>): Peer {

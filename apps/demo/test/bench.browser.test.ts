@@ -21,7 +21,7 @@ test('the benchmark page measures a chosen case against other libraries and save
       const download = page.waitForEvent('download')
       await page.getByRole('button', { name: 'Save as JSON' }).click()
       const report = JSON.parse(readFileSync(await (await download).path(), 'utf8'))
-      expect(report).toMatchObject({ version: 1, cases: [{ bench: { id: 'small/full-32/16' } }] })
+      expect(report).toMatchObject({ version: 2, cases: [{ bench: { id: 'small/full-32/16' } }] })
       expect(report.cases[0].rows[0]).toMatchObject({ peer: 'qkv/cpu', status: 'measured', agreement: { right: true } })
     })
   } finally {

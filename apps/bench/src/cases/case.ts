@@ -74,8 +74,10 @@ export type BenchCase = AttentionCase | LinearCase | SequenceCase | WritingCase
 
 /** A case that is one step of a row of growing ones. */
 export interface Sweep {
-  /** What grows, e.g. `growth/causal-64`. */
+  /** Unique, e.g. `growth/causal-64x1`. */
   readonly name: string
+  /** What grows, for people. */
+  readonly title: string
   /** Tokens at this step. */
   readonly length: number
 }

@@ -204,7 +204,7 @@ function sequence(width: number, length: number): SequenceCase {
     length,
     width,
     heads: width / 64,
-    sweep: { name, length },
+    sweep: { name, title: `A layer of width ${width}`, length },
   }
 }
 
@@ -221,5 +221,8 @@ function writing(tokens: number): WritingCase {
 
 function growth(heads: number, length: number): AttentionCase {
   const name = `growth/causal-64x${heads}`
-  return { ...plain(`${name}/${length}`, heads, 64, length, true), sweep: { name, length } }
+  return {
+    ...plain(`${name}/${length}`, heads, 64, length, true),
+    sweep: { name, title: heads === 1 ? 'One causal head' : `${heads} causal heads`, length },
+  }
 }

@@ -63,7 +63,8 @@ export interface SequenceVectors {
 }
 
 export function sequenceVectors({ length, width }: SequenceCase): SequenceVectors {
-  const weights = (seed: number, rows: number): Float32Array => normal(seed, rows * width).map((weight) => weight / Math.sqrt(width))
+  const weights = (seed: number, rows: number): Float32Array =>
+    normal(seed, rows * width).map((weight) => weight / Math.sqrt(width))
   return {
     input: normal(1, length * width),
     projections: [weights(2, width), weights(3, width), weights(4, width), weights(5, width)],

@@ -39,7 +39,8 @@ let instance: Promise<{ multiplyAdds(rounds: number): number; readAll(bytes: num
 export async function measureCeiling(of: Ceiling): Promise<number> {
   instance ??= instantiate()
   const { multiplyAdds, readAll } = await instance
-  const [run, amount] = of === 'arithmetic' ? [() => multiplyAdds(rounds), rounds * operationsPerRound] : [() => readAll(bytesRead), bytesRead]
+  const [run, amount] =
+    of === 'arithmetic' ? [() => multiplyAdds(rounds), rounds * operationsPerRound] : [() => readAll(bytesRead), bytesRead]
   const times: number[] = []
   const end = performance.now() + milliseconds
   while (performance.now() < end) {

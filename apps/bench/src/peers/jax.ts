@@ -69,7 +69,8 @@ function training(jax: Jax, bench: AttentionCase): Contestant {
   const { query, key, value, dispose } = placed(jax, bench)
   const dOutput = arrayOf(jax, bench, attentionVectors(bench).dOutput!, queryHeads, queryLength, valueDim)
   const attend = attendWith(jax, bench)
-  const weighed = (q: JaxArray, k: JaxArray, v: JaxArray, dO: JaxArray): JaxArray => jax.numpy.sum(jax.numpy.multiply(attend(q, k, v), dO))
+  const weighed = (q: JaxArray, k: JaxArray, v: JaxArray, dO: JaxArray): JaxArray =>
+    jax.numpy.sum(jax.numpy.multiply(attend(q, k, v), dO))
   const differentiate = jax.jit(jax.grad(weighed, { argnums: [0, 1, 2] }))
   let gradients: Float32Array[] = []
   return {

@@ -137,7 +137,13 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
     operator: 'GroupQueryAttention',
     domain: 'com.microsoft',
     inputs: [
-      ...['q', 'k', 'v', 'pastKey', 'pastValue', 'lengths', 'total'],
+      'q',
+      'k',
+      'v',
+      'pastKey',
+      'pastValue',
+      'lengths',
+      'total',
       ...(rotary ? ['cos', 'sin'] : ['', '']),
       ...(sinks ? ['', '', 'sinks'] : []),
     ],
@@ -221,7 +227,10 @@ function graph(
 ): OnnxGraph {
   const values = Object.entries(inputs).map(([name, { element, shape }]): OnnxValue => [name, element, shape])
   const outputs: OnnxValue[] = [['y', 'float32', outputShape], ...further]
-  const how = nodes.map(({ operator }) => operator).filter((operator, index, all) => all.indexOf(operator) === index).join(', ')
+  const how = nodes
+    .map(({ operator }) => operator)
+    .filter((operator, index, all) => all.indexOf(operator) === index)
+    .join(', ')
   return { how, model: onnxModel({ nodes, inputs: values, outputs }), inputs, resultOf }
 }
 

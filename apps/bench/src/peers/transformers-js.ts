@@ -73,14 +73,21 @@ async function writes(
   session_options: InferenceSession.SessionOptions,
 ): Promise<Contestant> {
   const folder = await exportModel(files)
-  const model = await AutoModelForCausalLM.from_pretrained(folder, { dtype: 'fp32', local_files_only: true, device, session_options })
+  const model = await AutoModelForCausalLM.from_pretrained(folder, {
+    dtype: 'fp32',
+    local_files_only: true,
+    device,
+    session_options,
+  })
   const begun = readLlama2cTokenizer(files.tokenizer).encode(prompt)
   const inputs = new Tensor('int64', BigInt64Array.from(begun, BigInt), [1, begun.length])
   let written: number[] = []
   return {
     how: 'generate, with a cache',
     async run() {
-      const sequence = await model.generate({ inputs, max_new_tokens: tokens, do_sample: false } as Parameters<typeof model.generate>[0])
+      const sequence = await model.generate({ inputs, max_new_tokens: tokens, do_sample: false } as Parameters<
+        typeof model.generate
+      >[0])
       written = Array.from((sequence as InstanceType<typeof Tensor>).data as BigInt64Array, Number).slice(begun.length)
     },
     result: async () => Float32Array.from(written),

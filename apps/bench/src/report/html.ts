@@ -5,7 +5,7 @@ import { machineLine } from './markdown.ts'
 import { figures } from './plots.ts'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
 import { standings, sweepEnds, sweepsOf } from './summary.ts'
-import { count, exactness, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
+import { count, findings, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
 /** A report as one file that needs nothing else: pictures as SVG, words for who has never heard of us. */
 export function html(report: BenchReport): string {
@@ -59,7 +59,7 @@ function details(report: BenchReport): string {
   const ends = sweepsOf(report).flatMap((sweep) =>
     sweepEnds(report, sweep).map(
       ({ title, reached, reason }) =>
-        `<tr><td>${escape(sweep)}</td><th scope="row">${escape(title)}</th><td>${reached === undefined ? 'none' : `${count(reached)} tokens`}</td><td>${escape(reason)}</td></tr>`,
+        `<tr><td>${escape(sweep.title)}</td><th scope="row">${escape(title)}</th><td>${reached === undefined ? 'none' : `${count(reached)} tokens`}</td><td>${escape(reason)}</td></tr>`,
     ),
   )
   const endTable =
@@ -67,7 +67,8 @@ function details(report: BenchReport): string {
       ? ''
       : `<h2>Where they end as lengths grow</h2><table><thead><tr><th></th><th></th><th>reached</th><th>because</th></tr></thead><tbody>${ends.join('\n')}</tbody></table>`
   const groups = grouped(report.cases).map(
-    ({ title, cases }) => `<details open><summary>${escape(title)}</summary>${cases.map((result) => caseTable(report, result)).join('\n')}</details>`,
+    ({ title, cases }) =>
+      `<details open><summary>${escape(title)}</summary>${cases.map((result) => caseTable(report, result)).join('\n')}</details>`,
   )
   return `${endTable}<h2>Case by case</h2>${groups.join('\n')}`
 }
@@ -88,7 +89,7 @@ function cells(report: BenchReport, result: CaseReport, row: Row & Measured): st
   return [
     `<tr><th scope="row">${escape(titleOf(report, row))} <small>${escape(row.how)}</small></th>`,
     `<td class="${verdict}">${row.ratio === undefined ? '' : ratio(row.ratio)}</td>`,
-    `<td>${milliseconds(row.milliseconds.median)}</td><td>${rate(result, row)}</td><td>${exactness(row)}</td></tr>`,
+    `<td>${milliseconds(row.milliseconds.median)}</td><td>${rate(result, row)}</td><td>${findings(result, row)}</td></tr>`,
   ].join('')
 }
 
@@ -102,7 +103,8 @@ function caches(): string {
 }
 
 function contestants({ peers }: BenchReport): string {
-  const said = (peer: PeerReport): string => (peer.status === 'ready' ? `${peer.version}, ${peer.settings}` : `${peer.status}: ${peer.reason}`)
+  const said = (peer: PeerReport): string =>
+    peer.status === 'ready' ? `${peer.version}, ${peer.settings}` : `${peer.status}: ${peer.reason}`
   return `<h2>Who ran</h2>
 <table><tbody>${peers.map((peer) => `<tr><th scope="row">${escape(peer.title)}</th><td class="${peer.status}">${escape(said(peer))}</td></tr>`).join('\n')}</tbody></table>`
 }

@@ -1,7 +1,7 @@
 import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
 import { standings, sweepEnds, sweepsOf } from './summary.ts'
-import { count, exactness, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
+import { count, findings, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
 /** A report as Markdown: the machine, who ran, and a table for each case. */
 export function markdown(report: BenchReport): string {
@@ -49,11 +49,14 @@ function summary(report: BenchReport): string[] {
   )
   const ends = sweepsOf(report).flatMap((sweep) =>
     sweepEnds(report, sweep).map(
-      ({ title, reached, reason }) => `- ${sweep}: ${title} reached ${reached === undefined ? 'none' : `${count(reached)} tokens`} (${reason})`,
+      ({ title, reached, reason }) =>
+        `- ${sweep.title}: ${title} reached ${reached === undefined ? 'none' : `${count(reached)} tokens`} (${reason})`,
     ),
   )
   return [
-    ...(rows.length === 0 ? [] : ['', '## In short', '', '| | median | QKV faster in | least – most |', '| --- | --- | --- | --- |', ...rows]),
+    ...(rows.length === 0
+      ? []
+      : ['', '## In short', '', '| | median | QKV faster in | least – most |', '| --- | --- | --- | --- |', ...rows]),
     ...(ends.length === 0 ? [] : ['', '## Where they end as lengths grow', '', ...ends]),
   ]
 }
@@ -78,7 +81,7 @@ function rowCells(result: CaseReport, row: Row): string[] {
     row.ratio === undefined ? '—' : ratio(row.ratio),
     milliseconds(row.milliseconds.median),
     rate(result, row),
-    exactness(row),
+    findings(result, row),
   ]
 }
 

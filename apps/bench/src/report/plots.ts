@@ -9,6 +9,8 @@ export interface Figure {
   readonly picture: Element
 }
 
+type SweepName = ReturnType<typeof sweepsOf>[number]
+
 /** All that a report has figures for. `document` is the page's own, or one made for writing a file. */
 export function figures(report: BenchReport, document: Document): readonly Figure[] {
   return [
@@ -30,7 +32,7 @@ function ratioDots(report: BenchReport, document: Document): Figure | undefined 
   if (dots.length === 0) return undefined
   const benches = [...new Set(dots.map(({ bench }) => bench))]
   const picture = Plot.plot({
-    ...common(report, document),
+    ...common(report, document, (title) => dots.some(({ peer }) => peer === title)),
     marginLeft: 250,
     marginTop: 28,
     height: 60 + 22 * benches.length,
@@ -41,7 +43,13 @@ function ratioDots(report: BenchReport, document: Document): Figure | undefined 
       Plot.ruleY(benches, { y: (bench) => bench, strokeOpacity: 0.08 }),
       Plot.ruleX([1], { strokeWidth: 1.5 }),
       Plot.ruleY(dots, { y: 'bench', x1: 'low', x2: 'high', stroke: 'peer', strokeWidth: 2.5, strokeOpacity: 0.6 }),
-      Plot.dot(dots, { y: 'bench', x: 'median', fill: 'peer', r: 4.5, title: (dot: (typeof dots)[number]) => `${dot.bench}\n${dot.peer}: ${dot.median.toPrecision(3)}×` }),
+      Plot.dot(dots, {
+        y: 'bench',
+        x: 'median',
+        fill: 'peer',
+        r: 4.5,
+        title: (dot: (typeof dots)[number]) => `${dot.bench}\n${dot.peer}: ${dot.median.toPrecision(3)}×`,
+      }),
     ],
   })
   return {
@@ -53,14 +61,28 @@ function ratioDots(report: BenchReport, document: Document): Figure | undefined 
 }
 
 /** Time by length, on logarithmic axes; a contestant's line ends where it did. */
-function growthOfTime(report: BenchReport, sweep: string, document: Document): Figure | undefined {
+function growthOfTime(report: BenchReport, sweep: SweepName, document: Document): Figure | undefined {
   const points = pointsOf(report, sweep, ({ milliseconds }) => milliseconds.median)
-  return curves(report, document, points, `${sweep}: time by length`, '↑ milliseconds', 'Each line ends where its library failed, or would have taken too long: the table below says which.')
+  return curves(
+    report,
+    document,
+    points,
+    `${sweep.title}: time by length`,
+    '↑ milliseconds',
+    'Each line ends where its library failed, or would have taken too long: the table below says which.',
+  )
 }
 
-function growthOfMemory(report: BenchReport, sweep: string, document: Document): Figure | undefined {
+function growthOfMemory(report: BenchReport, sweep: SweepName, document: Document): Figure | undefined {
   const points = pointsOf(report, sweep, ({ memory: { peakBytes } }) => peakBytes && peakBytes / 2 ** 20)
-  return curves(report, document, points, `${sweep}: memory by length`, '↑ MiB', 'The most that each library’s process, new for every length, had in memory at once: the runtime, inputs and outputs included.')
+  return curves(
+    report,
+    document,
+    points,
+    `${sweep.title}: memory by length`,
+    '↑ MiB',
+    'The most that each library’s process, new for every length, had in memory at once: the runtime, inputs and outputs included.',
+  )
 }
 
 /** QKV's rate over its arithmetic intensity, under what the machine can do at most. */
@@ -68,7 +90,9 @@ function roofline(report: BenchReport, document: Document): Figure | undefined {
   const { rooflines } = report
   const points = report.cases.flatMap((result) => {
     const [subject] = result.rows
-    return subject?.status === 'measured' && subject.peer === 'qkv/cpu' && result.bench.kind !== 'writing' ? [roofPoint(result, subject)] : []
+    return subject?.status === 'measured' && subject.peer === 'qkv/cpu' && result.bench.kind !== 'writing'
+      ? [roofPoint(result, subject)]
+      : []
   })
   if (rooflines === undefined || points.length === 0) return undefined
   const roof = Array.from({ length: 61 }, (_, step) => 10 ** (-1 + step / 15)).map((intensity) => ({
@@ -76,7 +100,8 @@ function roofline(report: BenchReport, document: Document): Figure | undefined {
     rate: Math.min(rooflines.gigaflops, rooflines.gigabytes * intensity),
   }))
   const picture = Plot.plot({
-    ...common(report, document),
+    document,
+    width,
     height: 420,
     grid: true,
     color: { legend: true },
@@ -84,7 +109,13 @@ function roofline(report: BenchReport, document: Document): Figure | undefined {
     y: { type: 'log', label: '↑ GFLOP/s' },
     marks: [
       Plot.line(roof, { x: 'intensity', y: 'rate', strokeWidth: 2 }),
-      Plot.dot(points, { x: 'intensity', y: 'rate', fill: 'group', r: 4.5, title: (point: (typeof points)[number]) => `${point.bench}: ${point.rate.toPrecision(3)} GFLOP/s` }),
+      Plot.dot(points, {
+        x: 'intensity',
+        y: 'rate',
+        fill: 'group',
+        r: 4.5,
+        title: (point: (typeof points)[number]) => `${point.bench}: ${point.rate.toPrecision(3)} GFLOP/s`,
+      }),
     ],
   })
   return {
@@ -96,13 +127,21 @@ function roofline(report: BenchReport, document: Document): Figure | undefined {
 
 const width = 960
 
-function common({ peers }: BenchReport, document: Document) {
+/** A contestant has its colour in all pictures, and is named in those where it appears. */
+function common({ peers }: BenchReport, document: Document, appears: (title: string) => boolean) {
+  const ready = peers
+    .filter(({ status }) => status === 'ready')
+    .map(({ title }, index) => ({ title, colour: colours[index % colours.length]! }))
+  const shown = ready.filter(({ title }) => appears(title))
   return {
     document,
     width,
-    color: { legend: true, domain: peers.filter(({ status }) => status === 'ready').map(({ title }) => title), scheme: 'tableau10' as const },
+    color: { legend: true, domain: shown.map(({ title }) => title), range: shown.map(({ colour }) => colour) },
   }
 }
+
+/** Tableau 10, which colour-blind readers can tell apart. */
+const colours = ['#4e79a7', '#f28e2c', '#e15759', '#76b7b2', '#59a14f', '#edc949', '#af7aa1', '#ff9da7', '#9c755f', '#bab0ab']
 
 interface Point {
   readonly peer: string
@@ -110,9 +149,9 @@ interface Point {
   readonly amount: number
 }
 
-function pointsOf(report: BenchReport, sweep: string, amountOf: (row: Measured) => number | undefined): Point[] {
+function pointsOf(report: BenchReport, sweep: SweepName, amountOf: (row: Measured) => number | undefined): Point[] {
   return report.cases.flatMap(({ bench, rows }) =>
-    bench.sweep?.name !== sweep
+    bench.sweep?.name !== sweep.name
       ? []
       : rows.flatMap((row): Point[] => {
           const amount = row.status === 'measured' ? amountOf(row) : undefined
@@ -121,11 +160,18 @@ function pointsOf(report: BenchReport, sweep: string, amountOf: (row: Measured) 
   )
 }
 
-function curves(report: BenchReport, document: Document, points: readonly Point[], title: string, label: string, caption: string): Figure | undefined {
-  if (points.length === 0) return undefined
+function curves(
+  report: BenchReport,
+  document: Document,
+  points: readonly Point[],
+  title: string,
+  label: string,
+  caption: string,
+): Figure | undefined {
   const lengths = [...new Set(points.map(({ length }) => length))]
+  if (lengths.length < 2) return undefined
   const picture = Plot.plot({
-    ...common(report, document),
+    ...common(report, document, (title) => points.some(({ peer }) => peer === title)),
     height: 420,
     marginLeft: 60,
     grid: true,
@@ -133,7 +179,13 @@ function curves(report: BenchReport, document: Document, points: readonly Point[
     y: { type: 'log', label },
     marks: [
       Plot.line(points, { x: 'length', y: 'amount', z: 'peer', stroke: 'peer', strokeWidth: 2, sort: 'length' }),
-      Plot.dot(points, { x: 'length', y: 'amount', fill: 'peer', r: 4, title: (point: Point) => `${point.peer}, ${point.length} tokens: ${point.amount.toPrecision(3)}` }),
+      Plot.dot(points, {
+        x: 'length',
+        y: 'amount',
+        fill: 'peer',
+        r: 4,
+        title: (point: Point) => `${point.peer}, ${point.length} tokens: ${point.amount.toPrecision(3)}`,
+      }),
     ],
   })
   return { title, caption, picture }

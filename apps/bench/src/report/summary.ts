@@ -1,3 +1,4 @@
+import type { Sweep } from '../cases/case.ts'
 import { quantile } from '../measure/statistics.ts'
 import type { BenchReport } from './report.ts'
 
@@ -46,8 +47,8 @@ export interface SweepEnd {
   readonly reason: string
 }
 
-export function sweepEnds(report: BenchReport, sweep: string): readonly SweepEnd[] {
-  const steps = report.cases.filter(({ bench }) => bench.sweep?.name === sweep)
+export function sweepEnds(report: BenchReport, { name }: Pick<Sweep, 'name'>): readonly SweepEnd[] {
+  const steps = report.cases.filter(({ bench }) => bench.sweep?.name === name)
   return report.peers.flatMap(({ id, title }) => {
     let reached: number | undefined
     for (const { bench, rows } of steps) {
@@ -62,7 +63,8 @@ export function sweepEnds(report: BenchReport, sweep: string): readonly SweepEnd
   })
 }
 
-/** The names of a report's sweeps, in order. */
-export function sweepsOf(report: BenchReport): readonly string[] {
-  return [...new Set(report.cases.flatMap(({ bench }) => bench.sweep?.name ?? []))]
+/** A report's sweeps, in order. */
+export function sweepsOf(report: BenchReport): readonly Pick<Sweep, 'name' | 'title'>[] {
+  const byName = new Map(report.cases.flatMap(({ bench }) => (bench.sweep ? [[bench.sweep.name, bench.sweep] as const] : [])))
+  return [...byName.values()]
 }

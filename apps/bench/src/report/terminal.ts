@@ -2,7 +2,7 @@ import Table from 'cli-table3'
 import colours from 'picocolors'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
 import { standings, sweepEnds, sweepsOf } from './summary.ts'
-import { count, exactness, milliseconds, question, rate, ratio, remark, times } from './words.ts'
+import { count, findings, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
 /** One case: ratio first, for it is what lasts; times are this machine's. What was left out stands below, by its reason. */
 export function caseTable(result: CaseReport): string {
@@ -18,7 +18,7 @@ function cells(result: CaseReport, row: Row & Measured): string[] {
     row.ratio === undefined ? '' : verdict(row.ratio.median)(ratio(row.ratio)),
     milliseconds(row.milliseconds.median),
     rate(result, row),
-    colours.dim(exactness(row)),
+    colours.dim(findings(result, row)),
   ]
 }
 
@@ -42,20 +42,18 @@ export function peerLine(peer: PeerReport): string {
 
 /** The whole run in a few lines: how each contestant did against QKV, and how far each came where lengths grow. */
 export function closing(report: BenchReport): string {
-  const table = borderless(
-    ['', 'QKV faster in', 'median', 'least', 'most'],
-    ['left', 'right', 'right', 'right', 'right'],
-  )
+  const table = borderless(['', 'QKV faster in', 'median', 'least', 'most'], ['left', 'right', 'right', 'right', 'right'])
   for (const { title, cases, won, least, median, most } of standings(report)) {
     table.push([title, `${won} of ${cases}`, verdict(median)(times(median)), times(least), times(most)])
   }
   const ends = sweepsOf(report).flatMap((sweep) =>
     sweepEnds(report, sweep).map(
       ({ title, reached, reason }) =>
-        `  ${sweep}: ${title} ${reached === undefined ? 'did no step' : `reached ${count(reached)} tokens`} ${colours.dim(`(${reason})`)}`,
+        `  ${sweep.title}: ${title} ${reached === undefined ? 'did no step' : `reached ${count(reached)} tokens`} ${colours.dim(`(${reason})`)}`,
     ),
   )
-  return [colours.bold('Altogether'), ...(table.length > 0 ? [table.toString()] : []), ...ends].join('\n')
+  if (table.length + ends.length === 0) return ''
+  return ['', colours.bold('Altogether'), ...(table.length > 0 ? [table.toString()] : []), ...ends].join('\n')
 }
 
 function verdict(factor: number): (text: string) => string {

@@ -1,4 +1,5 @@
 import type { Spread } from '../measure/statistics.ts'
+import { operandBytes } from '../cases/case.ts'
 import type { CaseReport, Measured, Row } from './report.ts'
 
 /** Numbers and rows as people read them; the terminal, Markdown and HTML all say it this way. */
@@ -21,9 +22,10 @@ export function times(factor: number): string {
   return `${bare(factor)}×`
 }
 
-/** What the case's arithmetic or traffic makes of the time: tokens/s of a model that writes, GB/s where reading dominates, else GFLOP/s. */
+/** Tokens a second where different layers or whole models compete, GB/s where reading dominates, else GFLOP/s. */
 export function rate({ bench, bytes, flops }: CaseReport, { milliseconds: { median } }: Measured): string {
-  if (bench.kind === 'writing') return `${Math.round((1000 * bench.tokens) / median).toLocaleString('en')} tokens/s`
+  const tokens = bench.kind === 'writing' ? bench.tokens : bench.kind === 'sequence' ? bench.length : undefined
+  if (tokens !== undefined) return `${count(Math.round((1000 * tokens) / median))} tokens/s`
   const reading = bytes * 4 > flops
   return `${((reading ? bytes : flops) / median / 1e6).toPrecision(3)} ${reading ? 'GB/s' : 'GFLOP/s'}`
 }
@@ -33,7 +35,8 @@ export function question({ bench, flops }: CaseReport): string {
   const work = `${Number((flops / 1e9).toPrecision(3))} GFLOP`
   if (bench.kind !== 'attention') return `${bench.source}; ${work}`
   const { queryHeads, keyHeads, queryLength, keyLength, headDim, source } = bench
-  const heads = queryHeads === keyHeads ? `${queryHeads} head${queryHeads === 1 ? '' : 's'}` : `${queryHeads} heads over ${keyHeads}`
+  const heads =
+    queryHeads === keyHeads ? `${queryHeads} head${queryHeads === 1 ? '' : 's'}` : `${queryHeads} heads over ${keyHeads}`
   const lengths = queryLength === keyLength ? `${count(keyLength)} tokens` : `${count(queryLength)} over ${count(keyLength)} tokens`
   return `${source}; ${heads} of ${headDim}, ${lengths}; ${work}`
 }
@@ -54,6 +57,18 @@ export function exactness({ agreement: { ofBound, relative } }: Measured): strin
   if (relative === 0) return 'the same'
   if (ofBound === null || ofBound > 1) return `off by ${relative.toPrecision(2)}`
   return `exact (${ofBound.toPrecision(2)} of bound)`
+}
+
+/** How exact, and of a growing case's step how much memory it took: the whole process, and what the library says of itself. */
+export function findings(result: CaseReport, row: Measured): string {
+  const { peakBytes, reservedBytes } = row.memory
+  const { bench } = result
+  if (bench.sweep === undefined || peakBytes === undefined) return exactness(row)
+  const beyond =
+    reservedBytes === undefined || bench.kind !== 'attention'
+      ? ''
+      : `, ${mebibytes(reservedBytes - operandBytes(bench))} taken beyond inputs and output`
+  return `${exactness(row)}, ${mebibytes(peakBytes)} of memory${beyond}`
 }
 
 function bare(factor: number): string {

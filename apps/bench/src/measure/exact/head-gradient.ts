@@ -41,8 +41,7 @@ export function headGradient(bench: AttentionCase): { dQuery: Bounded; dKey: Bou
       const difference = dP.value - delta
       const differenceError = rounding(valueDim + 1) * dP.size + deltaError + unit * Math.abs(difference)
       const dS = scale * p * difference
-      const dSError =
-        scale * (p * differenceError + pError * (Math.abs(difference) + differenceError)) + 4 * unit * Math.abs(dS)
+      const dSError = scale * (p * differenceError + pError * (Math.abs(difference) + differenceError)) + 4 * unit * Math.abs(dS)
       addScaled(dQuery, i, dS, dSError, k, j, headDim, summed)
       addScaled(dKey, j, dS, dSError, q, i, headDim, summed)
       addScaled(dValue, j, p, pError, dO, i, valueDim, summed)
@@ -134,7 +133,8 @@ class RowOfWeights {
       const product = factor * this.#output[c]!
       delta += product
       deltaError +=
-        1.01 * relative * Math.abs(factor) * (this.#magnitude[c]! + Math.abs(this.#output[c]!)) + rounding(dim + 1) * Math.abs(product)
+        1.01 * relative * Math.abs(factor) * (this.#magnitude[c]! + Math.abs(this.#output[c]!)) +
+        rounding(dim + 1) * Math.abs(product)
     }
     return { delta, deltaError }
   }

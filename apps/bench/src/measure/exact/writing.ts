@@ -5,7 +5,11 @@ import { requireModel, type ModelFiles } from '../../peers/peer.ts'
 import type { Sample } from './sample.ts'
 
 /** The tokens that float64 writes: a contestant writes the same, or something else. */
-export function* writtenSamples({ prompt, tokens }: WritingCase, result: Float32Array, files: ModelFiles | undefined): Generator<Sample> {
+export function* writtenSamples(
+  { prompt, tokens }: WritingCase,
+  result: Float32Array,
+  files: ModelFiles | undefined,
+): Generator<Sample> {
   const { checkpoint, tokenizer } = requireModel(files)
   const exact = write(readLlama2cCheckpoint(checkpoint), readLlama2cTokenizer(tokenizer).encode(prompt), tokens)
   for (let i = 0; i < tokens; i++) yield { actual: result[i] ?? NaN, exact: exact[i]!, bound: undefined }
@@ -27,7 +31,12 @@ interface Cache {
   readonly values: Float64Array[]
 }
 
-function step({ sizes, blocks, embedding, norm, head }: DecoderCheckpoint, caches: readonly Cache[], token: number, position: number) {
+function step(
+  { sizes, blocks, embedding, norm, head }: DecoderCheckpoint,
+  caches: readonly Cache[],
+  token: number,
+  position: number,
+) {
   const { modelDim, heads, kvHeads, headDim } = sizes
   let hidden: Float64Array = floats(embedding).slice(token * modelDim, (token + 1) * modelDim)
   blocks.forEach(({ attentionNorm, attention, feedForwardNorm, feedForward }, layer) => {

@@ -1,4 +1,13 @@
-import { problem, tensor, type AttentionProblem, type Backend, type HostTensor, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
+import {
+  problem,
+  tensor,
+  type AttentionProblem,
+  type Backend,
+  type HostTensor,
+  type OwnedTensor,
+  type RotaryTable,
+  type Tensor,
+} from '@qkv/core'
 import { rotary } from '@qkv/positional'
 import type { AttentionCase } from '../../cases/case.ts'
 import { attentionVectors } from '../../cases/vectors.ts'

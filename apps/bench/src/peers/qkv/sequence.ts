@@ -16,7 +16,9 @@ export function readsSequence(backend: Backend, { length, width, heads, ...bench
       using q = backend.linear(input, query!)
       using k = backend.linear(input, key!)
       using v = backend.linear(input, value!)
-      const attended = backend.attention(problem(splitHeads(q, heads), splitHeads(k, heads), splitHeads(v, heads), { causal: true }))
+      const attended = backend.attention(
+        problem(splitHeads(q, heads), splitHeads(k, heads), splitHeads(v, heads), { causal: true }),
+      )
       using merged = attended.output
       using result = backend.linear(mergeHeads(merged), out!)
       output = (await backend.read(result)) as Float32Array<ArrayBuffer>
