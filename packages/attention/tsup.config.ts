@@ -3,6 +3,7 @@ import { libraryConfig } from '../../tooling/tsup/library.ts'
 export default libraryConfig([
   'src/index.ts',
   'src/auto.ts',
+  'src/batches/index.ts',
   'src/cache/paged/index.ts',
   'src/multi-head-attention/latent-attention.ts',
   'src/multi-head-attention/from-pytorch.ts',

@@ -1,7 +1,5 @@
 export { attention, type AttentionOptions } from './attention.ts'
 export { attentionWithGradient, type DifferentiableResult, type Gradients } from './gradient.ts'
-export { packedAttention, type PackedAttentionOptions, type PackedAttentionResult } from './varlen.ts'
-export { cascadeAttention, type CascadeOptions, type KeysAndValues } from './cascade.ts'
 export { mergePartials } from '@qkv/core'
 export type { PositionOptions } from './positions.ts'
 export * from './cache/index.ts'

@@ -27,6 +27,8 @@ export interface RotaryEncoding {
   readonly dim: number
   /** How many numbers make a position: 1 for text, more for images and video. */
   readonly axes: number
+  /** Whether frequencies follow the sequence's length (dynamic, longrope), so that all keys turn anew as it grows. */
+  readonly followsLength: boolean
   /**
    * Cosines and sines for tokens at `positions`: [length, dim/2], or [batch, 1, length, dim/2] for batched positions.
    * Queries and keys share a table but where the encoding scales them apart (xPos).

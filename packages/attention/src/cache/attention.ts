@@ -43,6 +43,7 @@ export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: Cache
     position: encodingsOf('cachedAttention', options.position).map((encoding) => ofCachedKeys(encoding, keys)),
     score: options.score && keys.reindex(options.score),
     mask: cachedMask(keys, options),
+    lengths: keys.lengths,
     keyScales: keys.keyScales,
     valueScales: keys.valueScales,
     backend,

@@ -13,6 +13,8 @@ export interface AttentionCache extends Disposable {
   readonly layout: CacheLayout
   /** How many tokens have been taken in (and not truncated again), whether or not they are still held: the next position. */
   readonly length: number
+  /** The same for each batch entry, where a cache counts them apart; `length` is the most of them then. */
+  readonly lengths?: readonly number[] | undefined
   /** Bytes of backend memory that the cache holds, used and spare. */
   readonly byteLength: number
   /**
@@ -21,11 +23,12 @@ export interface AttentionCache extends Disposable {
    *
    * @param key [batch, heads, tokens, headDim], any float dtype
    * @param value [batch, heads, tokens, valueDim]
+   * @param counts for caches with `lengths`: how many of the last tokens are each entry's; those before are padding. Default all.
    * @throws QkvError `SHAPE_MISMATCH`, `LIMIT_EXCEEDED` when it is full, `DISPOSED`; the cache stays as it was.
    */
-  append(key: Tensor, value: Tensor): Promise<void>
-  /** Forgets the tokens from `length` on. */
-  truncate(length: number): void
+  append(key: Tensor, value: Tensor, counts?: readonly number[]): Promise<void>
+  /** Forgets the tokens from `length` on; of each batch entry, where a cache has `lengths`. */
+  truncate(length: number | readonly number[]): void
   /** An independent cache with the same tokens. */
   fork(): AttentionCache
   /** What attention takes; dispose it after the call. */
@@ -43,14 +46,17 @@ export interface CachedKeys extends StoredKeys {
   readonly mask: MaskMod | undefined
   /** Expressions over a sequence's own indices, made to hold for these keys, where tokens are missing among them. */
   readonly reindex: Reindex
+  /** How many keys of each batch entry there are; undefined = all. */
+  readonly lengths?: HostTensor | undefined
   dispose(): void
 }
 
 /** A saved cache: plain data. */
 export interface CacheState {
-  readonly kind: 'contiguous' | 'sliding' | 'paged'
+  readonly kind: 'contiguous' | 'sliding' | 'paged' | 'batched'
   readonly layout: CacheLayout
   readonly length: number
+  readonly lengths?: readonly number[] | undefined
   /** [batch, heads, held, …], as stored; a sliding cache holds fewer tokens than its length. */
   readonly stored: StoredKeys<HostTensor>
 }

@@ -20,6 +20,11 @@ export interface ProjectedMemory extends KeyValueHeads, Disposable {
 export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bias' | 'score' | 'lengths' | 'dropout'> {
   /** Keys and values of earlier tokens; the input's are appended. Causal. */
   readonly cache?: AttentionCache | undefined
+  /**
+   * With a cache whose batch entries have lengths of their own: how many of the last tokens are each entry's, those before
+   * being padding, which comes out as nothing of use. Default all.
+   */
+  readonly counts?: readonly number[] | undefined
   /** What to attend to instead of the input: an encoder's output [batch, memoryLength, memoryDim], or it projected. */
   readonly memory?: Tensor | ProjectedMemory | undefined
   /** Where the input's tokens stand, for a rotary position; by default after those in the cache. */
@@ -102,10 +107,10 @@ export class MultiHeadAttention implements Disposable {
   }
 
   #self(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
-    const { cache, positions, inspect } = options
+    const { cache, positions, counts, inspect } = options
     const { position, causal, window } = this.config
     const scores = { ...this.#scores(options), window, causal: cache === undefined ? causal : true }
-    const asked = { ...this.#projections.queryKeyValue(input, scope), position, positions, inspect, options: scores }
+    const asked = { ...this.#projections.queryKeyValue(input, scope), position, positions, counts, inspect, options: scores }
     return cache === undefined ? attendSelf(this.backend, asked, scope) : attendCached(cache, asked, scope)
   }
 
@@ -122,7 +127,7 @@ export class MultiHeadAttention implements Disposable {
     return { scale, softcap, sinks: this.#weights.find('sinks'), mask, bias, score, lengths, dropout, signal, onProgress }
   }
 
-  #check(input: Tensor, { cache, memory, lengths, positions }: ForwardOptions): void {
+  #check(input: Tensor, { cache, memory, lengths, positions, counts }: ForwardOptions): void {
     const operation = 'MultiHeadAttention.forward'
     const { modelDim, memoryDim, position } = this.config
     this.#weights.check()
@@ -130,6 +135,9 @@ export class MultiHeadAttention implements Disposable {
     checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
+    if (counts !== undefined && cache?.lengths === undefined) {
+      throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache)', 'counts')
+    }
     for (const [option, value] of Object.entries({ memory, lengths })) {
       if (cache && value) throw invalid(operation, option, 'absent with a cache', 'both')
     }

@@ -1,10 +1,12 @@
-import type { Backend, ProblemOptions, Tensor, Watch } from '@qkv/core'
+import { tensor, type Backend, type ProblemOptions, type QkvError, type Tensor, type Watch } from '@qkv/core'
 import type { Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { attention, type AttentionOptions } from '../attention.ts'
-import { cachedAttention, optionsOfKeys } from '../cache/attention.ts'
-import type { AttentionCache } from '../cache/cache.ts'
+import { optionsOfKeys } from '../cache/attention.ts'
+import type { AttentionCache, CachedKeys } from '../cache/cache.ts'
+import { unchanged } from '../cache/reindex.ts'
 import type { OnBackend, WeightOptions } from '../inspect/index.ts'
 import { isRotary } from '../positioned.ts'
+import { invalid } from '../refuse.ts'
 import type { Temporaries } from '../temporaries.ts'
 import type { KeyValueHeads } from './projections.ts'
 
@@ -16,6 +18,8 @@ export interface SelfAttention extends KeyValueHeads {
   readonly query: Tensor
   readonly position: readonly (RotaryEncoding | ScoreEncoding)[]
   readonly positions: Positions | undefined
+  /** How many of the tokens are each batch entry's own. */
+  readonly counts: readonly number[] | undefined
   /** All that shapes the scores besides. */
   readonly options: Omit<AttentionOptions, 'backend' | 'lse' | 'position' | 'positions'> & ProblemOptions & Watch
   readonly inspect: Inspect | undefined
@@ -32,20 +36,31 @@ export async function attendSelf(backend: Backend, asked: SelfAttention, scope: 
   return output
 }
 
-/** The same to the tokens in a cache and these, which it takes in: rotated. It stays as it was when anything fails. */
+/** The same to the tokens in a cache and these, which it takes in. It stays as it was when anything fails. */
 export async function attendCached(cache: AttentionCache, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
-  const { position, inspect } = asked
-  const { query, key, value } = rotated(cache, asked, scope)
+  const { query, key, value, position, positions, counts, inspect } = asked
+  const { backend } = cache
+  const before = cache.lengths ?? cache.length
+  const next = nextPlaces(cache, query.shape[2] ?? 0, counts)
+  const [places, contextLength] = positions === undefined ? next : [positions, undefined]
+  const rotaries = position.filter(isRotary)
+  const turned = (view: Tensor, at: Positions, role: 'query' | 'key'): Tensor =>
+    rotaries.reduce((vectors, rotary) => scope.keep(backend.rotate(vectors, rotary.table(at, role, contextLength))), view)
+  // Keys are kept as they are turned, unless all of them turn anew as the sequence grows.
+  const anew = rotaries.some(({ followsLength }) => followsLength)
+  if (anew && positions !== undefined) throw unfit('positions', 'positions')
+
+  const turnedQuery = turned(query, places, 'query')
   const options = { ...asked.options, position: position.filter((encoding) => !isRotary(encoding)) }
-  const before = cache.length
-  await cache.append(key, value)
+  await cache.append(anew ? key : turned(key, places, 'key'), value, counts)
   try {
-    const { output } = await cachedAttention(query, cache, options)
+    const held = cache.keys()
+    scope.keep(held)
+    const keys = anew ? { ...held, key: turned(checkWhole(held).key, { start: 0, length: held.key.shape[2] ?? 0 }, 'key') } : held
+    const whole = optionsOfKeys(keys, backend, options)
+    const { output } = await attention(turnedQuery, keys.key, keys.value, whole)
     scope.keep(output)
-    if (inspect === undefined) return output
-    const keys = cache.keys()
-    scope.keep(keys)
-    await inspect(query, keys.key, optionsOfKeys(keys, cache.backend, options))
+    await inspect?.(turnedQuery, keys.key, whole)
     return output
   } catch (error) {
     cache.truncate(before)
@@ -53,19 +68,26 @@ export async function attendCached(cache: AttentionCache, asked: SelfAttention, 
   }
 }
 
-/** Queries and keys turned to where they stand: after the tokens in the cache, or where `positions` says. */
-function rotated(cache: AttentionCache, asked: SelfAttention, scope: Temporaries): Pick<SelfAttention, 'query' | 'key' | 'value'> {
-  const { value, position, positions } = asked
-  let { query, key } = asked
-  const start = cache.length
-  const length = query.shape[2] ?? 0
-  const places = positions ?? { start, length }
-  const contextLength = positions === undefined ? start + length : undefined
-  for (const rotary of position.filter(isRotary)) {
-    const turn = (view: Tensor, role: 'query' | 'key'): Tensor =>
-      scope.keep(cache.backend.rotate(view, rotary.table(places, role, contextLength)))
-    query = turn(query, 'query')
-    key = turn(key, 'key')
-  }
-  return { query, key, value }
+/** Where the next tokens of a cache stand, and how long the sequence is with them. */
+function nextPlaces(
+  { length: start, lengths }: AttentionCache,
+  count: number,
+  counts: readonly number[] | undefined,
+): readonly [places: Positions, contextLength: number] {
+  if (lengths === undefined) return [{ start, length: count }, start + count]
+  const ends = lengths.map((held, entry) => held + (counts?.[entry] ?? count))
+  const positions = ends.flatMap((end) => Array.from({ length: count }, (_, row) => end - count + row))
+  return [tensor(positions, [lengths.length, count], { dtype: 'int32' }), Math.max(...ends)]
+}
+
+/** @throws QkvError unless all keys are there, and can be turned. */
+function checkWhole(keys: CachedKeys): CachedKeys {
+  if (keys.keyScales !== undefined) throw unfit('cache', 'one with quantised keys')
+  if (keys.reindex !== unchanged) throw unfit('cache', 'one that has dropped tokens')
+  return keys
+}
+
+function unfit(argument: string, received: string): QkvError {
+  const expected = argument === 'cache' ? 'one with all keys, as floats,' : 'absent'
+  return invalid('MultiHeadAttention.forward', argument, `${expected} where a rotary position follows the length`, received)
 }

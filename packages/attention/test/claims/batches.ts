@@ -1,5 +1,6 @@
 import { permute, slice, tensor, toFloat32, type HostTensor } from '@qkv/core'
-import { attention, cascadeAttention, packedAttention } from '@qkv/attention'
+import { attention } from '@qkv/attention'
+import { cascadeAttention, packedAttention } from '@qkv/attention/batches'
 import { alibi, rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { expectReference, normal, outputOf, valuesOf, type Subject } from './subject.ts'

@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { attentionClaims } from './attention.ts'
+import { batchedCacheClaims } from './batched-cache.ts'
 import { batchClaims } from './batches.ts'
 import { cacheClaims } from './caches.ts'
 import { gradientClaims } from './gradient.ts'
@@ -17,6 +18,7 @@ export function attentionPackageClaims(subject: () => Subject): void {
   onnxClaims(subject)
   describe('gradients', () => gradientClaims(subject))
   describe('packed and cascaded batches', () => batchClaims(subject))
+  describe('a batched cache', () => batchedCacheClaims(subject))
   describe('MultiHeadAttention', () => multiHeadClaims(subject))
   describe('training', () => trainingClaims(subject))
   describe('LatentAttention', () => latentClaims(subject))

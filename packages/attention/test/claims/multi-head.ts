@@ -37,6 +37,35 @@ export function multiHeadClaims(subject: () => Subject): void {
     },
   )
 
+  it.each([
+    ['dynamic', { type: 'dynamic', factor: 2, max_position_embeddings: 4 }],
+    [
+      'longrope',
+      { type: 'longrope', short_factor: [1, 1, 1, 1], long_factor: [1, 2, 3, 4], original_max_position_embeddings: 4, factor: 2 },
+    ],
+  ] as const)('%s rotary: each token sees all keys turned as the length so far has it', async (_, scaling) => {
+    const { backend } = subject()
+    const position = rotary({ dim: 8, ...scaling })
+    using layer = new MultiHeadAttention({ backend, modelDim: 16, heads: 2, causal: true, position })
+    using cache = new KeyValueCache({ backend, heads: 2, headDim: 8 })
+    const input = normal('growing', [1, 9, 16])
+    let start = 0
+    for (const count of [3, 1, 1, 3, 1]) {
+      const end = start + count
+      using part = await layer.forward(slice(input, 1, start, end), { cache })
+      using whole = await layer.forward(slice(input, 1, 0, end))
+      expectClose(await valuesOf(subject(), part), (await valuesOf(subject(), whole)).subarray(start * 16))
+      start = end
+    }
+    using small = new KeyValueCache({ backend, heads: 2, headDim: 8, dtype: 'int8' })
+    await expect(layer.forward(input, { cache: small })).rejects.toThrow(
+      'cache must be one with all keys, as floats, where a rotary position follows the length; received one with quantised keys',
+    )
+    expect(small.length).toBe(0)
+    await expect(layer.forward(input, { cache, positions: { start: 9, length: 9 } })).rejects.toThrow('positions must be absent')
+    expect(cache.length).toBe(9)
+  })
+
   it('leaves a cache as it was when something fails', async () => {
     const { backend } = subject()
     using layer = new MultiHeadAttention({ backend, modelDim: 12, heads: 3, causal: true, position: rotary({ dim: 4 }) })

@@ -16,6 +16,8 @@ export interface Rotation {
   readonly heads?: number
   /** Radians per position, [heads, axes, dim/2]: a pair turns by θ · position, summed over the axes. */
   frequencies(contextLength: number): Float64Array
+  /** Whether frequencies follow the context's length. Default false. */
+  readonly followsLength?: boolean
   /** Multiplies queries and keys, and so scores by its square. Default 1. */
   readonly attentionFactor?: number
   /** The logarithm, per position and pair, by which queries grow and keys shrink. */
@@ -42,6 +44,7 @@ export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
     layout,
     dim,
     axes,
+    followsLength: rotation.followsLength ?? false,
     table: trained ? table : keepingLast(table, growth === undefined),
     shift: (offset, contextLength = 0) => make(typeof offset === 'number' ? [offset] : offset, 'key', 1, contextLength),
   })
@@ -57,7 +60,8 @@ function keepingLast(make: TableMaker, rolesShare: boolean): TableMaker {
     const asked = last?.start === positions?.start && last?.length === positions?.length && last?.contextLength === contextLength
     if (last && asked && (rolesShare || last.role === role)) return last.table
     const table = make(positions, role, contextLength)
-    last = { ...positions, role, contextLength, table }
+    const { start, length } = positions
+    last = { start, length, role, contextLength, table }
     return table
   }
 }

@@ -37,6 +37,7 @@ export function longRopeScaling({ dim, base }: Frequencies, options: LongRopeSca
   const long = divided('long_factor')
   return {
     frequencies: (contextLength) => (contextLength > L ? long : short),
+    followsLength: true,
     attentionFactor: attentionFactor(L, options),
   }
 }

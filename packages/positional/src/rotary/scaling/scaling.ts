@@ -4,6 +4,8 @@ import { checkPositive } from '../../refuse.ts'
 export interface Scaling {
   /** [dim/2] radians per position, for a sequence of `contextLength` tokens; many ways do not look at it. */
   frequencies(contextLength: number): Float64Array
+  /** Whether it does look at it. Default false. */
+  readonly followsLength?: boolean
   /** Multiplies queries and keys. Default 1. */
   readonly attentionFactor?: number
 }

@@ -1,7 +1,7 @@
 import { permute, type AttentionResult, type Backend, type Tensor } from '@qkv/core'
-import { attention, type AttentionOptions } from './attention.ts'
-import { checkBackend, checkShape, refused } from './refuse.ts'
-import { withTemporaries, type Temporaries } from './temporaries.ts'
+import { attention, type AttentionOptions } from '../attention.ts'
+import { checkBackend, checkShape, refused } from '../refuse.ts'
+import { withTemporaries, type Temporaries } from '../temporaries.ts'
 
 export interface KeysAndValues {
   /** [batch, keyHeads, length, headDim] */

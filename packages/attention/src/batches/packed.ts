@@ -1,6 +1,6 @@
 import { permute, slice, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
-import { attention, type AttentionOptions } from './attention.ts'
-import { checkBackend, checkShape, invalid } from './refuse.ts'
+import { attention, type AttentionOptions } from '../attention.ts'
+import { checkBackend, checkShape, invalid } from '../refuse.ts'
 
 export interface PackedAttentionOptions extends Omit<AttentionOptions, 'lengths' | 'positions' | 'mask' | 'bias'> {
   /** Where each sequence's queries start, and the end: [0, 5, 12] are sequences of 5 and 7 tokens. Empty ones are fine. */

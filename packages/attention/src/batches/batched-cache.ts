@@ -1,0 +1,167 @@
+import { slice, tensor, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
+import type { AttentionCache, CachedKeys, CacheState } from '../cache/cache.ts'
+import { checkRestored, Life } from '../cache/checks.ts'
+import type { KeyValueCacheOptions } from '../cache/contiguous.ts'
+import { cacheLayout, type CacheLayout } from '../cache/layout.ts'
+import {
+  allocate,
+  byteLength,
+  checkAppended,
+  copyStored,
+  part,
+  readStored,
+  release,
+  store,
+  type StoredKeys,
+} from '../cache/memory.ts'
+import { unchanged } from '../cache/reindex.ts'
+import { checkBackend, checkCount, invalid, refused } from '../refuse.ts'
+
+/**
+ * Sequences of different lengths, one a batch entry, that are decoded together. Each entry takes in as many tokens as it has:
+ * prompts are padded on the left, so that their last tokens stand side by side, and `counts` says how many are real.
+ *
+ *     const cache = new BatchedCache({ backend, batch: 3, heads: 8, headDim: 128 })
+ *     await cache.append(key, value, [5, 9, 2])            // of [3, 8, 9, 128]: 4, 0 and 7 tokens of padding
+ *     const { output } = await cachedAttention(query, cache)
+ *     cache.truncate([14, 0, 11])                          // the second is done: its place is free for another
+ *
+ * Each entry comes out as it would alone.
+ */
+export class BatchedCache implements AttentionCache {
+  readonly backend: Backend
+  readonly layout: CacheLayout
+  readonly #life = new Life('BatchedCache')
+  readonly #growing: boolean
+  #stored: StoredKeys<OwnedTensor>
+  #rows: number
+  #lengths: readonly number[]
+
+  /** @param options `capacity` is that of each entry. */
+  constructor(options: KeyValueCacheOptions) {
+    const { backend, capacity } = options
+    checkBackend('BatchedCache', backend)
+    if (capacity !== undefined) checkCount('BatchedCache', 'capacity', capacity)
+    this.backend = backend
+    this.layout = cacheLayout('BatchedCache', options)
+    this.#growing = capacity === undefined
+    this.#rows = capacity ?? 64
+    this.#stored = allocate(backend, this.layout, this.layout.batch, this.#rows)
+    this.#lengths = new Array<number>(this.layout.batch).fill(0)
+  }
+
+  /** Of the longest entry. */
+  get length(): number {
+    return Math.max(...this.#lengths)
+  }
+
+  get lengths(): readonly number[] {
+    return this.#lengths
+  }
+
+  get byteLength(): number {
+    return this.#life.ended ? 0 : byteLength(this.#stored)
+  }
+
+  async append(key: Tensor, value: Tensor, counts?: readonly number[]): Promise<void> {
+    this.#life.check()
+    const tokens = checkAppended('append', this.layout, key, value)
+    const taken = counts ?? this.#lengths.map(() => tokens)
+    this.#checkEntries(
+      'append',
+      'counts',
+      taken,
+      this.#lengths.map(() => tokens),
+    )
+    const lengths = this.#lengths.map((length, entry) => length + taken[entry]!)
+    this.#makeRoom(Math.max(...lengths))
+    const own = (view: Tensor, entry: number): Tensor => slice(slice(view, 0, entry, entry + 1), 2, tokens - taken[entry]!, tokens)
+    for (const [entry, length] of this.#lengths.entries()) {
+      if (taken[entry] === 0) continue
+      store(this.backend, own(key, entry), own(value, entry), part(this.#stored, [length, lengths[entry]!], [entry, entry + 1]))
+    }
+    this.#lengths = lengths
+  }
+
+  /** @param length of all entries, or of each */
+  truncate(length: number | readonly number[]): void {
+    this.#life.check()
+    const lengths = typeof length === 'number' ? this.#lengths.map((held) => Math.min(held, length)) : length
+    this.#checkEntries('truncate', 'length', lengths, this.#lengths)
+    this.#lengths = [...lengths]
+  }
+
+  fork(): BatchedCache {
+    this.#life.check()
+    const { backend, layout } = this
+    const fork = new BatchedCache({ ...layout, backend, capacity: this.#growing ? undefined : this.#rows })
+    fork.#take(part(this.#stored, [0, this.length]), this.#lengths)
+    return fork
+  }
+
+  keys(): CachedKeys {
+    this.#life.check()
+    const { length } = this
+    const lengths = this.#lengths.every((own) => own === length)
+      ? undefined
+      : tensor(this.#lengths, [this.#lengths.length], { dtype: 'int32' })
+    return { ...part(this.#stored, [0, length]), lengths, mask: undefined, reindex: unchanged, dispose: () => {} }
+  }
+
+  async save(): Promise<CacheState> {
+    this.#life.check()
+    const { layout, length, lengths } = this
+    const stored = await readStored(this.backend, part(this.#stored, [0, length]))
+    return { kind: 'batched', layout, length, lengths, stored }
+  }
+
+  restore(state: CacheState): void {
+    this.#life.check()
+    checkRestored(state, 'batched', this.layout)
+    const lengths = state.lengths ?? []
+    this.#checkEntries(
+      'restore',
+      'state.lengths',
+      lengths,
+      this.#lengths.map(() => state.length),
+    )
+    this.#take(state.stored, lengths)
+  }
+
+  dispose(): void {
+    if (this.#life.end()) release(this.#stored)
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #take(stored: StoredKeys, lengths: readonly number[]): void {
+    const held = stored.key.shape[2] ?? 0
+    this.#lengths = this.#lengths.map(() => 0)
+    this.#makeRoom(held)
+    copyStored(this.backend, stored, part(this.#stored, [0, held]))
+    this.#lengths = [...lengths]
+  }
+
+  /** Room for `tokens` tokens of each entry, by doubling. @throws QkvError `LIMIT_EXCEEDED` where there is a capacity. */
+  #makeRoom(tokens: number): void {
+    if (tokens <= this.#rows) return
+    if (!this.#growing) {
+      throw refused('LIMIT_EXCEEDED', 'cache', 'tokens', `at most ${this.#rows}, its capacity`, String(tokens))
+    }
+    const old = this.#stored
+    const rows = Math.max(tokens, 2 * this.#rows)
+    this.#stored = allocate(this.backend, this.layout, this.layout.batch, rows)
+    copyStored(this.backend, part(old, [0, this.length]), part(this.#stored, [0, this.length]))
+    release(old)
+    this.#rows = rows
+  }
+
+  #checkEntries(operation: string, argument: string, numbers: readonly number[], most: readonly number[]): void {
+    const fits =
+      numbers.length === most.length && numbers.every((n, entry) => Number.isSafeInteger(n) && n >= 0 && n <= most[entry]!)
+    if (fits) return
+    throw invalid(operation, argument, `${most.length} whole numbers, at most ${most.join(', ')}`, `[${numbers.join(',')}]`)
+  }
+}

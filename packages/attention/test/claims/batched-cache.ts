@@ -1,0 +1,145 @@
+import { slice, tensor, toFloat32, type HostTensor } from '@qkv/core'
+import { cachedAttention, KeyValueCache, MultiHeadAttention } from '@qkv/attention'
+import { BatchedCache } from '@qkv/attention/batches'
+import { alibi, rotary, type RotaryEncoding, type ScoreEncoding } from '@qkv/positional'
+import { expect, it } from 'vitest'
+import { normal, outputOf, valuesOf, type Subject } from './subject.ts'
+
+/** What holds, on any backend, for sequences of different lengths in one cache. */
+export function batchedCacheClaims(subject: () => Subject): void {
+  const shape = { heads: 2, headDim: 16, valueDim: 8 }
+  const prompts = [5, 9, 2]
+  const steps = 3
+  const texts = prompts.map((length, entry) => ({
+    q: normal(`batched q ${entry}`, [1, 4, length + steps, 16]),
+    k: normal(`batched k ${entry}`, [1, 2, length + steps, 16]),
+    v: normal(`batched v ${entry}`, [1, 2, length + steps, 8]),
+  }))
+  const rows = (view: HostTensor, start: number, end: number): HostTensor => slice(view, 2, start, end)
+  /** The next rows of each text, side by side at their ends. */
+  const batch = (part: 'q' | 'k' | 'v', at: readonly number[], counts: readonly number[]): HostTensor =>
+    padded(texts.map((text, entry) => rows(text[part], at[entry]!, at[entry]! + counts[entry]!)))
+
+  it.each(['float32', 'float16', 'int4'] as const)('as %s: each entry comes out as it does alone', async (dtype) => {
+    const { backend } = subject()
+    using cache = new BatchedCache({ ...shape, backend, batch: 3, dtype })
+    const alone = texts.map(() => new KeyValueCache({ ...shape, backend, dtype }))
+    const position = alibi({ heads: 4 })
+    let at = prompts.map(() => 0)
+    for (const counts of [prompts, [1, 1, 1], [1, 1, 1], [1, 0, 1]]) {
+      await cache.append(batch('k', at, counts), batch('v', at, counts), counts)
+      const together = await outputOf(subject(), cachedAttention(batch('q', at, counts), cache, { position }))
+      const longest = Math.max(...counts)
+      for (const [entry, { q, k, v }] of texts.entries()) {
+        const [start, end] = [at[entry]!, at[entry]! + counts[entry]!]
+        if (start === end) continue
+        await alone[entry]!.append(rows(k, start, end), rows(v, start, end))
+        const expected = await outputOf(subject(), cachedAttention(rows(q, start, end), alone[entry]!, { position }))
+        for (let head = 0; head < 4; head++) {
+          const first = ((entry * 4 + head) * longest + longest - counts[entry]!) * 8
+          const own = together.subarray(first, first + counts[entry]! * 8)
+          expect(own).toEqual(expected.subarray(head * counts[entry]! * 8, (head + 1) * counts[entry]! * 8))
+        }
+      }
+      at = at.map((start, entry) => start + counts[entry]!)
+    }
+    expect(cache.lengths).toEqual([8, 11, 5])
+    expect(cache.length).toBe(11)
+    for (const one of alone) one.dispose()
+  })
+
+  it.each([
+    ['rotary', [rotary({ dim: 8 })]],
+    ['rotary and slopes', [rotary({ dim: 8 }), alibi({ heads: 4 })]],
+  ] as readonly (readonly [string, readonly (RotaryEncoding | ScoreEncoding)[]])[])(
+    'a layer with %s decodes them together as it does each alone',
+    async (_, position) => {
+      const { backend } = subject()
+      using layer = new MultiHeadAttention({ backend, modelDim: 32, heads: 4, kvHeads: 2, causal: true, position })
+      const inputs = prompts.map((length, entry) => normal(`batched input ${entry}`, [1, 1, length + steps, 32]))
+      using cache = new BatchedCache({ backend, batch: 3, heads: 2, headDim: 8 })
+      const wholes = await Promise.all(
+        inputs.map(async (input) => {
+          using output = await layer.forward({ ...input, shape: input.shape.slice(1), strides: input.strides.slice(1) })
+          return valuesOf(subject(), output)
+        }),
+      )
+      let at = prompts.map(() => 0)
+      for (const counts of [prompts, [1, 1, 1], [1, 1, 1], [1, 1, 1]]) {
+        const next = padded(inputs.map((input, entry) => rows(input, at[entry]!, at[entry]! + counts[entry]!)))
+        const input = { ...next, shape: [3, ...next.shape.slice(2)], strides: [next.strides[0]!, ...next.strides.slice(2)] }
+        using output = await layer.forward(input, { cache, counts })
+        const values = await valuesOf(subject(), output)
+        const longest = Math.max(...counts)
+        wholes.forEach((whole, entry) => {
+          const [start, count] = [at[entry]!, counts[entry]!]
+          const first = (entry * longest + longest - count) * 32
+          values.subarray(first, first + count * 32).forEach((element, index) => {
+            expect(element).toBeCloseTo(whole[start * 32 + index]!, 5)
+          })
+        })
+        at = at.map((start, entry) => start + counts[entry]!)
+      }
+    },
+  )
+
+  it('an entry starts anew while the others go on; forks and saved ones go their own way', async () => {
+    const { backend } = subject()
+    using cache = new BatchedCache({ ...shape, backend, batch: 3, capacity: 12 })
+    await cache.append(batch('k', [0, 0, 0], prompts), batch('v', [0, 0, 0], prompts), prompts)
+    cache.truncate([5, 0, 2])
+    using fork = cache.fork()
+    const state = structuredClone(await cache.save())
+    using restored = new BatchedCache({ ...shape, backend, batch: 3 })
+    restored.restore(state)
+    const [at, counts] = [
+      [5, 0, 2],
+      [1, 2, 1],
+    ]
+    const outputs: Float64Array[] = []
+    for (const each of [cache, fork, restored]) {
+      await each.append(batch('k', at!, counts!), batch('v', at!, counts!), counts)
+      outputs.push(await outputOf(subject(), cachedAttention(batch('q', at!, counts!), each)))
+      expect(each.lengths).toEqual([6, 2, 3])
+    }
+    expect(outputs[1]).toEqual(outputs[0])
+    expect(outputs[2]).toEqual(outputs[0])
+    using alone = new KeyValueCache({ ...shape, backend })
+    await alone.append(rows(texts[1]!.k, 0, 2), rows(texts[1]!.v, 0, 2))
+    const second = await outputOf(subject(), cachedAttention(rows(texts[1]!.q, 0, 2), alone))
+    expect(outputs[0]!.subarray(4 * 2 * 8, 2 * 4 * 2 * 8)).toEqual(second)
+  })
+
+  it('refuses what does not fit, and stays as it was', async () => {
+    const { backend } = subject()
+    using cache = new BatchedCache({ ...shape, backend, batch: 3, capacity: 9 })
+    const [key, value] = [batch('k', [0, 0, 0], prompts), batch('v', [0, 0, 0], prompts)]
+    await expect(cache.append(key, value, [5, 10, 2])).rejects.toThrow(
+      'append: counts must be 3 whole numbers, at most 9, 9, 9; received [5,10,2]',
+    )
+    await cache.append(key, value, prompts)
+    await expect(cache.append(key, value, [1, 1, 1])).rejects.toThrow('tokens must be at most 9, its capacity; received 10')
+    expect(() => cache.truncate([5, 9, 3])).toThrow('truncate: length must be 3 whole numbers, at most 5, 9, 2; received [5,9,3]')
+    expect(cache.lengths).toEqual(prompts)
+    using layer = new MultiHeadAttention({ backend, modelDim: 32, heads: 4 })
+    using plain = new KeyValueCache({ backend, heads: 4, headDim: 8 })
+    await expect(layer.forward(normal('one', [1, 1, 32]), { cache: plain, counts: [1] })).rejects.toThrow(
+      'counts must be absent without a cache that counts entries apart (BatchedCache)',
+    )
+  })
+}
+
+/** Tensors [1, heads, length, dim] as one, shorter ones with padding that would show before them. */
+function padded(parts: readonly HostTensor[]): HostTensor {
+  const longest = Math.max(...parts.map(({ shape }) => shape[2] ?? 0))
+  const [, heads = 0, , dim = 0] = parts[0]!.shape
+  const values = parts.flatMap((part) => {
+    const own = toFloat32(part)
+    const size = (part.shape[2] ?? 0) * dim
+    return Array.from({ length: heads }, (_, head) => [
+      ...new Array<number>(longest * dim - size).fill(1e6),
+      ...own.subarray(head * size, (head + 1) * size),
+    ]).flat()
+  })
+  return tensor(Float32Array.from(values), [parts.length, heads, longest, dim])
+}
