@@ -4,8 +4,7 @@ import type { Storage, Tensor } from './tensor.ts'
 
 /** The same elements with the axes in another order: `permute(t, [0, 2, 1, 3])` swaps lengths and heads. No copy. */
 export function permute<S extends Storage>(view: Tensor<S>, axes: readonly number[]): Tensor<S> {
-  const sorted = [...axes].sort((a, b) => a - b)
-  if (axes.length !== view.shape.length || sorted.some((axis, index) => axis !== index)) {
+  if (axes.length !== view.shape.length || !view.shape.every((_, axis) => axes.includes(axis))) {
     throw refusal('SHAPE_MISMATCH', 'permute', 'axes', `each of 0…${view.shape.length - 1} once`, `[${axes.join(',')}]`)
   }
   return relaid(

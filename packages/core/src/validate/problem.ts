@@ -24,26 +24,37 @@ import { checkScales, checkShapes } from './vectors.ts'
  * @throws QkvError naming the argument, what was expected and what came.
  */
 export function problem(query: Tensor, key: Tensor, value: Tensor, options: ProblemOptions = {}): AttentionProblem {
-  const sizes = checkShapes(query, key, value)
-  const { batch, queryHeads, queryLength, keyLength, headDim } = sizes
+  const { batch, queryHeads, keyHeads, group, queryLength, keyLength, headDim, valueDim } = checkShapes(query, key, value)
+  const { causal, alignment } = checkCausal(options.causal)
+  const { mask, maskMod, bias } = checkMasks(options, [batch, queryHeads, queryLength, keyLength])
+  const scoreMod = checkScore(options.score)
   const checked: AttentionProblem = {
     query,
     key,
     value,
-    ...sizes,
+    batch,
+    queryHeads,
+    keyHeads,
+    group,
+    queryLength,
+    keyLength,
+    headDim,
+    valueDim,
     scale: checkScale(options.scale, headDim),
     softcap: checkSoftcap(options.softcap),
-    ...checkCausal(options.causal),
+    causal,
+    alignment,
     window: checkWindow(options.window),
-    ...checkMasks(options, [batch, queryHeads, queryLength, keyLength]),
-    scoreMod: checkScore(options.score),
+    mask,
+    maskMod,
+    bias,
+    scoreMod,
     sinks: checkSinks(options.sinks, queryHeads),
     lengths: checkLengths(options.lengths, batch, keyLength),
     keyScales: checkScales('key', key, options.keyScales),
     valueScales: checkScales('value', value, options.valueScales),
     dropout: checkDropout(options.dropout),
   }
-  const { maskMod, scoreMod } = checked
   if (maskMod !== undefined) checkIndices(operation, 'mask', maskMod.node, checked)
   if (scoreMod !== undefined) checkIndices(operation, 'score', scoreMod.node, checked)
   return Object.freeze(checked)

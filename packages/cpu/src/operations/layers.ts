@@ -122,12 +122,11 @@ export function quantize(space: Workspace, engine: Engine, source: Tensor, targe
 }
 
 export function rotate(space: Workspace, engine: Engine, input: Tensor, table: RotaryTable): OwnedTensor {
+  const { layout, dim } = table
   expectFloats(space, 'input', input)
   expectFloats(space, 'table.cos', table.cos)
   expectFloats(space, 'table.sin', table.sin)
-  if (table.layout !== 'half' && table.layout !== 'interleaved')
-    throw invalid(space, 'table.layout', 'half or interleaved', String(table.layout))
-  const { dim } = table
+  if (layout !== 'half' && layout !== 'interleaved') throw invalid(space, 'table.layout', 'half or interleaved', String(layout))
   const fits = input.shape.length === 4 && Number.isSafeInteger(dim) && dim >= 0 && dim % 2 === 0 && dim <= input.shape[3]!
   expectShape(
     space,
@@ -136,32 +135,26 @@ export function rotate(space: Workspace, engine: Engine, input: Tensor, table: R
     fits,
     () => `[batch, heads, length, headDim] with headDim at least the table's even dim, ${dim}`,
   )
-  const angles = [...input.shape.slice(0, 3), dim / 2]
+  const angles = [input.shape[0]!, input.shape[1]!, input.shape[2]!, dim / 2]
   const cos = broadcastOperand(space, 'table.cos', table.cos, angles)
   const sin = broadcastOperand(space, 'table.sin', table.sin, angles)
-  return produce(
-    space,
-    input,
-    input.shape,
-    (output) => {
-      if (engine.rotate?.(space, input, { ...table, cos, sin }, output)) return
-      portable.rotate(hostView(input), { ...table, cos: hostView(cos), sin: hostView(sin) }, hostView(output))
-    },
-    stridesLike(input.shape, input),
-  )
+  const output = allocateTensor(space.arena, space.operation, input.shape, input.dtype, stridesLike(input.shape, input))
+  return filled(output, () => {
+    if (engine.rotate?.(space, input, { cos, sin, layout, dim }, output)) return
+    portable.rotate(hostView(input), { cos: hostView(cos), sin: hostView(sin), layout, dim }, hostView(output))
+  })
 }
 
-/** A new tensor of the operand's dtype that `fill` fills; given back where that fails. */
-function produce(
-  { arena, operation }: Workspace,
-  like: Tensor,
-  shape: readonly number[],
-  fill: (output: Tensor) => void,
-  strides?: readonly number[],
-): OwnedTensor {
-  const output = allocateTensor(arena, operation, shape, like.dtype, strides)
+/** A new contiguous tensor of the operand's dtype that `fill` fills. */
+function produce(space: Workspace, like: Tensor, shape: readonly number[], fill: (output: Tensor) => void): OwnedTensor {
+  const output = allocateTensor(space.arena, space.operation, shape, like.dtype)
+  return filled(output, () => fill(output))
+}
+
+/** The tensor; given back where filling it fails. */
+function filled(output: OwnedTensor, fill: () => void): OwnedTensor {
   try {
-    fill(output)
+    fill()
     return output
   } catch (error) {
     output.dispose()

@@ -52,14 +52,13 @@ function decode(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft: 
   if (splits > 1) draft.setInt(part.partials, space.scratch(units * partialBytes(valueDim)))
   const record = draft.place(space)
   const task = taskOf(wasm, space, 'decode', record, attentionWork(problem))
-  // In the same scratch memory: they never run at once.
-  const merging = { ...task, kernel: 'mergeSplits' }
   return {
     units,
     grain: crew.threads,
     run(first, end) {
       crew.run(task, first, end)
-      if (splits > 1 && end === units) crew.run(merging, 0, batch * keyHeads)
+      // In the same scratch memory: they never run at once.
+      if (splits > 1 && end === units) crew.run({ ...task, kernel: 'mergeSplits' }, 0, batch * keyHeads)
     },
   }
 }
