@@ -202,6 +202,21 @@ export function cacheClaims(subject: () => Subject): void {
       expect(cache.byteLength).toBe(cacheBytes(shape, 4))
     })
 
+    it('is read where it lies as long as its pages follow one another, also after others came and went', async () => {
+      const { backend } = subject()
+      using pool = new PagePool({ ...shape, backend, pages: 12, pageSize: 4 })
+      const gather = vi.spyOn(backend, 'gather')
+      const others = [new PagedCache({ pool }), new PagedCache({ pool })]
+      for (const other of others) await other.append(part(k, 0, 6), part(v, 0, 6))
+      for (const other of others) other.dispose()
+      using cache = new PagedCache({ pool })
+      for (let token = 0; token < 10; token++) await cache.append(part(k, token, token + 1), part(v, token, token + 1))
+      const values = await outputOf(subject(), cachedAttention(part(q, 9, 10), cache))
+      expectRows(subject(), values, 9, 10, {}, 'float32', k, v)
+      expect(gather).not.toHaveBeenCalled()
+      gather.mockRestore()
+    })
+
     it('says no when it is full, and nothing has changed', async () => {
       const { backend } = subject()
       using pool = new PagePool({ ...shape, backend, pages: 3, pageSize: 4 })

@@ -35,7 +35,7 @@ export class PagePool implements Disposable {
     this.backend = backend
     this.pageSize = pageSize
     this.layout = cacheLayout('PagePool', { ...options, batch: 1 })
-    this.#stored = allocate(backend, this.layout, pages, pageSize)
+    this.#stored = allocate(backend, this.layout, 1, pages * pageSize)
     this.#holders = new Uint32Array(pages)
     this.#free = Array.from({ length: pages }, (_, page) => pages - 1 - page)
   }
@@ -78,14 +78,15 @@ export class PagePool implements Disposable {
     for (let page = this.#prefixes.evict(() => true); page !== undefined; page = this.#prefixes.evict(() => true)) this.give(page)
   }
 
-  /** @returns a free page, held once. @throws QkvError `LIMIT_EXCEEDED` when all are held. */
-  take(): number {
+  /** @returns a free page, held once: the one after `neighbour` if that is free. @throws QkvError `LIMIT_EXCEEDED` when all are held. */
+  take(neighbour: number = this.pages): number {
     this.check()
     if (this.#free.length === 0) {
       const evicted = this.#prefixes.evict((page) => this.#holders[page] === 1)
       if (evicted !== undefined) this.give(evicted)
     }
-    const page = this.#free.pop()
+    const after = this.#holders[neighbour + 1] === 0 ? this.#free.indexOf(neighbour + 1) : -1
+    const page = after < 0 ? this.#free.pop() : this.#free.splice(after, 1)[0]
     if (page === undefined) throw refused('LIMIT_EXCEEDED', 'PagePool', 'pages', 'one that is free', `${this.pages} pages in use`)
     this.#holders[page] = 1
     return page
@@ -104,9 +105,10 @@ export class PagePool implements Disposable {
     return this.#holders[page]! > 1
   }
 
-  /** A view of rows of one page, [1, heads, rows, …]. */
-  page(page: number, rows: readonly [number, number]): StoredKeys {
-    return part(this.#stored, rows, [page, page + 1])
+  /** A view of rows of one page, or of it and the pages after it, [1, heads, rows, …]. */
+  page(page: number, [start, end]: readonly [number, number]): StoredKeys {
+    const first = page * this.pageSize
+    return part(this.#stored, [first + start, first + end])
   }
 
   /** A page of one's own with the first `rows` tokens of another. */
@@ -116,7 +118,7 @@ export class PagePool implements Disposable {
     return copy
   }
 
-  /** All memory, [pages, heads, pageSize, …]. */
+  /** All memory, [1, heads, pages · pageSize, …]: a page of a head is in one piece, and so are pages that follow one another. */
   get stored(): StoredKeys<Tensor> {
     return this.#stored
   }

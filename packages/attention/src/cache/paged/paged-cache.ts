@@ -79,12 +79,12 @@ export class PagedCache implements AttentionCache {
     this.pool.remember(tokens, this.#pages.slice(0, Math.floor(this.#length / this.pool.pageSize)))
   }
 
-  /** Pages gathered in order, one copy; a single page is seen where it lies. */
+  /** Seen where they lie if their pages follow one another; else pages gathered in order, one copy. */
   keys(): CachedKeys {
     this.#life.check()
-    const only = this.#pages.length === 1 ? this.#pages[0] : undefined
-    if (only !== undefined)
-      return { ...this.pool.page(only, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => {} }
+    const [first = 0] = this.#pages
+    if (this.#pages.every((page, index) => page === first + index))
+      return { ...this.pool.page(first, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => {} }
     const made = temporaries()
     const gathered = mapStored(this.pool.stored, (view) => this.#gather(view, (copy) => made.keep(copy)))
     return { ...part(gathered, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => made.dispose() }
@@ -133,7 +133,7 @@ export class PagedCache implements AttentionCache {
       if (count > 0 && used > 0 && last !== undefined && pool.isShared(last)) {
         pages[pages.length - 1] = take(() => pool.copyPage(last, used))
       }
-      while (pages.length * pageSize < this.#length + count) pages.push(take(() => pool.take()))
+      while (pages.length * pageSize < this.#length + count) pages.push(take(() => pool.take(pages.at(-1))))
     } catch (error) {
       taken.forEach((page) => pool.give(page))
       throw error
@@ -150,17 +150,21 @@ export class PagedCache implements AttentionCache {
     this.#length += count
   }
 
-  /** [pages, heads, pageSize, elements] as [1, heads, tokens, elements], by gathering each head's piece of each page. */
+  /** All memory as [1, heads, tokens, elements] of this sequence, by gathering each head's piece of each page. */
   #gather(view: Tensor, keep: (copy: OwnedTensor) => Tensor): Tensor {
-    const [pages = 0, heads = 0, pageSize = 0, elements = 0] = view.shape
-    const rows = reshape(view, [pages * heads, pageSize * elements])
-    return reshape(keep(this.backend.gather(rows, this.#order(heads))), [1, heads, this.#pages.length * pageSize, elements])
+    const { pages, pageSize } = this.pool
+    const [, heads = 0, , elements = 0] = view.shape
+    const pieces = reshape(view, [heads * pages, pageSize * elements])
+    return reshape(keep(this.backend.gather(pieces, this.#order(heads))), [1, heads, this.#pages.length * pageSize, elements])
   }
 
   #order(heads: number): HostTensor {
     const count = this.#pages.length
     return tensor(
-      Int32Array.from({ length: heads * count }, (_, index) => this.#pages[index % count]! * heads + Math.floor(index / count)),
+      Int32Array.from(
+        { length: heads * count },
+        (_, index) => Math.floor(index / count) * this.pool.pages + this.#pages[index % count]!,
+      ),
       [heads, count],
     )
   }
