@@ -1,21 +1,45 @@
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { build, type Metafile } from 'esbuild'
 import { installation } from './published.ts'
 
 /** A program that imports published packages, bundled for a browser and minified. Imports that only Node resolves stay. */
-export async function bundle(code: string, external: readonly string[] = []): Promise<string> {
-  const { outputFiles } = await build({
-    stdin: { contents: code, resolveDir: installation },
+export interface Bundle {
+  readonly all: string
+  /** Without what is loaded later, by `import()`. */
+  readonly initial: string
+}
+
+export async function bundle(code: string, external: readonly string[] = []): Promise<Bundle> {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents: code, resolveDir: installation, sourcefile: entry },
     bundle: true,
+    splitting: true,
+    metafile: true,
     minify: true,
     format: 'esm',
     platform: 'browser',
     target: 'es2023',
     external: ['node:*', ...external],
+    absWorkingDir: installation,
+    outdir: installation,
     write: false,
     logLevel: 'silent',
   })
-  return outputFiles.map(({ text }) => text).join('\n')
+  const texts = new Map(outputFiles.map(({ path, text }) => [path.slice(installation.length + 1), text]))
+  const join = (files: readonly string[]): string => files.map((file) => texts.get(file)).join('\n')
+  return { all: join([...texts.keys()]), initial: join(loadedAtOnce(metafile)) }
+}
+
+const entry = 'program.js'
+
+function loadedAtOnce({ outputs }: Metafile): string[] {
+  const files = new Set(Object.keys(outputs).filter((file) => outputs[file]?.entryPoint === entry))
+  for (const file of files) {
+    for (const { path, kind, external } of outputs[file]?.imports ?? []) {
+      if (kind === 'import-statement' && external !== true) files.add(path)
+    }
+  }
+  return [...files]
 }
 
 /** What a visitor would load, in kB. */

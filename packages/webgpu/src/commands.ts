@@ -1,4 +1,4 @@
-import { packParameters, type Kernel } from './kernel.ts'
+import { packParameters, type Kernel, type LazyKernel } from './kernel.ts'
 import type { CompiledKernel, PipelineCache } from './pipeline-cache.ts'
 
 export interface Job {
@@ -16,8 +16,7 @@ export interface Job {
 export interface Dispatch {
   readonly kind: 'dispatch'
   readonly compiled: CompiledKernel
-  readonly bindings: readonly GPUBufferBinding[]
-  readonly written: readonly GPUBuffer[]
+  readonly buffers: Readonly<Record<string, GPUBufferBinding>>
   readonly parameters: Readonly<Record<string, number>>
   readonly firstGroup: number
   readonly groups: number
@@ -89,19 +88,13 @@ export class Recorder {
   }
 
   /** Records a kernel, in as many ranges of groups as the limits ask for; in several ranges, all groups whatever was counted. */
-  dispatch<Spec>(kernel: Kernel<Spec>, spec: Spec, { parameters, buffers, groups, countedGroups, work }: Job): void {
+  dispatch<Spec>(
+    kernel: Kernel<Spec> | LazyKernel<Spec>,
+    spec: Spec,
+    { parameters, buffers, groups, countedGroups, work }: Job,
+  ): void {
     if (groups === 0) return
     const compiled = this.#pipelines.get(kernel, spec)
-    const declared = Object.entries(compiled.kernel.buffers)
-    const bindings = declared.map(([name]) => {
-      const binding = buffers[name]
-      if (binding === undefined) throw new Error(`kernel ${kernel.name}: buffer ${name} is not bound`)
-      return binding
-    })
-    const written = declared.flatMap(([name, { access }]) => {
-      const binding = buffers[name]
-      return access === 'read_write' && binding !== undefined ? [binding.buffer] : []
-    })
     const slices = Math.min(groups, Math.max(Math.ceil(groups / this.#limits.groups), Math.ceil(work / this.#limits.work)))
     const groupsPerSlice = Math.ceil(groups / slices)
     for (let firstGroup = 0; firstGroup < groups; firstGroup += groupsPerSlice) {
@@ -109,8 +102,7 @@ export class Recorder {
       this.commands.push({
         kind: 'dispatch',
         compiled,
-        bindings,
-        written,
+        buffers,
         parameters,
         firstGroup,
         groups: count,
@@ -127,11 +119,14 @@ export function isDispatch(command: Command): command is Dispatch {
 
 export function buffersOf(command: Command): { read: readonly GPUBuffer[]; written: readonly GPUBuffer[] } {
   switch (command.kind) {
-    case 'dispatch':
+    case 'dispatch': {
+      const { buffers, compiled, countedGroups } = command
+      const all = Object.entries(buffers).map(([name, { buffer }]) => ({ name, buffer }))
       return {
-        read: [...command.bindings.map(({ buffer }) => buffer), ...(command.countedGroups ? [command.countedGroups] : [])],
-        written: command.written,
+        read: [...all.map(({ buffer }) => buffer), ...(countedGroups ? [countedGroups] : [])],
+        written: all.filter(({ name }) => compiled.writes.includes(name)).map(({ buffer }) => buffer),
       }
+    }
     case 'copy':
       return { read: [command.source], written: [command.target] }
     case 'clear':
@@ -145,7 +140,7 @@ const uniformAlignment = 256
 export function packUniforms(commands: readonly Command[]): Uint8Array {
   const blocks = commands
     .filter(isDispatch)
-    .map(({ compiled, parameters, firstGroup }) => packParameters(compiled.kernel, parameters, firstGroup))
+    .map(({ compiled, parameters, firstGroup }) => packParameters(compiled.now().kernel, parameters, firstGroup))
   const bytes = new Uint8Array(blocks.reduce((sum, block) => sum + aligned(block.byteLength), 0))
   let offset = 0
   for (const block of blocks) {
@@ -167,17 +162,15 @@ export function encodeCommands(
   for (const command of commands) {
     if (command.kind === 'dispatch' && uniforms !== undefined) {
       pass ??= encoder.beginComputePass()
-      const size = 4 * (Object.keys(command.compiled.kernel.parameters).length + 1)
-      pass.setPipeline(command.compiled.now())
-      pass.setBindGroup(
-        0,
-        device.createBindGroup({
-          layout: command.compiled.layout,
-          entries: [{ buffer: uniforms, offset, size: Math.ceil(size / 16) * 16 }, ...command.bindings].map(
-            (resource, binding) => ({ binding, resource }),
-          ),
-        }),
-      )
+      const { kernel, layout, pipeline } = command.compiled.now()
+      const size = 4 * (Object.keys(kernel.parameters).length + 1)
+      const bound = Object.keys(kernel.buffers).map((name) => bindingOf(command, name))
+      const entries = [{ buffer: uniforms, offset, size: Math.ceil(size / 16) * 16 }, ...bound].map((resource, binding) => ({
+        binding,
+        resource,
+      }))
+      pass.setPipeline(pipeline)
+      pass.setBindGroup(0, device.createBindGroup({ layout, entries }))
       if (command.countedGroups) pass.dispatchWorkgroupsIndirect(command.countedGroups, 0)
       else pass.dispatchWorkgroups(command.groups)
       offset += aligned(size)
@@ -192,6 +185,12 @@ export function encodeCommands(
     }
   }
   pass?.end()
+}
+
+function bindingOf({ buffers }: Dispatch, name: string): GPUBufferBinding {
+  const binding = buffers[name]
+  if (binding === undefined) throw new Error(`buffer ${name} is not bound`)
+  return binding
 }
 
 function aligned(byteLength: number): number {

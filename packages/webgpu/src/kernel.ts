@@ -17,6 +17,14 @@ export interface Kernel<Spec> {
   code(spec: Spec): string
 }
 
+/** A kernel that not every program needs: it is loaded when it is first compiled. */
+export interface LazyKernel<Spec> {
+  readonly name: string
+  /** The buffers that it writes. */
+  readonly writes: readonly string[]
+  load(): Promise<Kernel<Spec>>
+}
+
 /** Of kernels whose invocations have nothing to do with one another. */
 export const invocationsPerGroup = 64
 

@@ -1,14 +1,20 @@
 import { QkvError } from '@qkv/core'
-import type { Kernel, KernelInterface } from './kernel.ts'
+import type { Kernel, KernelInterface, LazyKernel } from './kernel.ts'
 
-/** A kernel compiled for one spec; `pipeline` is there once `ready` has resolved. */
+/** A kernel compiled for one spec; `program` is there once `ready` has resolved. */
 export interface CompiledKernel {
+  /** The buffers that it writes. */
+  readonly writes: readonly string[]
+  readonly ready: Promise<void>
+  program: Program | undefined
+  /** Compiles at once, blocking the device, if `ready` is still pending; not for kernels that have to be loaded. */
+  now(): Program
+}
+
+export interface Program {
   readonly kernel: KernelInterface
   readonly layout: GPUBindGroupLayout
-  readonly ready: Promise<void>
-  pipeline: GPUComputePipeline | undefined
-  /** Compiles at once, blocking the device, if `ready` is still pending. */
-  now(): GPUComputePipeline
+  readonly pipeline: GPUComputePipeline
 }
 
 /** Compiles each kernel once per spec, asynchronously. */
@@ -24,25 +30,48 @@ export class PipelineCache {
     return this.#compiled.size
   }
 
-  get<Spec>(kernel: Kernel<Spec>, spec: Spec): CompiledKernel {
+  get<Spec>(kernel: Kernel<Spec> | LazyKernel<Spec>, spec: Spec): CompiledKernel {
     const key = kernel.name + JSON.stringify(spec)
     const known = this.#compiled.get(key)
     if (known !== undefined) return known
-    const compiled = this.#compile(kernel, spec)
+    const compiled = 'load' in kernel ? this.#load(kernel, spec) : this.#compile(kernel, spec)
     this.#compiled.set(key, compiled)
     compiled.ready.catch(() => this.#compiled.delete(key))
+    return compiled
+  }
+
+  #load<Spec>({ name, writes, load }: LazyKernel<Spec>, spec: Spec): CompiledKernel {
+    const compiled: CompiledKernel = {
+      writes,
+      program: undefined,
+      now: () => {
+        if (compiled.program !== undefined) return compiled.program
+        throw new Error(`kernel ${name} has to be loaded first`)
+      },
+      ready: load().then(
+        async (kernel) => {
+          const loaded = this.#compile(kernel, spec)
+          await loaded.ready
+          compiled.program = loaded.program
+        },
+        (cause: unknown) => {
+          throw pipelineFailed(name, cause)
+        },
+      ),
+    }
     return compiled
   }
 
   #compile<Spec>(kernel: Kernel<Spec>, spec: Spec): CompiledKernel {
     const device = this.#device
     const parts = kernel.interface(spec)
+    const buffers = Object.entries(parts.buffers)
     device.pushErrorScope('validation') // what is wrong is told by the pipeline's promise, not to everyone
     const layout = device.createBindGroupLayout({
       label: kernel.name,
       entries: [
         { binding: 0, visibility: computeStage, buffer: { type: 'uniform' } },
-        ...Object.values(parts.buffers).map(({ access }, index): GPUBindGroupLayoutEntry => ({
+        ...buffers.map(([, { access }], index): GPUBindGroupLayoutEntry => ({
           binding: index + 1,
           visibility: computeStage,
           buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
@@ -54,13 +83,13 @@ export class PipelineCache {
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module: device.createShaderModule({ label: kernel.name, code: kernel.code(spec) }), entryPoint: 'main' },
     }
+    const program = (pipeline: GPUComputePipeline): Program => (compiled.program ??= { kernel: parts, layout, pipeline })
     const compiled: CompiledKernel = {
-      kernel: parts,
-      layout,
-      pipeline: undefined,
-      now: () => (compiled.pipeline ??= device.createComputePipeline(descriptor)),
+      writes: buffers.filter(([, { access }]) => access === 'read_write').map(([name]) => name),
+      program: undefined,
+      now: () => compiled.program ?? program(device.createComputePipeline(descriptor)),
       ready: device.createComputePipelineAsync(descriptor).then(
-        (pipeline) => void (compiled.pipeline ??= pipeline),
+        (pipeline) => void program(pipeline),
         (cause: unknown) => {
           throw pipelineFailed(kernel.name, cause)
         },

@@ -137,7 +137,7 @@ export class Queue {
 
   #drain(): void {
     while (this.#commands.length > 0) {
-      const waiting = this.#commands.find((command) => isDispatch(command) && command.compiled.pipeline === undefined)
+      const waiting = this.#commands.find((command) => isDispatch(command) && command.compiled.program === undefined)
       const ready = waiting === undefined ? this.#commands.length : this.#commands.indexOf(waiting)
       if (ready === 0 && waiting !== undefined && isDispatch(waiting)) {
         waiting.compiled.ready.then(

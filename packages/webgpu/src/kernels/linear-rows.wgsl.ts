@@ -1,6 +1,6 @@
 import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { readElement, readVector, writeVector } from '../snippets/elements.wgsl.ts'
-import { linearInterface, type LinearSpec } from './linear.wgsl.ts'
+import { linearInterface, type LinearSpec } from './linear-interface.ts'
 
 export interface LinearRowsSpec extends LinearSpec {
   /** Rows of the input that one invocation multiplies with its four rows of the weight. */

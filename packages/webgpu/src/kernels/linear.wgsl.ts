@@ -1,6 +1,5 @@
-import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel, type KernelInterface } from '../kernel.ts'
-import { declareElements, readElement, readVector, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { declarations, type Kernel } from '../kernel.ts'
+import { readElement, readVector, writeVector } from '../snippets/elements.wgsl.ts'
 import {
   addDot,
   chunkOrZeros,
@@ -12,41 +11,8 @@ import {
   stageRows,
   type TileShape,
 } from '../snippets/tiles.wgsl.ts'
+import { linearInterface, linearTile, type LinearSpec } from './linear-interface.ts'
 
-export interface LinearSpec {
-  readonly inputs: number
-  readonly outputs: number
-  readonly input: Access<FloatDtype>
-  readonly weight: Access<FloatDtype>
-  readonly bias: FloatDtype | undefined
-  readonly output: Access<FloatDtype>
-}
-
-export function linearInterface({ input, weight, bias, output }: LinearSpec): KernelInterface {
-  return {
-    parameters: {
-      rowCount: 'i32',
-      inputOffset: 'i32',
-      inputStride3: 'i32',
-      inputRowStride: 'i32',
-      weightOffset: 'i32',
-      weightStride3: 'i32',
-      weightRowStride: 'i32',
-      ...(bias === undefined ? {} : { biasOffset: 'i32' as const, biasStride: 'i32' as const }),
-      outputOffset: 'i32',
-      outputStride3: 'i32',
-    },
-    buffers: {
-      input: declareElements(input),
-      weight: declareElements(weight),
-      ...(bias === undefined ? {} : { bias: declareElements({ dtype: bias, vectors: false }) }),
-      output: declareElements(output, 'read_write'),
-    },
-  }
-}
-
-/** A workgroup computes a tile of 64 rows by 32 outputs; an invocation a patch of four by four. Its tiles take 12 KiB. */
-export const linearTile = { rows: 64, outputs: 32 } as const
 const [rowGroups, columns] = [linearTile.rows / 4, linearTile.outputs / 4]
 const invocations = rowGroups * columns
 const inputTile: TileShape = { name: 'inputTile', groups: rowGroups, slots: 1 }

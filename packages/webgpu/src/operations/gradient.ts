@@ -12,16 +12,18 @@ import {
 } from '@qkv/core'
 import type { Job } from '../commands.ts'
 import { invocationsPerGroup } from '../kernel.ts'
-import { gradientBias } from '../kernels/gradient-bias.wgsl.ts'
-import { gradientCapturedRows } from '../kernels/gradient-captured-rows.wgsl.ts'
-import { gradientDelta } from '../kernels/gradient-delta.wgsl.ts'
-import { gradientKeyValueRows } from '../kernels/gradient-key-value-rows.wgsl.ts'
-import { gradientKeyValue } from '../kernels/gradient-key-value.wgsl.ts'
-import { gradientQueryRows } from '../kernels/gradient-query-rows.wgsl.ts'
-import { gradientQuery } from '../kernels/gradient-query.wgsl.ts'
-import { gradientSinks } from '../kernels/gradient-sinks.wgsl.ts'
+import {
+  gradientBias,
+  gradientCapturedRows,
+  gradientDelta,
+  gradientKeyValueRows,
+  gradientKeyValue,
+  gradientQueryRows,
+  gradientQuery,
+  gradientSinks,
+  sumCopies,
+} from '../kernels/lazy.ts'
 import type { Tiling } from '../snippets/tiles.wgsl.ts'
-import { sumCopies } from '../kernels/sum-copies.wgsl.ts'
 import { strideParameters } from '../operands.ts'
 import { expressionFunction, readElementFunction } from '../snippets/expression.wgsl.ts'
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'

@@ -1,6 +1,6 @@
 import { elementCount, isHostTensor, type Tensor } from '@qkv/core'
 import { invocationsPerGroup } from '../kernel.ts'
-import { quantize } from '../kernels/quantize.wgsl.ts'
+import { quantize } from '../kernels/lazy.ts'
 import { strideParameters, type Operand } from '../operands.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { expectFloats, expectOption, expectReadable, expectShape, refusal } from './checks.ts'

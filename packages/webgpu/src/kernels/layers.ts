@@ -1,0 +1,6 @@
+export { gather } from './gather.wgsl.ts'
+export { linearRows } from './linear-rows.wgsl.ts'
+export { linear } from './linear.wgsl.ts'
+export { normalise } from './normalise.wgsl.ts'
+export { quantize } from './quantize.wgsl.ts'
+export { rotate } from './rotate.wgsl.ts'

@@ -1,0 +1,38 @@
+import type { FloatDtype } from '@qkv/core'
+import type { KernelInterface } from '../kernel.ts'
+import { declareElements, type Access } from '../snippets/elements.wgsl.ts'
+
+/** A workgroup of `linear` computes a tile of 64 rows by 32 outputs; an invocation a patch of four by four. Its tiles take 12 KiB. */
+export const linearTile = { rows: 64, outputs: 32 } as const
+
+export interface LinearSpec {
+  readonly inputs: number
+  readonly outputs: number
+  readonly input: Access<FloatDtype>
+  readonly weight: Access<FloatDtype>
+  readonly bias: FloatDtype | undefined
+  readonly output: Access<FloatDtype>
+}
+
+export function linearInterface({ input, weight, bias, output }: LinearSpec): KernelInterface {
+  return {
+    parameters: {
+      rowCount: 'i32',
+      inputOffset: 'i32',
+      inputStride3: 'i32',
+      inputRowStride: 'i32',
+      weightOffset: 'i32',
+      weightStride3: 'i32',
+      weightRowStride: 'i32',
+      ...(bias === undefined ? {} : { biasOffset: 'i32' as const, biasStride: 'i32' as const }),
+      outputOffset: 'i32',
+      outputStride3: 'i32',
+    },
+    buffers: {
+      input: declareElements(input),
+      weight: declareElements(weight),
+      ...(bias === undefined ? {} : { bias: declareElements({ dtype: bias, vectors: false }) }),
+      output: declareElements(output, 'read_write'),
+    },
+  }
+}
