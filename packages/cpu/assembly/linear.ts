@@ -105,6 +105,9 @@ function storeRow(layer: usize, row: i32, column: i32, n: i32, sums: usize): voi
 /** Rows that `linearRows` takes. */
 const fewRows: i32 = 8
 
+/** Bytes of four rows that the first-level cache takes beside each other without ado. */
+const shortRow: usize = 2048
+
 /** The input as rows of whole vectors, one output's sums for 8 rows, the tile of outputs, and room for four weights. */
 let x: usize, sums: usize, y: usize, room: usize
 
@@ -129,7 +132,7 @@ export function linearRows(layer: usize, unit: i32, scratch: usize): void {
   const tileColumns = load<i32>(layer, record.tileColumns)
   const column = unit * tileColumns, columns = min(tileColumns, load<i32>(layer, record.outputs) - column)
   const rowBytes = usize(wholeBlocks(inputs)) << 2
-  memory.fill(x, 0, rowBytes * fewRows)
+  memory.fill(x, 0, rowBytes * (rowCount == 1 ? 1 : fewRows))
   for (let i = 0; i < rowCount; i++) {
     const source = load<usize>(layer, record.input) + i * load<i32>(layer, record.input + record.rowStride)
     loadElements(source, load<i32>(layer, record.input + record.elementStride), load<i32>(layer, record.input + record.dtype), inputs, x + i * rowBytes)
@@ -139,13 +142,27 @@ export function linearRows(layer: usize, unit: i32, scratch: usize): void {
   for (let i = 0; i < rowCount; i++) storeRow(layer, i, column, columns, y + usize(i * tileColumns) * 4)
 }
 
+/**
+ * Short weights are read four at a time, each input once for all of them; long ones each in one straight line, as memory
+ * is read fastest.
+ */
 function multiplyOneRow(layer: usize, column: i32, columns: i32, rowBytes: usize): void {
   const last = columns - 1
-  for (let j = 0; j < columns; j += 4) {
+  let j = 0
+  if (liesInRows(layer + record.weight, rowBytes) && rowBytes <= shortRow) {
+    const w = load<usize>(layer, record.weight) + column * rowBytes
+    for (; j + 4 <= columns; j += 4) v128.store(y + (usize(j) << 2), dotFourRows(w + j * rowBytes, x, rowBytes))
+  }
+  for (; j < columns; j += 4) {
     const w0 = wholeWeight(layer, column + j, room), w1 = wholeWeight(layer, column + min(last, j + 1), room + rowBytes)
     const w2 = wholeWeight(layer, column + min(last, j + 2), room + 2 * rowBytes), w3 = wholeWeight(layer, column + min(last, j + 3), room + 3 * rowBytes)
     v128.store(y + (usize(j) << 2), dotFourVectors(x, w0, w1, w2, w3, rowBytes))
   }
+}
+
+/** Whether a matrix is float32 rows of `rowBytes` without gaps. */
+function liesInRows(matrix: usize, rowBytes: usize): bool {
+  return load<i32>(matrix, record.dtype) == 0 && load<i32>(matrix, record.elementStride) == 4 && load<i32>(matrix, record.rowStride) == i32(rowBytes)
 }
 
 function multiplyRows(layer: usize, column: i32, columns: i32, rowBytes: usize, rowCount: i32): void {
