@@ -2,7 +2,7 @@ import { cacheBytes, type CacheDtype } from '@qkv/attention'
 import { models, type ModelShape } from '../cases/models.ts'
 
 /** How a cache may keep keys and values; int8 and int4 with a scale for each 32 numbers. */
-export const cacheKinds = ['float32', 'float16', 'int8', 'int4'] as const satisfies readonly CacheDtype[]
+export const cacheKinds: readonly ['float32', 'float16', 'int8', 'int4'] = ['float32', 'float16', 'int8', 'int4']
 
 /** Bytes that one layer's keys and values take, by how they are stored. */
 export type CacheSizes = { readonly model: string } & Readonly<Record<(typeof cacheKinds)[number], number>>
