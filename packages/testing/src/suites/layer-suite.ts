@@ -59,7 +59,10 @@ export function layerSuite(suite: Suite): void {
       const { stream } = current
       const [inputs, outputs] = [current.size(80), current.size(70)]
       const leading = current.leading()
-      const input = current.floats([...leading, inputs])
+      const repeated = stream.chance(0.2)
+      const input = repeated
+        ? broadcastTo(current.floats([stream.pick([1, inputs])]), [...leading, inputs])
+        : current.floats([...leading, inputs])
       const weight = current.floats([outputs, inputs])
       const bias = stream.chance(0.5) ? current.floats([outputs]) : undefined
       const [x, w, b] = [toFloat64(input), toFloat64(weight), bias && toFloat64(bias)]
