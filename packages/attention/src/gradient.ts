@@ -7,6 +7,7 @@ import {
   type RotaryTable,
   type Tensor,
 } from '@qkv/core'
+import type { Positions, TurnedVectors } from '@qkv/positional'
 import { compute, type AttentionOptions } from './attention.ts'
 import type { Positioned } from './positioned.ts'
 import { bringHome } from './positions.ts'
@@ -75,8 +76,8 @@ export async function attentionWithGradient(
         { output, lse },
         dOutput,
       )
-      const { dq, dk, parameters } = await throughPositions(backend, prepared, { dq: dQuery, dk: dKey, captured })
-      return { dq, dk, dv: dValue, dBias, dSinks, captured: parameters }
+      const inputs = await throughPositions(backend, prepared, { dq: dQuery, dk: dKey, captured })
+      return { ...inputs, dv: dValue, dBias, dSinks }
     },
     dispose() {
       prepared.dispose()
@@ -102,30 +103,41 @@ async function throughPositions(
   backend: Backend,
   { turns, terms }: Pick<Positioned, 'turns' | 'terms'>,
   gradient: PositionGradient,
-): Promise<{ dq: OwnedTensor; dk: OwnedTensor; parameters: ReadonlyMap<HostTensor, OwnedTensor> }> {
+): Promise<PositionGradient> {
   let { dq, dk } = gradient
-  for (const turn of turns.toReversed()) {
-    dq = turnedBack(backend, dq, turn.query)
-    dk = turnedBack(backend, dk, turn.key)
+  const captured = new Map(gradient.captured)
+  const keepAll = (parameters: readonly HostTensor[], gradients: readonly HostTensor[]): void =>
+    parameters.forEach((parameter, index) => captured.set(parameter, backend.upload(gradients[index]!)))
+
+  for (const { encoding, places, tables, query, key } of turns.toReversed()) {
+    if (encoding.parameters.length > 0) {
+      const turned = async (positions: Positions, view: Tensor, d: Tensor): Promise<TurnedVectors> => ({
+        positions,
+        vectors: await bringHome(backend, view),
+        gradient: await bringHome(backend, d),
+      })
+      keepAll(encoding.parameters, encoding.gradient([await turned(places.query, query, dq), await turned(places.key, key, dk)]))
+    }
+    dq = turnedBack(backend, dq, tables.query)
+    dk = turnedBack(backend, dk, tables.key)
   }
-  const parameters = new Map(gradient.captured)
   for (const { encoding, made } of terms.toReversed()) {
     const home = async (view: OwnedTensor): Promise<HostTensor> => {
       const values = await bringHome(backend, view)
       view.dispose()
       return values
     }
-    const captured = new Map<HostTensor, HostTensor>()
+    const own = new Map<HostTensor, HostTensor>()
     for (const part of made.captured) {
-      captured.set(part, await home(parameters.get(part)!))
-      parameters.delete(part)
+      own.set(part, await home(captured.get(part)!))
+      captured.delete(part)
     }
-    const content = made.backward({ dQuery: await home(dq), dKey: await home(dk), captured })
+    const content = made.backward({ dQuery: await home(dq), dKey: await home(dk), captured: own })
     dq = backend.upload(content.dQuery)
     dk = backend.upload(content.dKey)
-    encoding.parameters.forEach((parameter, index) => parameters.set(parameter, backend.upload(content.parameters[index]!)))
+    keepAll(encoding.parameters, content.parameters)
   }
-  return { dq, dk, parameters }
+  return { dq, dk, captured }
 }
 
 /** A rotation passes gradients back by turning the other way: R(θ)ᵀ = R(−θ); a table's scaling, if any, stays. */

@@ -1,6 +1,6 @@
 import { composeScores, type AttentionProblem, type RotaryTable, type ScoreMod, type Tensor } from '@qkv/core'
 import type { ContentScore, ContentTerms, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
-import { placesOf, queryStarts, type PositionOptions } from './positions.ts'
+import { placesOf, queryStarts, type Places, type PositionOptions } from './positions.ts'
 import { onHost, refused } from './refuse.ts'
 
 /** What encodings make of a problem's queries, keys and scores, and how. */
@@ -12,7 +12,17 @@ export interface Positioned {
   /** What encodings that follow content made, in order. */
   readonly terms: readonly { readonly encoding: ContentScore; readonly made: ContentTerms }[]
   /** How queries and keys were turned after that, in order. */
-  readonly turns: readonly { readonly query: RotaryTable; readonly key: RotaryTable }[]
+  readonly turns: readonly Turn[]
+}
+
+/** A turn of queries and keys by one encoding. */
+export interface Turn {
+  readonly encoding: RotaryEncoding
+  readonly places: Places
+  readonly tables: { readonly query: RotaryTable; readonly key: RotaryTable }
+  /** What came out. */
+  readonly query: Tensor
+  readonly key: Tensor
 }
 
 /**
@@ -47,17 +57,17 @@ export function positioned(
   }
   if (score) scores.push(score)
 
-  const turns = encodings.filter(isRotary).map((encoding) => {
+  const turns: Turn[] = []
+  for (const encoding of encodings.filter(isRotary)) {
     checkDim(operation, encoding, plain)
     const places = placesOf(plain, positions, lengths)
-    return {
+    const tables = {
       query: encoding.table(places.query, 'query', places.contextLength),
       key: encoding.table(places.key, 'key', places.contextLength),
     }
-  })
-  for (const turn of turns) {
-    query = rotate(query, turn.query)
-    key = rotate(key, turn.key)
+    query = rotate(query, tables.query)
+    key = rotate(key, tables.key)
+    turns.push({ encoding, places, tables, query, key })
   }
   return { query, key, score: scores.length === 0 ? undefined : composeScores(...scores), terms, turns }
 }

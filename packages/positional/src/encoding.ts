@@ -29,6 +29,8 @@ export interface RotaryEncoding {
   readonly axes: number
   /** Whether frequencies follow the sequence's length (dynamic, longrope), so that all keys turn anew as it grows. */
   readonly followsLength: boolean
+  /** Trained frequencies; empty where nothing is learned. */
+  readonly parameters: readonly HostTensor[]
   /**
    * Cosines and sines for tokens at `positions`: [length, dim/2], or [batch, 1, length, dim/2] for batched positions.
    * Queries and keys share a table but where the encoding scales them apart (xPos).
@@ -45,6 +47,17 @@ export interface RotaryEncoding {
    * @param contextLength what the keys' own table was made with, where frequencies follow it
    */
   shift(offset: number | Positions, contextLength?: number): RotaryTable
+  /** The gradients of the `parameters`, in their order and shapes, from those of the vectors that this encoding turned. */
+  gradient(turned: readonly TurnedVectors[]): readonly HostTensor[]
+}
+
+/** Queries or keys that a rotary encoding turned. */
+export interface TurnedVectors {
+  readonly positions: Positions
+  /** As they came out, [batch, heads, length, headDim]. */
+  readonly vectors: HostTensor
+  /** In their shape. */
+  readonly gradient: HostTensor
 }
 
 /** Something added to the scores before the softmax. */

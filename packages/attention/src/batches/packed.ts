@@ -19,7 +19,8 @@ export interface PackedAttentionResult {
 
 /**
  * Attention within each of several sequences of any lengths that lie one after another: no padding is stored and none
- * computed. Each sequence comes out as it would alone; `causal` aligns each sequence's last query with its last key.
+ * computed. Each sequence comes out, to the bit, as it would alone, for each is a call of its own: tiles begin where it begins,
+ * whatever it is packed with. `causal` aligns each sequence's last query with its last key.
  *
  * @param query [queries, queryHeads, headDim]
  * @param key [keys, keyHeads, headDim]

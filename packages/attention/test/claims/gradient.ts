@@ -10,7 +10,7 @@ import {
   type ScoreMod,
 } from '@qkv/core'
 import { attentionWithGradient, type AttentionOptions } from '@qkv/attention'
-import { kerple, rotary, t5Bias, temperature, type ScoreEncoding } from '@qkv/positional'
+import { kerple, mixedRotary, rotary, t5Bias, temperature, type ScoreEncoding } from '@qkv/positional'
 import { cope, disentangled, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { expect, it } from 'vitest'
 import { normal, valuesOf, type Subject } from './subject.ts'
@@ -135,6 +135,39 @@ export function gradientClaims(subject: () => Subject): void {
     for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
   })
 
+  it.each(['half', 'interleaved'] as const)('trained frequencies (%s) have gradients, by central differences', async (layout) => {
+    const { backend } = subject()
+    const frequencies = small('frequencies', [2, 2, 3])
+    const [query, key, value] = [normal('mixed q', [2, 2, 5, 8]), normal('mixed k', [2, 2, 5, 8]), normal('mixed v', [2, 2, 5, 6])]
+    const grid = normal('grid', [2, 2, 5], 2)
+    const d = normal('gradient of mixed output', [2, 2, 5, 6])
+    const loss = async (theta: HostTensor): Promise<number> => {
+      const position = mixedRotary({ frequencies: theta, layout })
+      const { cos, sin } = position.table(grid)
+      const turned = (view: HostTensor): HostTensor => byTable(view, cos as HostTensor, sin as HostTensor, layout)
+      return lossOf(turned(query), turned(key), {}, value, d)
+    }
+    using result = await attentionWithGradient(query, key, value, {
+      backend,
+      position: [mixedRotary({ frequencies, layout })],
+      positions: { query: grid, key: grid },
+    })
+    const { dq, dk, dv, captured } = await result.backward(d)
+    const values = await valuesOf(subject(), captured.get(frequencies)!)
+    const before = toFloat64(frequencies)
+    for (let index = 0; index < before.length; index++) {
+      const moved = (by: number): Promise<number> =>
+        loss(
+          tensor(
+            Float32Array.from(before, (element, other) => (other === index ? element + by : element)),
+            frequencies.shape,
+          ),
+        )
+      expect(values[index]).toBeCloseTo(((await moved(2 ** -8)) - (await moved(-(2 ** -8)))) / 2 ** -7, 2)
+    }
+    for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
+  })
+
   it('refuses a gradient of another shape', async () => {
     using result = await attentionWithGradient(q, k, v, { backend: subject().backend })
     await expect(result.backward(q)).rejects.toThrow('attentionWithGradient: dOutput must be [1,4,5,6]; received [1,4,5,8]')
@@ -180,6 +213,21 @@ function positionedByHand(
   }
   const options = { causal: true, scale, score: scores.length > 0 ? composeScores(...scores) : undefined }
   return turns ? [turned(inputs.query, 2), turned(inputs.key, 0), options] : [inputs.query, inputs.key, options]
+}
+
+/** Vectors whose first elements turn by a table [batch, heads, length, pairs]. */
+function byTable(view: HostTensor, cos: HostTensor, sin: HostTensor, layout: 'half' | 'interleaved'): HostTensor {
+  const [x, c, s] = [toFloat64(view), toFloat64(cos), toFloat64(sin)]
+  const [pairs, dim] = [cos.shape.at(-1)!, view.shape.at(-1)!]
+  const values = x.map((element, index) => {
+    const [row, at] = [Math.floor(index / dim), index % dim]
+    if (at >= 2 * pairs) return element
+    const pair = layout === 'half' ? at % pairs : at >> 1
+    const second = layout === 'half' ? at >= pairs : at % 2 === 1
+    const partner = x[index + (second ? -1 : 1) * (layout === 'half' ? pairs : 1)]!
+    return element * c[row * pairs + pair]! + (second ? 1 : -1) * partner * s[row * pairs + pair]!
+  })
+  return tensor(Float32Array.from(values), view.shape)
 }
 
 /** Every element's slope by central differences, of 2⁻⁷ in float32 inputs. */

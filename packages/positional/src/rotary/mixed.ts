@@ -26,6 +26,6 @@ export function mixedRotary({ frequencies, layout = 'interleaved', dtype }: Mixe
     axes,
     heads,
     frequencies: () => toFloat64(frequencies),
-    trained: true,
+    trained: frequencies,
   })
 }

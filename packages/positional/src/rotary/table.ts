@@ -1,7 +1,8 @@
-import { contiguousStrides, roundTo, type FloatDtype, type RotaryTable, type Tensor } from '@qkv/core'
+import { contiguousStrides, roundTo, type FloatDtype, type HostTensor, type RotaryTable, type Tensor } from '@qkv/core'
 import type { Positions, RotaryEncoding } from '../encoding.ts'
 import { isRange, sequenceLength, tokenPositions, type TokenPositions } from '../positions.ts'
 import { checkEven, checkOneOf } from '../refuse.ts'
+import { frequencyGradient } from './frequency-gradient.ts'
 
 /** What tells one rotary encoding from another. */
 export interface Rotation {
@@ -24,13 +25,13 @@ export interface Rotation {
   readonly growth?: Float64Array
   /** The largest position, where it is not 2²⁴. */
   readonly largest?: number
-  /** Frequencies are trained: they may be others at each call. */
-  readonly trained?: boolean
+  /** [heads, axes, dim/2], where frequencies are trained: they may be others at each call. */
+  readonly trained?: HostTensor
 }
 
 /** Angles, cosines and sines are float64 and rounded once, as they are stored. */
 export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
-  const { operation, layout, dim, axes = 1, attentionFactor = 1, largest, growth, trained = false } = rotation
+  const { operation, layout, dim, axes = 1, attentionFactor = 1, largest, growth, trained } = rotation
   checkEven(operation, 'dim', dim)
   checkOneOf(operation, 'layout', layout, ['half', 'interleaved'])
   const make = (positions: Positions, role: 'query' | 'key', factor: number, contextLength?: number): RotaryTable => {
@@ -45,8 +46,10 @@ export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
     dim,
     axes,
     followsLength: rotation.followsLength ?? false,
+    parameters: trained ? [trained] : [],
     table: trained ? table : keepingLast(table, growth === undefined),
     shift: (offset, contextLength = 0) => make(typeof offset === 'number' ? [offset] : offset, 'key', 1, contextLength),
+    gradient: (turned) => (trained ? [frequencyGradient({ operation, layout, frequencies: trained }, turned)] : []),
   })
 }
 
