@@ -25,7 +25,13 @@ function layOut(rotation: usize, scratch: usize): usize {
 }
 
 export function rotateScratch(rotation: usize, _unit: i32, _scratch: usize): usize {
-  return layOut(rotation, 0)
+  const plain = isPlain(rotation, record.input) && isPlain(rotation, record.output) && isPlain(rotation, record.cos) && isPlain(rotation, record.sin)
+  return plain ? 0 : layOut(rotation, 0)
+}
+
+/** Whether vectors are float32 without gaps. */
+function isPlain(rotation: usize, view: i32): bool {
+  return dtypeOf(rotation, view) == tensor.float32 && stepOf(rotation, view) == 4
 }
 
 /** One head of one batch entry. */
@@ -33,17 +39,16 @@ export function rotate(rotation: usize, unit: i32, scratch: usize): void {
   layOut(rotation, scratch)
   const length = load<i32>(rotation, record.length), elements = load<i32>(rotation, record.elements)
   const pairs = load<i32>(rotation, record.dim) >> 1
-  const dtype = dtypeOf(rotation, record.output), step = stepOf(rotation, record.output)
   for (let row = 0; row < length; row++) {
     const target = addressOf(rotation, record.output, unit, row)
     const x = floatsOf(rotation, record.input, unit, row, elements, before)
-    const y = dtype == tensor.float32 && step == 4 ? target : after
+    const y = isPlain(rotation, record.output) ? target : after
     const cos = floatsOf(rotation, record.cos, unit, row, pairs, cosines)
     const sin = floatsOf(rotation, record.sin, unit, row, pairs, sines)
     if (load<i32>(rotation, record.layout) == record.half) rotateHalves(x, y, cos, sin, pairs)
     else rotateNeighbours(x, y, cos, sin, pairs)
     memory.copy(y + (usize(pairs) << 3), x + (usize(pairs) << 3), usize(elements - 2 * pairs) << 2)
-    if (y != target) storeElements(y, elements, target, step, dtype)
+    if (y != target) storeElements(y, elements, target, stepOf(rotation, record.output), dtypeOf(rotation, record.output))
   }
 }
 

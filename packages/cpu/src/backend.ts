@@ -1,25 +1,13 @@
-import {
-  checkTensor,
-  dtypes,
-  elementCount,
-  isHostTensor,
-  QkvError,
-  type Backend,
-  type HostTensor,
-  type OwnedTensor,
-  type TypedArray,
-} from '@qkv/core'
+import { QkvError, type Backend } from '@qkv/core'
 import type { Engine, OpenedEngine } from './engine.ts'
 import { Arena } from './memory/arena.ts'
-import { allocateTensor, hostView } from './memory/storage.ts'
 import { Workspace } from './memory/workspace.ts'
 import { attention, merge } from './operations/attention.ts'
-import { expectReadable } from './operations/checks.ts'
 import { attentionGradient } from './operations/gradient.ts'
 import * as layers from './operations/layers.ts'
 import { attentionInSteps } from './operations/steps.ts'
+import * as tensors from './operations/tensors.ts'
 import { openEngine } from './open-engine.ts'
-import { copyElements, packed } from './portable/index.ts'
 
 export interface CpuMemory {
   /** Bytes that tensors hold. */
@@ -71,16 +59,26 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
     })
   }
 
-  function run<T>(operation: string, work: (space: Workspace, engine: Engine) => T): T {
-    checkAlive(operation)
-    const space = new Workspace(arena, operation)
-    try {
-      return work(space, engine)
-    } finally {
-      space.release()
+  /** A method, from the operation that does its work. */
+  function method<Given extends readonly unknown[], Result>(
+    name: string,
+    operation: (space: Workspace, engine: Engine, ...given: Given) => Result,
+  ): (...given: Given) => Result {
+    return (...given) => {
+      checkAlive(name)
+      const space = new Workspace(arena, name)
+      try {
+        return operation(space, engine, ...given)
+      } catch (error) {
+        space.fail()
+        throw error
+      } finally {
+        space.release()
+      }
     }
   }
 
+  const read = method('read', tensors.read)
   const backend: CpuBackend = {
     name: 'cpu',
     description: `CPU, ${engine.description}`,
@@ -89,40 +87,36 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
       return { used, reserved, tensors: blocks }
     },
 
-    attention: (problem, request = {}) => run('attention', (space) => attention(space, engine, problem, request)),
+    attention: method('attention', attention),
     async attentionInSteps(problem, request) {
       checkAlive('attention')
       const space = new Workspace(arena, 'attention')
       try {
         return await attentionInSteps(space, engine, problem, request, () => checkAlive('attention'))
+      } catch (error) {
+        space.fail()
+        throw error
       } finally {
         space.release()
       }
     },
-    attentionGradient: (problem, forward, dOutput) =>
-      run('attentionGradient', (space) => attentionGradient(space, engine, problem, forward, dOutput)),
-    merge: (partials) => run('merge', (space) => merge(space, engine, partials)),
+    attentionGradient: method('attentionGradient', attentionGradient),
+    merge: method('merge', merge),
 
-    linear: (input, weight, bias) => run('linear', (space) => layers.linear(space, engine, input, weight, bias)),
-    rmsNorm: (input, weight, epsilon) => run('rmsNorm', (space) => layers.rmsNorm(space, engine, input, weight, epsilon)),
-    layerNorm: (input, weight, bias, epsilon) =>
-      run('layerNorm', (space) => layers.layerNorm(space, engine, input, weight, bias, epsilon)),
-    activate: (input, activation) => run('activate', (space) => layers.activate(space, engine, input, activation)),
-    add: (left, right) => run('add', (space) => layers.combine(space, engine, 'add', left, right)),
-    multiply: (left, right) => run('multiply', (space) => layers.combine(space, engine, 'multiply', left, right)),
-    gather: (table, indices) => run('gather', (space) => layers.gather(space, engine, table, indices)),
-    copy: (source, target) => run('copy', (space) => layers.copy(space, engine, source, target)),
-    quantize: (source, target, scales) => run('quantize', (space) => layers.quantize(space, engine, source, target, scales)),
-    rotate: (input, table) => run('rotate', (space) => layers.rotate(space, engine, input, table)),
+    linear: method('linear', layers.linear),
+    rmsNorm: method('rmsNorm', layers.rmsNorm),
+    layerNorm: method('layerNorm', layers.layerNorm),
+    activate: method('activate', layers.activate),
+    add: method('add', layers.add),
+    multiply: method('multiply', layers.multiply),
+    gather: method('gather', layers.gather),
+    copy: method('copy', layers.copy),
+    quantize: method('quantize', layers.quantize),
+    rotate: method('rotate', layers.rotate),
 
-    empty: (shape, dtype = 'float32') => run('empty', () => empty(arena, shape, dtype)),
-    upload: (tensor) => run('upload', (space) => upload(space, tensor)),
-    async read(tensor) {
-      return run('read', (space): TypedArray => {
-        expectReadable(space, 'tensor', tensor)
-        return packed(hostView(tensor)).storage
-      })
-    },
+    empty: method('empty', tensors.empty),
+    upload: method('upload', tensors.upload),
+    read: async (tensor) => read(tensor),
 
     dispose() {
       if (disposed) return
@@ -135,46 +129,4 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
     },
   }
   return backend
-}
-
-function empty(arena: Arena, shape: readonly number[], dtype: HostTensor['dtype']): OwnedTensor {
-  const count = Array.isArray(shape) ? elementCount(shape) : NaN
-  if (!dtypes.includes(dtype)) {
-    throw new QkvError({
-      code: 'DTYPE_UNSUPPORTED',
-      operation: 'empty',
-      argument: 'dtype',
-      expected: `one of ${dtypes.join(', ')}`,
-      received: String(dtype),
-    })
-  }
-  if (!Number.isSafeInteger(count) || shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation: 'empty',
-      argument: 'shape',
-      expected: 'an array of whole numbers ≥ 0',
-      received: String(shape),
-    })
-  }
-  const tensor = allocateTensor(arena, 'empty', shape, dtype)
-  const { storage, offset } = hostView(tensor)
-  storage.fill(0, offset, offset + count)
-  return tensor
-}
-
-function upload(space: Workspace, tensor: HostTensor): OwnedTensor {
-  checkTensor('upload', 'tensor', tensor)
-  if (!isHostTensor(tensor)) {
-    throw new QkvError({
-      code: 'OPTION_INVALID',
-      operation: 'upload',
-      argument: 'tensor',
-      expected: 'over a typed array',
-      received: 'a tensor that a backend owns',
-    })
-  }
-  const copy = allocateTensor(space.arena, 'upload', tensor.shape, tensor.dtype)
-  copyElements(tensor, hostView(copy))
-  return copy
 }

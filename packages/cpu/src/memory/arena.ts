@@ -102,16 +102,16 @@ export class Arena {
     return undefined
   }
 
-  /** A free block of at least `size` bytes at the end of the arena. */
+  /** A free block of at least `size` bytes at the end of the arena, which then is all that the memory has. */
   #extend(operation: string, size: number): Block {
     const last = this.#free.at(-1)
     const open = last !== undefined && last.address + last.bytes === this.#end ? last : undefined
-    const end = this.#end + size - (open?.bytes ?? 0)
-    this.#reserve(operation, size, end)
+    this.#reserve(operation, size, this.#end + size - (open?.bytes ?? 0))
     const block = open ?? { address: this.#end, bytes: 0 }
-    block.bytes += end - this.#end
     if (open === undefined) this.#free.push(block)
-    this.#end = end
+    const { byteLength } = this.memory.buffer
+    block.bytes += byteLength - this.#end
+    this.#end = byteLength
     return block
   }
 

@@ -6,12 +6,13 @@ import {
   reach,
   type Dtype,
   type HostTensor,
+  type OwnedTensor,
   type Tensor,
   type TypedArray,
 } from '@qkv/core'
 import { copyElements } from '../portable/copy.ts'
 import type { Arena } from './arena.ts'
-import { cpuStorage } from './storage.ts'
+import { allocateTensor, cpuStorage } from './storage.ts'
 
 /** Where a tensor's elements lie in the arena: element `[i, j, …]` at `address + (i·strides[0] + j·strides[1] + …)` elements. */
 export interface Placed {
@@ -22,18 +23,26 @@ export interface Placed {
   readonly address: number
 }
 
-/** What one operation works with: the arena, and memory for as long as it runs. */
+/** What one operation works with: the arena, memory for as long as it runs, and the results that it makes. */
 export class Workspace {
   readonly arena: Arena
   /** The name that errors give the caller's operation. */
   readonly operation: string
   /** Addresses and sizes of the blocks held. */
   readonly #scratches: number[] = []
-  #copies: Map<Tensor, Placed> | undefined
+  readonly #copies: { readonly of: HostTensor; readonly placed: Placed }[] = []
+  readonly #results: OwnedTensor[] = []
 
   constructor(arena: Arena, operation: string) {
     this.arena = arena
     this.operation = operation
+  }
+
+  /** A new tensor that is the caller's, unless the operation fails. It holds anything; strides must leave no gaps. */
+  result(shape: readonly number[], dtype: Dtype, strides?: readonly number[]): OwnedTensor {
+    const tensor = allocateTensor(this.arena, this.operation, shape, dtype, strides)
+    this.#results.push(tensor)
+    return tensor
   }
 
   /** The address of so many bytes, holding anything, until the operation ends. */
@@ -51,19 +60,26 @@ export class Workspace {
     return { dtype, shape, strides, address: address + offset * bytesPerElement[dtype] }
   }
 
+  /** The operation has failed: its results are given back. */
+  fail(): void {
+    for (const result of this.#results) result.dispose()
+  }
+
+  /** The operation has ended. */
   release(): void {
     while (this.#scratches.length > 0) {
       const bytes = this.#scratches.pop()!
       this.arena.free(this.#scratches.pop()!, bytes)
     }
-    this.#copies = undefined
+    this.#copies.length = 0
+    this.#results.length = 0
   }
 
   #copyOf(tensor: HostTensor): Placed {
-    this.#copies ??= new Map()
-    const copy = this.#copies.get(tensor) ?? copyIn(tensor, this)
-    this.#copies.set(tensor, copy)
-    return copy
+    for (const { of, placed } of this.#copies) if (of === tensor) return placed
+    const placed = copyIn(tensor, this)
+    this.#copies.push({ of: tensor, placed })
+    return placed
   }
 }
 

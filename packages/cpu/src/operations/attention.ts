@@ -4,28 +4,27 @@ import {
   type AttentionProblem,
   type AttentionRequest,
   type AttentionResult,
-  type Dtype,
   type Partial,
   type Tensor,
 } from '@qkv/core'
-import type { AttentionTarget, Engine, Run } from '../engine.ts'
-import { allocateTensor, hostView } from '../memory/storage.ts'
+import type { Engine, Run } from '../engine.ts'
+import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import * as portable from '../portable/index.ts'
 import { expectFloats, expectOurs, expectSameShape, expectShape, type Checks } from './checks.ts'
 
-export function attention(space: Workspace, engine: Engine, problem: AttentionProblem, request: AttentionRequest): AttentionResult {
+export function attention(
+  space: Workspace,
+  engine: Engine,
+  problem: AttentionProblem,
+  request: AttentionRequest = {},
+): AttentionResult {
   const { result, run } = startAttention(space, engine, problem, request)
-  try {
-    run.run(0, run.units)
-    return result
-  } catch (error) {
-    disposeResult(result)
-    throw error
-  }
+  run.run(0, run.units)
+  return result
 }
 
-/** Allocated results, and the work that fills them. */
+/** Results, and the work that fills them. */
 export function startAttention(
   space: Workspace,
   engine: Engine,
@@ -33,29 +32,25 @@ export function startAttention(
   { lse }: AttentionRequest,
 ): { result: AttentionResult; run: Run } {
   expectProblemOurs(space, problem)
-  const result = allocateResult(space, attentionShape(problem), problem.query, lse === true)
-  try {
-    return { result, run: engine.attention?.(space, problem, result) ?? portable.attention(problem, result) }
-  } catch (error) {
-    disposeResult(result)
-    throw error
+  const { query } = problem
+  const shape = attentionShape(problem)
+  const result = {
+    output: space.result(shape, query.dtype, stridesLike(shape, query)),
+    lse: lse === true ? space.result(shape.slice(0, 3), 'float32') : undefined,
   }
+  return { result, run: engine.attention?.(space, problem, result) ?? portable.attention(problem, result) }
 }
 
 export function merge(space: Workspace, engine: Engine, partials: readonly Partial[]): AttentionResult {
-  const shape = checkPartials(space, partials)
-  const result = allocateResult(space, shape, partials[0]!.output, true)
-  const target: AttentionTarget = result
-  if (!engine.merge?.(space, partials, target)) {
+  const first = checkPartials(space, partials)
+  const { shape } = first
+  const output = space.result(shape, first.dtype, stridesLike(shape, first))
+  const lse = space.result(shape.slice(0, 3), 'float32')
+  if (!engine.merge?.(space, partials, { output, lse })) {
     const parts = partials.map((part) => ({ output: hostView(part.output), lse: hostView(part.lse) }))
-    portable.merge(parts, hostView(result.output), hostView(result.lse!))
+    portable.merge(parts, hostView(output), hostView(lse))
   }
-  return result
-}
-
-export function disposeResult({ output, lse }: AttentionResult): void {
-  output.dispose()
-  lse?.dispose()
+  return { output, lse }
 }
 
 /** @returns [batch, queryHeads, queryLength, valueDim] */
@@ -77,22 +72,8 @@ export function expectProblemOurs(checks: Checks, problem: AttentionProblem): vo
   if (valueScales !== undefined) expectOurs(checks, 'valueScales', valueScales)
 }
 
-function allocateResult(
-  { arena, operation }: Workspace,
-  shape: readonly number[],
-  like: Tensor & { readonly dtype: Dtype },
-  lse: boolean,
-): AttentionResult {
-  const output = allocateTensor(arena, operation, shape, like.dtype, stridesLike(shape, like))
-  try {
-    return { output, lse: lse ? allocateTensor(arena, operation, shape.slice(0, 3), 'float32') : undefined }
-  } catch (error) {
-    output.dispose()
-    throw error
-  }
-}
-
-function checkPartials(checks: Checks, partials: readonly Partial[]): readonly number[] {
+/** @returns the first output. */
+function checkPartials(checks: Checks, partials: readonly Partial[]): Tensor {
   const first = partials[0]?.output
   if (first === undefined) {
     throw new QkvError({
@@ -118,5 +99,5 @@ function checkPartials(checks: Checks, partials: readonly Partial[]): readonly n
       received: lse.dtype,
     })
   })
-  return first.shape
+  return first
 }

@@ -1,6 +1,5 @@
 import { QkvError, type AttentionGradient, type AttentionProblem, type OwnedTensor, type Partial, type Tensor } from '@qkv/core'
 import type { Engine } from '../engine.ts'
-import { allocateTensor } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import * as portable from '../portable/index.ts'
 import { attentionShape, expectProblemOurs } from './attention.ts'
@@ -28,26 +27,17 @@ export function attentionGradient(
     expectFloats(space, argument, tensor)
     expectSameShape(space, argument, tensor, expected)
   }
-  const allocated: OwnedTensor[] = []
-  const allocate = (ofShape: readonly number[]): OwnedTensor => {
-    const tensor = allocateTensor(space.arena, space.operation, ofShape, 'float32')
-    allocated.push(tensor)
-    return tensor
+  const gradient = emptyGradient(space, problem)
+  if (!engine.attentionGradient?.(space, problem, forward, dOutput, gradient)) {
+    portable.attentionGradient(problem, forward, dOutput, gradient)
   }
-  try {
-    const gradient = allocateGradient(problem, allocate)
-    if (!engine.attentionGradient?.(space, problem, forward, dOutput, gradient)) {
-      portable.attentionGradient(problem, forward, dOutput, gradient)
-    }
-    return gradient
-  } catch (error) {
-    for (const tensor of allocated) tensor.dispose()
-    throw error
-  }
+  return gradient
 }
 
-function allocateGradient(problem: AttentionProblem, allocate: (shape: readonly number[]) => OwnedTensor): AttentionGradient {
+/** Results of the shapes of what they are gradients of. */
+function emptyGradient(space: Workspace, problem: AttentionProblem): AttentionGradient {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, bias, sinks, scoreMod } = problem
+  const allocate = (shape: readonly number[]): OwnedTensor => space.result(shape, 'float32')
   return {
     dQuery: allocate([batch, queryHeads, queryLength, headDim]),
     dKey: allocate([batch, keyHeads, keyLength, headDim]),

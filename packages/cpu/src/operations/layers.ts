@@ -1,11 +1,11 @@
 import { broadcastTo, QkvError, stridesLike, type Activation, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
 import type { Engine } from '../engine.ts'
-import { allocateTensor, hostView } from '../memory/storage.ts'
+import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import * as portable from '../portable/index.ts'
 import { expectDtype, expectFloats, expectReadable, expectSameShape, expectShape, expectWritable, hasShape } from './checks.ts'
 
-/** Each operation checks its operands, allocates its result, and lets the engine, or else the portable kernel, fill it. */
+/** Each operation checks its operands, makes its result, and lets the engine, or else the portable kernel, fill it. */
 
 export function linear(space: Workspace, engine: Engine, input: Tensor, weight: Tensor, bias: Tensor | undefined): OwnedTensor {
   expectFloats(space, 'input', input)
@@ -21,18 +21,20 @@ export function linear(space: Workspace, engine: Engine, input: Tensor, weight: 
     () => `[…, ${inputs}], as weight is [${weight.shape.join(',')}]`,
   )
   if (bias !== undefined) expectSameShape(space, 'bias', bias, [outputs])
-  return produce(space, input, [...input.shape.slice(0, -1), outputs], (output) => {
-    if (engine.linear?.(space, input, weight, bias, output)) return
+  const output = space.result(input.shape.with(-1, outputs), input.dtype)
+  if (!engine.linear?.(space, input, weight, bias, output)) {
     portable.linear(hostView(input), hostView(weight), bias && hostView(bias), hostView(output))
-  })
+  }
+  return output
 }
 
 export function rmsNorm(space: Workspace, engine: Engine, input: Tensor, weight: Tensor, epsilon: number): OwnedTensor {
   expectNormalisable(space, input, weight, undefined, epsilon)
-  return produce(space, input, input.shape, (output) => {
-    if (engine.rmsNorm?.(space, input, weight, epsilon, output)) return
+  const output = space.result(input.shape, input.dtype)
+  if (!engine.rmsNorm?.(space, input, weight, epsilon, output)) {
     portable.rmsNorm(hostView(input), hostView(weight), epsilon, hostView(output))
-  })
+  }
+  return output
 }
 
 export function layerNorm(
@@ -44,10 +46,11 @@ export function layerNorm(
   epsilon: number,
 ): OwnedTensor {
   expectNormalisable(space, input, weight, bias, epsilon)
-  return produce(space, input, input.shape, (output) => {
-    if (engine.layerNorm?.(space, input, weight, bias, epsilon, output)) return
+  const output = space.result(input.shape, input.dtype)
+  if (!engine.layerNorm?.(space, input, weight, bias, epsilon, output)) {
     portable.layerNorm(hostView(input), hostView(weight), bias && hostView(bias), epsilon, hostView(output))
-  })
+  }
+  return output
 }
 
 export function activate(space: Workspace, engine: Engine, input: Tensor, activation: Activation): OwnedTensor {
@@ -55,20 +58,26 @@ export function activate(space: Workspace, engine: Engine, input: Tensor, activa
   if (!portable.activations.includes(activation)) {
     throw invalid(space, 'activation', `one of ${portable.activations.join(', ')}`, String(activation))
   }
-  return produce(space, input, input.shape, (output) => {
-    if (engine.activate?.(space, input, activation, output)) return
-    portable.activate(hostView(input), activation, hostView(output))
-  })
+  const output = space.result(input.shape, input.dtype)
+  if (!engine.activate?.(space, input, activation, output)) portable.activate(hostView(input), activation, hostView(output))
+  return output
 }
 
-export function combine(space: Workspace, engine: Engine, how: 'add' | 'multiply', left: Tensor, right: Tensor): OwnedTensor {
+export function add(space: Workspace, engine: Engine, left: Tensor, right: Tensor): OwnedTensor {
+  return combine(space, engine, 'add', left, right)
+}
+
+export function multiply(space: Workspace, engine: Engine, left: Tensor, right: Tensor): OwnedTensor {
+  return combine(space, engine, 'multiply', left, right)
+}
+
+function combine(space: Workspace, engine: Engine, how: 'add' | 'multiply', left: Tensor, right: Tensor): OwnedTensor {
   expectFloats(space, 'left', left)
   expectFloats(space, 'right', right)
-  const repeated = broadcastOperand(space, 'right', right, left.shape)
-  return produce(space, left, left.shape, (output) => {
-    if (engine[how]?.(space, left, repeated, output)) return
-    portable[how](hostView(left), hostView(repeated), hostView(output))
-  })
+  const repeated = hasShape(right, left.shape) ? right : broadcastOperand(space, 'right', right, left.shape)
+  const output = space.result(left.shape, left.dtype)
+  if (!engine[how]?.(space, left, repeated, output)) portable[how](hostView(left), hostView(repeated), hostView(output))
+  return output
 }
 
 export function gather(space: Workspace, engine: Engine, table: Tensor, indices: Tensor): OwnedTensor {
@@ -80,10 +89,9 @@ export function gather(space: Workspace, engine: Engine, table: Tensor, indices:
   const outside = portable.firstOutside(hostView(indices), rows)
   if (outside !== undefined)
     throw invalid(space, 'indices', `whole numbers from 0 to ${rows - 1}, the rows of table`, String(outside))
-  return produce(space, table, [...indices.shape, dim], (output) => {
-    if (engine.gather?.(space, table, indices, output)) return
-    portable.gather(hostView(table), hostView(indices), hostView(output))
-  })
+  const output = space.result([...indices.shape, dim], table.dtype)
+  if (!engine.gather?.(space, table, indices, output)) portable.gather(hostView(table), hostView(indices), hostView(output))
+  return output
 }
 
 export function copy(space: Workspace, engine: Engine, source: Tensor, target: Tensor): void {
@@ -138,28 +146,11 @@ export function rotate(space: Workspace, engine: Engine, input: Tensor, table: R
   const angles = [input.shape[0]!, input.shape[1]!, input.shape[2]!, dim / 2]
   const cos = broadcastOperand(space, 'table.cos', table.cos, angles)
   const sin = broadcastOperand(space, 'table.sin', table.sin, angles)
-  const output = allocateTensor(space.arena, space.operation, input.shape, input.dtype, stridesLike(input.shape, input))
-  return filled(output, () => {
-    if (engine.rotate?.(space, input, { cos, sin, layout, dim }, output)) return
+  const output = space.result(input.shape, input.dtype, stridesLike(input.shape, input))
+  if (!engine.rotate?.(space, input, { cos, sin, layout, dim }, output)) {
     portable.rotate(hostView(input), { cos: hostView(cos), sin: hostView(sin), layout, dim }, hostView(output))
-  })
-}
-
-/** A new contiguous tensor of the operand's dtype that `fill` fills. */
-function produce(space: Workspace, like: Tensor, shape: readonly number[], fill: (output: Tensor) => void): OwnedTensor {
-  const output = allocateTensor(space.arena, space.operation, shape, like.dtype)
-  return filled(output, () => fill(output))
-}
-
-/** The tensor; given back where filling it fails. */
-function filled(output: OwnedTensor, fill: () => void): OwnedTensor {
-  try {
-    fill()
-    return output
-  } catch (error) {
-    output.dispose()
-    throw error
   }
+  return output
 }
 
 function expectNormalisable(space: Workspace, input: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number): void {

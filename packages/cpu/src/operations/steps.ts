@@ -1,7 +1,7 @@
 import { QkvError, type AttentionProblem, type AttentionRequest, type AttentionResult, type Watch } from '@qkv/core'
 import type { Engine } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
-import { disposeResult, expectProblemOurs, startAttention } from './attention.ts'
+import { expectProblemOurs, startAttention } from './attention.ts'
 
 /** About how long a slice of work may keep everyone else waiting. */
 const sliceMilliseconds = 20
@@ -39,9 +39,6 @@ export async function attentionInSteps(
     }
     if (units === 0) onProgress?.(1)
     return result
-  } catch (error) {
-    disposeResult(result)
-    throw error
   } finally {
     turn.end()
   }

@@ -1,4 +1,4 @@
-import { zeros, type HostTensor } from '@qkv/core'
+import { arrayConstructors, contiguousStrides, elementCount, isContiguous, zeros, type HostTensor } from '@qkv/core'
 import { forEachRow, loadRow, storeRow, withRows } from './rows.ts'
 
 /** Writes the elements of `source` over those of `target`, converting dtypes. They may lie in one piece of memory, but apart. */
@@ -20,7 +20,12 @@ export function copyElements(source: HostTensor, target: HostTensor): void {
 
 /** A row-major copy outside the arena. */
 export function packed(source: HostTensor): HostTensor {
-  const copy = zeros(source.shape, source.dtype)
+  const { dtype, shape, offset, storage } = source
+  if (isContiguous(source)) {
+    const elements = new arrayConstructors[dtype](storage.subarray(offset, offset + elementCount(shape)))
+    return { dtype, shape, strides: contiguousStrides(shape), offset: 0, storage: elements }
+  }
+  const copy = zeros(shape, dtype)
   copyElements(source, copy)
   return copy
 }
