@@ -62,13 +62,13 @@ export function loadElements(source: usize, step: i32, dtype: i32, n: i32, targe
     memory.copy(target, source, usize(n) << 2)
     return
   }
-  const end = source + n * step
+  const end = target + (usize(n) << 2)
   if (dtype != float32 && step == 2) {
-    const whole = source + (usize(n & ~7) << 1)
-    if (dtype == float16) while (source < whole) loadEightHalves(source, target), source += 16, target += 32
-    else while (source < whole) loadEightBfloats(source, target), source += 16, target += 32
+    const whole = target + (usize(n & ~7) << 2)
+    if (dtype == float16) while (target < whole) loadEightHalves(source, target), source += 16, target += 32
+    else while (target < whole) loadEightBfloats(source, target), source += 16, target += 32
   }
-  for (; source != end; source += step, target += 4) store<f32>(target, loadElement(source, dtype))
+  for (; target != end; source += step, target += 4) store<f32>(target, loadElement(source, dtype))
 }
 
 /** The same where they lie, if they lie so already, and else in `room`. */
