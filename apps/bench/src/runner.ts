@@ -41,8 +41,9 @@ export async function runCases(options: RunOptions): Promise<{ peers: PeerReport
       if (signal?.aborted) break
       const place = { number: index + 1, of: all.length }
       onProgress?.({ event: 'case', bench, ...place })
-      const share = end === undefined ? undefined : (end - performance.now()) / (all.length - index)
-      const result = await runCase(bench, field, shareOf(options, share, field.length))
+      const left = end === undefined ? Infinity : end - performance.now()
+      const allowance = shareOf(options, left / (all.length - index), field.length)
+      const result = left > 0 ? await runCase(bench, field, allowance) : unasked(bench, field)
       results.push(result)
       onProgress?.({ event: 'result', result, ...place })
     }
@@ -59,8 +60,7 @@ interface Allowance {
 }
 
 /** Its plan, cut to its share of the time that is left, where the run is to end. */
-function shareOf({ plan, deadlineMilliseconds }: RunOptions, share: number | undefined, contestants: number): Allowance {
-  if (share === undefined) return { plan, deadlineMilliseconds }
+function shareOf({ plan, deadlineMilliseconds }: RunOptions, share: number, contestants: number): Allowance {
   return {
     plan: {
       ...plan,
@@ -69,6 +69,12 @@ function shareOf({ plan, deadlineMilliseconds }: RunOptions, share: number | und
     },
     deadlineMilliseconds: Math.min(deadlineMilliseconds, Math.max(10_000, share)),
   }
+}
+
+/** A case for which no time is left. */
+function unasked(bench: BenchCase, field: readonly Seat[]): CaseReport {
+  const rows = field.map(({ id }): Row => ({ peer: id, status: 'skipped', reason: 'the run’s time was over' }))
+  return { bench, flops: flopsOf(bench), bytes: bytesOf(bench), rows }
 }
 
 async function runCase(bench: BenchCase, field: readonly Seat[], { plan, deadlineMilliseconds }: Allowance): Promise<CaseReport> {

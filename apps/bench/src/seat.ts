@@ -38,6 +38,10 @@ export class Seat implements Timed {
     this.#deadline = options.deadlineMilliseconds
   }
 
+  get id(): string {
+    return this.#peer.id
+  }
+
   takesPart({ kind }: BenchCase): boolean {
     return this.#peer.only === undefined || this.#peer.only === kind
   }

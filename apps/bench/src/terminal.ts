@@ -28,7 +28,11 @@ const quickMilliseconds = 90_000
 const command = defineCommand({
   meta: { name: 'bench', description: 'How fast exact attention runs here, and against what one would pick instead' },
   args: {
-    filter: { type: 'string', default: '', description: 'Only cases whose name contains this, e.g. prefill or llama' },
+    filter: {
+      type: 'string',
+      default: '',
+      description: 'Only cases whose name contains this, e.g. prefill or llama; or one of several, separated by commas',
+    },
     quick: { type: 'boolean', default: false, description: 'One case of each kind, in less than two minutes' },
     device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
     peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },

@@ -119,7 +119,12 @@ export const caseGroups: readonly CaseGroup[] = [
   {
     name: 'small',
     title: 'Small problems: what a call itself costs',
-    cases: [plain('small/full-64/64', 1, 64, 64, false), plain('small/full-32/16', 4, 32, 16, false)],
+    cases: [
+      plain('small/full-64/64', 1, 64, 64, false),
+      plain('small/full-32/16', 4, 32, 16, false),
+      plain('small/causal-64x8/128', 8, 64, 128, true),
+      attention('small/decode/gpt-2/256', models.gpt2, 1, 256),
+    ],
   },
   {
     name: 'writing',
@@ -141,10 +146,10 @@ export const caseGroups: readonly CaseGroup[] = [
   },
 ]
 
-/** The cases whose id contains the filter; with `quick`, the first of each group only. */
+/** The cases whose id contains the filter, or one of several between commas; with `quick`, the first of each group only. */
 export function selectCases({ filter = '', quick = false }: { filter?: string; quick?: boolean }): readonly BenchCase[] {
   const groups = quick ? caseGroups.map(({ cases }) => cases.slice(0, 1)) : caseGroups.map(({ cases }) => cases)
-  return groups.flat().filter(({ id }) => id.includes(filter))
+  return groups.flat().filter(({ id }) => filter.split(',').some((part) => id.includes(part)))
 }
 
 function attention(id: string, model: ModelShape, queryLength: number, keyLength: number): AttentionCase {

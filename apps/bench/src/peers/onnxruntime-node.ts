@@ -1,4 +1,4 @@
-import { onnxContestant } from './onnxruntime.ts'
+import { onGpuAlone, onnxContestant } from './onnxruntime.ts'
 import { Unavailable, type Peer } from './peer.ts'
 
 /** ONNX Runtime's native CPU kernels: no browser runs them; the line to be measured against. */
@@ -33,7 +33,7 @@ export const onnxRuntimeNodeWebGpu: Peer = {
     return {
       version: ort.env.versions.node ?? ort.env.versions.common,
       settings: 'webgpu provider',
-      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'], logSeverityLevel: 4 }),
+      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'], logSeverityLevel: 4, ...onGpuAlone }),
     }
   },
 }

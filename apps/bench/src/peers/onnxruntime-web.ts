@@ -1,4 +1,4 @@
-import { onnxContestant } from './onnxruntime.ts'
+import { onGpuAlone, onnxContestant } from './onnxruntime.ts'
 import { Unavailable, type Peer } from './peer.ts'
 
 /** ONNX Runtime Web's WebAssembly provider: what transformers.js computes with. */
@@ -30,7 +30,7 @@ export const onnxRuntimeWebGpu: Peer = {
     return {
       version: ort.env.versions.web ?? ort.env.versions.common,
       settings: 'webgpu provider',
-      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'] }),
+      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'], ...onGpuAlone }),
     }
   },
 }

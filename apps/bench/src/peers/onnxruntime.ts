@@ -4,6 +4,9 @@ import { checkResult } from '../measure/check.ts'
 import { onnxGraphs, type OnnxGraph } from './onnx-graphs.ts'
 import { Unavailable, type Contestant } from './peer.ts'
 
+/** Of a GPU's provider: operators that it has no kernel for would else run on the CPU, and be timed as the GPU's. */
+export const onGpuAlone: InferenceSession.SessionOptions = { extra: { session: { disable_cpu_ep_fallback: '1' } } }
+
 /** What onnxruntime-web and onnxruntime-node have in common. */
 export interface OnnxRuntime {
   readonly InferenceSession: InferenceSessionFactory
@@ -30,7 +33,7 @@ export async function onnxContestant(
       const time = await timeOf(contestant)
       candidates.push({ contestant, time, right: checkResult(bench, await contestant.result()).right })
     } catch (error) {
-      refusals.push(`${graph.how}: ${firstLine(error)}`)
+      refusals.push(error instanceof Unavailable ? error.message : refusal(graph, error))
     }
   }
   candidates.sort((a, b) => Number(b.right) - Number(a.right) || a.time - b.time)
@@ -41,7 +44,9 @@ export async function onnxContestant(
 }
 
 async function open(runtime: OnnxRuntime, graph: OnnxGraph, options: InferenceSession.SessionOptions): Promise<Contestant> {
-  const session = await runtime.InferenceSession.create(graph.model, options)
+  const session = await runtime.InferenceSession.create(graph.model, options).catch((error: unknown) => {
+    throw new Unavailable(refusal(graph, error))
+  })
   const feeds = Object.fromEntries(
     Object.entries(graph.inputs).map(([name, { element, data, shape }]): [string, Tensor] => [
       name,
@@ -74,7 +79,7 @@ async function timeOf(contestant: Contestant): Promise<number> {
   return first > 1000 ? first : run()
 }
 
-function firstLine(error: unknown): string {
+function refusal({ how }: OnnxGraph, error: unknown): string {
   const [line = ''] = String(error instanceof Error ? error.message : error).split('\n')
-  return line.slice(0, 160)
+  return line.includes('fallback to CPU EP') ? `${how} has no WebGPU kernel` : `${how}: ${line.slice(0, 160)}`
 }

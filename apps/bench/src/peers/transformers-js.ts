@@ -79,6 +79,8 @@ async function writes(
     device,
     session_options,
   })
+  // It has been read, and a process that is ended could not remove it any more.
+  await rm(folder, { recursive: true })
   const begun = readLlama2cTokenizer(files.tokenizer).encode(prompt)
   const inputs = new Tensor('int64', BigInt64Array.from(begun, BigInt), [1, begun.length])
   let written: number[] = []
@@ -91,10 +93,7 @@ async function writes(
       written = Array.from((sequence as InstanceType<typeof Tensor>).data as BigInt64Array, Number).slice(begun.length)
     },
     result: async () => Float32Array.from(written),
-    async dispose() {
-      await model.dispose()
-      await rm(folder, { recursive: true })
-    },
+    dispose: async () => void (await model.dispose()),
   }
 }
 
