@@ -8,6 +8,7 @@ import {
   slice,
   tensor,
   toFloat32,
+  toFloat64,
   type AttentionProblem,
   type HostTensor,
   type ProblemOptions,
@@ -139,6 +140,50 @@ export function attentionClaims(subject: () => Subject): void {
     const tree = mergePartials([mergePartials([d!, a!]), mergePartials([c!, b!])])
     expectReference(subject(), await valuesOf(subject(), tree.output), q, k, v, {})
     partials.forEach(({ output, lse }) => [output, lse].forEach((made) => made.dispose()))
+  })
+
+  it('stays between the least and the greatest value of each column, and is one where all values are', async () => {
+    const { platform } = subject()
+    const exact = reference(problem(q, k, v), { backend: platform })
+    const values = toFloat64(v)
+    ;(await attend(q, k, v)).forEach((element, index) => {
+      const [head, c] = [Math.floor(index / (13 * 12)), index % 12]
+      const column = Array.from({ length: 21 }, (_, j) => values[(Math.floor(head / 2) * 21 + j) * 12 + c]!)
+      expect(element).toBeGreaterThanOrEqual(Math.min(...column) - exact.bound[index]!)
+      expect(element).toBeLessThanOrEqual(Math.max(...column) + exact.bound[index]!)
+    })
+    const ones = tensor(new Float32Array(2 * 2 * 21).fill(1), [2, 2, 21, 1])
+    expectReference(subject(), await attend(q, k, ones), q, k, ones, {})
+    for (const element of await attend(q, k, ones)) expect(element).toBeCloseTo(1, 5)
+  })
+
+  it('takes a power of two from the scale to the queries exactly', async () => {
+    const larger = tensor(
+      toFloat32(q).map((element) => 4 * element),
+      q.shape,
+    )
+    expect(await attend(larger, k, v, { scale: 0.0625 })).toEqual(await attend(q, k, v, { scale: 0.25 }))
+  })
+
+  it('does not mind every key twice, but for ln 2 in the log-sum-exp', async () => {
+    const twice = (view: HostTensor): HostTensor => {
+      const [batch = 0, heads = 0, length = 0, dim = 0] = view.shape
+      const values = toFloat32(view)
+      const plane = length * dim
+      const repeated = Float32Array.from(
+        { length: 2 * values.length },
+        (_, i) => values[Math.floor(i / (2 * plane)) * plane + (i % plane)]!,
+      )
+      return tensor(repeated, [batch, heads, 2 * length, dim])
+    }
+    const { output, lse } = await attention(q, twice(k), twice(v), { backend: subject().backend, lse: true })
+    expectReference(subject(), await valuesOf(subject(), output), q, k, v, {})
+    const exact = reference(problem(q, k, v), { backend: subject().platform })
+    ;(await valuesOf(subject(), lse!)).forEach((sum, row) => {
+      expect(Math.abs(sum - exact.lse[row]! - Math.LN2)).toBeLessThanOrEqual(2 * exact.lseBound[row]!)
+    })
+    output.dispose()
+    lse!.dispose()
   })
 
   it('scales with the values exactly, by powers of two', async () => {
