@@ -1,49 +1,31 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
+import { cacheTable, htmlParts, machineLine, type BenchReport, type HtmlParts } from '@qkv/bench/report'
 import { defineLoader } from 'vitepress'
 
-/** What the page shows of a report that the benchmark runner left in `apps/bench/results`. */
-export interface BenchmarkRun {
+/** What the page shows of the reports that the benchmark runner left in `apps/bench/results`. */
+export interface Benchmarks {
+  readonly runs: readonly BenchmarkRun[]
+  /** A table of what caches take, which needs no run. */
+  readonly caches: string
+}
+
+/** One report: words, and HTML with pictures drawn as SVG. */
+export interface BenchmarkRun extends HtmlParts {
   readonly name: string
-  readonly date: string
-  readonly machine: Readonly<Record<'processor' | 'system' | 'runtime', string>> & { readonly adapter?: string }
-  readonly threads: number
-  readonly cases: readonly BenchmarkCase[]
+  readonly title: string
+  readonly machine: string
 }
 
-export interface BenchmarkCase {
-  readonly id: string
-  readonly source: string
-  readonly rows: readonly BenchmarkRow[]
-}
-
-/** One contestant. The first is QKV; `ratio` is how many times its time another takes. */
-export interface BenchmarkRow {
-  readonly peer: string
-  readonly status: 'measured' | 'skipped' | 'failed' | 'wrong'
-  readonly milliseconds?: { readonly median: number }
-  readonly ratio?: { readonly median: number }
-  readonly reason?: string
-}
-
-export declare const data: readonly BenchmarkRun[]
+export declare const data: Benchmarks
 
 export default defineLoader({
   watch: ['../apps/bench/results/*.json'],
-  load: (files): readonly BenchmarkRun[] => files.map(readRun).toSorted((a, b) => b.date.localeCompare(a.date)),
+  load: (files): Benchmarks => ({ runs: files.toSorted().map(readRun), caches: cacheTable() }),
 })
 
 function readRun(file: string): BenchmarkRun {
-  const report = JSON.parse(readFileSync(file, 'utf8'))
-  return {
-    name: basename(file, '.json'),
-    date: report.date,
-    machine: report.machine,
-    threads: report.threads,
-    cases: report.cases.map(({ bench, rows }: { bench: Omit<BenchmarkCase, 'rows'>; rows: BenchmarkRow[] }) => ({
-      id: bench.id,
-      source: bench.source,
-      rows,
-    })),
-  }
+  const report = JSON.parse(readFileSync(file, 'utf8')) as BenchReport
+  const name = basename(file, '.json')
+  return { name, title: report.title ?? name, machine: machineLine(report), ...htmlParts(report) }
 }

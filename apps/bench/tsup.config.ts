@@ -5,7 +5,7 @@ import { defineConfig } from 'tsup'
  * come along, for they are modules that Node would take for CommonJS.
  */
 export default defineConfig({
-  entry: ['src/terminal.ts', 'src/host-process.ts'],
+  entry: { terminal: 'src/terminal.ts', 'host-process': 'src/host-process.ts', report: 'src/report/index.ts' },
   format: 'esm',
   platform: 'node',
   target: 'node20',

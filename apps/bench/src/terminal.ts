@@ -44,6 +44,7 @@ const command = defineCommand({
         'A folder with stories260K.bin and tok512.bin, for cases that write; by default ../shared/models/stories260k beside the repository',
     },
     out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html' },
+    title: { type: 'string', description: 'A name for the report' },
     compare: {
       type: 'boolean',
       default: false,
@@ -81,11 +82,12 @@ interface Choices {
   readonly peers: string
   readonly against?: string | undefined
   readonly model?: string | undefined
+  readonly title?: string | undefined
   readonly threads: number
   readonly rounds: number | undefined
 }
 
-async function measure({ filter, quick, device, peers, against, model, threads, rounds }: Choices): Promise<BenchReport> {
+async function measure({ filter, quick, device, peers, against, model, title, threads, rounds }: Choices): Promise<BenchReport> {
   const cases = selectCases({ filter, quick })
   if (cases.length === 0) refuse(`--filter ${filter}: no case${quick ? ' of the quick ones' : ''} has this in its name`)
   const machine = describeMachine()
@@ -117,7 +119,16 @@ async function measure({ filter, quick, device, peers, against, model, threads, 
   })
   const onGpu = results.peers.find(({ id }) => id === nodeFields.gpu.subject.id)
   const adapter = onGpu?.status === 'ready' ? onGpu.settings : undefined
-  return { version: 2, date: new Date().toISOString(), commit, machine: { ...machine, adapter }, threads, rooflines, ...results }
+  return {
+    version: 2,
+    title,
+    date: new Date().toISOString(),
+    commit,
+    machine: { ...machine, adapter },
+    threads,
+    rooflines,
+    ...results,
+  }
 }
 
 /** The files of a model that writes; undefined where none was named and none lies beside the repository. */

@@ -18,7 +18,17 @@ const binaries = {
 
 /** Who competes in a page. */
 export const browserFields: Fields = {
-  cpu: { subject: qkvCpu, peers: [onnxRuntimeWeb, tensorflowWasm(binaries), tensorflowCpu, jaxWasm, qkvPortable, plainLoop] },
+  cpu: {
+    subject: qkvCpu,
+    peers: [
+      onnxRuntimeWeb(() => import('onnxruntime-web/wasm')),
+      tensorflowWasm(binaries),
+      tensorflowCpu,
+      jaxWasm,
+      qkvPortable,
+      plainLoop,
+    ],
+  },
   gpu: { subject: qkvWebGpu(browserAdapter), peers: [onnxRuntimeWebGpu, tensorflowWebGpu, jaxWebGpu] },
 }
 

@@ -13,7 +13,7 @@ export const nodeFields: Fields = {
   cpu: {
     subject: qkvCpu,
     peers: [
-      onnxRuntimeWeb,
+      onnxRuntimeWeb(() => import('onnxruntime-web')),
       onnxRuntimeNodeCpu,
       transformersWasm,
       transformersNative,

@@ -1,21 +1,25 @@
 import { onGpuAlone, onnxContestant } from './onnxruntime.ts'
 import { Unavailable, type Peer } from './peer.ts'
 
-/** ONNX Runtime Web's WebAssembly provider: what transformers.js computes with. */
-export const onnxRuntimeWeb: Peer = {
-  id: 'onnxruntime-web/wasm',
-  title: 'ONNX Runtime Web (wasm)',
-  device: 'cpu',
-  async load({ threads }) {
-    const ort = await import('onnxruntime-web/wasm')
-    ort.env.wasm.numThreads = threads
-    ort.env.logLevel = 'error'
-    return {
-      version: ort.env.versions.web ?? ort.env.versions.common,
-      settings: `wasm provider, ${threads} thread${threads === 1 ? '' : 's'}`,
-      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['wasm'] }),
-    }
-  },
+type OnnxRuntimeWeb = typeof import('onnxruntime-web/wasm')
+
+/** ONNX Runtime Web's WebAssembly provider: what transformers.js computes with. Pages and Node each have an entry of it with threads. */
+export function onnxRuntimeWeb(entry: () => Promise<OnnxRuntimeWeb>): Peer {
+  return {
+    id: 'onnxruntime-web/wasm',
+    title: 'ONNX Runtime Web (wasm)',
+    device: 'cpu',
+    async load({ threads }) {
+      const ort = await entry()
+      ort.env.wasm.numThreads = threads
+      ort.env.logLevel = 'error'
+      return {
+        version: ort.env.versions.web ?? ort.env.versions.common,
+        settings: `wasm provider, ${threads} thread${threads === 1 ? '' : 's'}`,
+        prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['wasm'] }),
+      }
+    },
+  }
 }
 
 /** ONNX Runtime Web's WebGPU provider; in browsers. */

@@ -29,7 +29,7 @@ export const transformersWasm: Peer = {
   device: 'cpu',
   only: 'writing',
   async load({ threads, model }) {
-    const ort = await import('onnxruntime-web/wasm')
+    const ort = await import('onnxruntime-web')
     // It takes a runtime that is there already for its own. In Node it hands that paths, which this one would fetch.
     const create = async (path: string, options: InferenceSession.SessionOptions) =>
       ort.InferenceSession.create(await readFile(path), options)

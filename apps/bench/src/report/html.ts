@@ -9,25 +9,36 @@ import { count, findings, mebibytes, milliseconds, question, rate, ratio, remark
 
 /** A report as one file that needs nothing else: pictures as SVG, words for who has never heard of us. */
 export function html(report: BenchReport): string {
+  const { summary, pictures, details, contestants } = htmlParts(report)
+  const title = `How fast exact attention runs here${report.title === undefined ? '' : `: ${escape(report.title)}`}`
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>QKV: how fast exact attention runs here</title>
+<title>QKV: ${title}</title>
 <style>${style}</style>
-<h1>How fast exact attention runs here</h1>
+<h1>${title}</h1>
 <p class="lead">Attention lets each token of a sequence look at every other. <b>QKV</b> computes it in JavaScript programs, exactly.
 Here it stands against what one would use instead: the same numbers for all, every result compared with a float64 reference
 before it was timed, samples taken in turns on a warm machine.</p>
 <p class="machine">${escape(machineLine(report))}</p>
-${body(report)}
+${[summary, pictures, details, cacheTable(), contestants].join('\n')}
 </html>
 `
 }
 
-/** What follows the heading: for a page that has its own. */
-export function body(report: BenchReport): string {
-  return [summary(report), pictures(report), details(report), caches(), contestants(report)].join('\n')
+/** The parts of a report as HTML, for a page that has its own heading and style. */
+export interface HtmlParts {
+  /** How each contestant did against QKV, in a table. */
+  readonly summary: string
+  readonly pictures: string
+  /** Where sweeps ended, and a table for each case. */
+  readonly details: string
+  readonly contestants: string
+}
+
+export function htmlParts(report: BenchReport): HtmlParts {
+  return { summary: summary(report), pictures: pictures(report), details: details(report), contestants: contestants(report) }
 }
 
 function summary(report: BenchReport): string {
@@ -93,7 +104,8 @@ function cells(report: BenchReport, result: CaseReport, row: Row & Measured): st
   ].join('')
 }
 
-function caches(): string {
+/** What caches of several models take, by how they keep their numbers. */
+export function cacheTable(): string {
   const rows = cacheSizes().map(
     ({ model, ...sizes }) =>
       `<tr><th scope="row">${escape(model)}</th>${cacheKinds.map((kind) => `<td>${mebibytes(sizes[kind])}</td>`).join('')}</tr>`,

@@ -6,7 +6,7 @@ import { count, findings, mebibytes, milliseconds, question, rate, ratio, remark
 /** A report as Markdown: the machine, who ran, and a table for each case. */
 export function markdown(report: BenchReport): string {
   return [
-    '# How fast exact attention runs here',
+    `# How fast exact attention runs here${report.title === undefined ? '' : `: ${report.title}`}`,
     '',
     machineLine(report),
     '',

@@ -6,6 +6,8 @@ import type { Spread } from '../measure/statistics.ts'
 /** What a run leaves behind: everything that is drawn or compared is made from this. */
 export interface BenchReport {
   readonly version: 2
+  /** What its maker calls it. */
+  readonly title?: string | undefined
   /** ISO 8601. */
   readonly date: string
   readonly commit: string | undefined
