@@ -61,6 +61,9 @@ describe('when memory does not grow', () => {
       get buffer() {
         return memory.buffer
       },
+      get growth() {
+        return memory.growth
+      },
       grow(byteLength) {
         if (byteLength > most) throw new RangeError('no more')
         memory.grow(byteLength)

@@ -1,5 +1,5 @@
 import { arrayConstructors, bytesPerElement, QkvError, type ArrayOf, type Dtype } from '@qkv/core'
-import { pageBytes, type LinearMemory } from './linear-memory.ts'
+import type { LinearMemory } from './linear-memory.ts'
 
 /** Every block starts at a multiple of this: a cache line, and any vector. */
 export const alignment = 64
@@ -115,12 +115,12 @@ export class Arena {
     return block
   }
 
-  /** Memory up to `end`; where it has to grow, by a quarter, so that growing is rare. */
+  /** Memory up to `end`, and more where there is more, so that it grows rarely. */
   #reserve(operation: string, size: number, end: number): void {
     const { memory } = this
     const { byteLength } = memory.buffer
     if (end <= byteLength) return
-    for (const wanted of [Math.max(end, roundUp(byteLength * 1.25, pageBytes)), end]) {
+    for (const wanted of [Math.max(end, byteLength + memory.growth), end]) {
       try {
         memory.grow(wanted)
         return
@@ -153,6 +153,7 @@ export class Arena {
 
 const noMemory: LinearMemory = {
   buffer: new ArrayBuffer(0),
+  growth: 0,
   grow() {
     throw new RangeError('the memory was released')
   },

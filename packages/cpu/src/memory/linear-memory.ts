@@ -4,6 +4,8 @@ export interface LinearMemory {
   readonly buffer: ArrayBufferLike
   /** Makes the buffer at least `byteLength` long. @throws RangeError where that much is not to be had. */
   grow(byteLength: number): void
+  /** How many bytes more to ask for at a time, since growing has a price. */
+  readonly growth: number
 }
 
 export const pageBytes = 65_536
@@ -19,6 +21,7 @@ export function wasmMemory(shared: boolean): WasmLinearMemory {
   let buffer: ArrayBufferLike = memory.buffer
   return {
     memory,
+    growth: 1 << 20,
     get buffer() {
       return buffer
     },
@@ -44,10 +47,13 @@ function sharedMemory(maximum: number): WebAssembly.Memory {
   }
 }
 
-/** Memory for engines without WebAssembly: growing copies. */
+/** Memory for engines without WebAssembly: growing copies, so it grows in proportion. */
 export function plainMemory(): LinearMemory {
   let buffer = new ArrayBuffer(pageBytes)
   return {
+    get growth() {
+      return buffer.byteLength / 4
+    },
     get buffer() {
       return buffer
     },
