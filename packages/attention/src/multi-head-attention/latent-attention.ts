@@ -10,11 +10,12 @@ import {
   type Tensor,
   type Watch,
 } from '@qkv/core'
-import type { RotaryEncoding } from '@qkv/positional'
+import type { Positions, RotaryEncoding } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import { cachedAttention } from '../cache/attention.ts'
 import type { AttentionCache, CachedKeys } from '../cache/cache.ts'
 import { KeyValueCache, type KeyValueCacheOptions } from '../cache/contiguous.ts'
+import { checkCounts, nextPlaces, takeIn } from '../cache/taking-in.ts'
 import { checkBackend, checkCount, checkShape, invalid } from '../refuse.ts'
 import { withTemporaries, type Temporaries } from '../temporaries.ts'
 import { joinHeads } from './heads.ts'
@@ -48,6 +49,8 @@ export interface LatentAttentionOptions {
 export interface LatentForwardOptions extends Watch {
   /** Latent vectors and rotated keys of earlier tokens, from {@link LatentAttention.cache}; the input's are appended. */
   readonly cache?: AttentionCache | undefined
+  /** With a cache whose batch entries have lengths of their own: how many of the last tokens are each entry's. */
+  readonly counts?: readonly number[] | undefined
 }
 
 /**
@@ -76,13 +79,10 @@ export class LatentAttention implements Disposable {
     for (const size of ['modelDim', 'heads', 'latentDim', 'contentDim', 'rotaryDim', 'valueDim'] as const) {
       checkCount('LatentAttention', size, options[size])
     }
-    if (position?.kind !== 'rotary' || position.dim !== rotaryDim) {
-      throw invalid(
-        'LatentAttention',
-        'position',
-        `rotary over ${rotaryDim} elements`,
-        position?.kind === 'rotary' ? `over ${position.dim}` : 'another',
-      )
+    if (position?.kind !== 'rotary' || position.dim !== rotaryDim || position.followsLength) {
+      const received =
+        position?.kind !== 'rotary' ? 'another' : `over ${position.dim}${position.followsLength ? ', following it' : ''}`
+      throw invalid('LatentAttention', 'position', `rotary over ${rotaryDim} elements that does not follow the length`, received)
     }
     this.backend = backend
     this.#options = options
@@ -103,10 +103,11 @@ export class LatentAttention implements Disposable {
   async forward(input: Tensor, options: LatentForwardOptions = {}): Promise<OwnedTensor> {
     this.#weights.check()
     checkShape('LatentAttention.forward', 'input', input.shape, [-1, -1, this.#options.modelDim])
-    const { cache, ...watch } = options
+    const { cache, ...others } = options
+    checkCounts('LatentAttention.forward', cache, others.counts)
     return withTemporaries(async (scope) => {
       const joined =
-        cache === undefined ? await this.#spelledOut(input, watch, scope) : await this.#absorbed(input, cache, watch, scope)
+        cache === undefined ? await this.#spelledOut(input, others, scope) : await this.#absorbed(input, cache, others, scope)
       return this.backend.linear(joined, this.#weights.get('output.weight'))
     })
   }
@@ -126,8 +127,9 @@ export class LatentAttention implements Disposable {
   /** @returns [batch, length, heads·valueDim] */
   async #spelledOut(input: Tensor, watch: Watch, scope: Temporaries): Promise<Tensor> {
     const { heads, contentDim, valueDim } = this.#options
-    const { content, turned } = this.#queries(input, 0, scope)
-    const { latent, key: sharedKey } = this.#latents(input, 0, scope)
+    const places = { start: 0, length: input.shape[1] ?? 0 }
+    const { content, turned } = this.#queries(input, places, scope)
+    const { latent, key: sharedKey } = this.#latents(input, places, scope)
     const keyValue = splitHeads(scope.keep(this.backend.linear(latent, this.#weights.get('keyValue.weight'))), heads)
     const query = this.#beside(content, turned, scope)
     const key = this.#beside(slice(keyValue, 3, 0, contentDim), sharedKey, scope)
@@ -141,32 +143,31 @@ export class LatentAttention implements Disposable {
   }
 
   /** @returns [batch, length, heads·valueDim] */
-  async #absorbed(input: Tensor, cache: AttentionCache, watch: Watch, scope: Temporaries): Promise<Tensor> {
+  async #absorbed(
+    input: Tensor,
+    cache: AttentionCache,
+    { counts, ...watch }: Omit<LatentForwardOptions, 'cache'>,
+    scope: Temporaries,
+  ): Promise<Tensor> {
     const { heads, latentDim, contentDim, valueDim } = this.#options
-    const { content, turned } = this.#queries(input, cache.length, scope)
-    const { latent, key: sharedKey } = this.#latents(input, cache.length, scope)
     const [batch = 0, length = 0] = input.shape
-    const stored = this.#beside(splitHeads(latent, 1), sharedKey, scope)
-    await cache.append(stored, slice(stored, 3, 0, 0))
-
+    const [places] = nextPlaces(cache, length, counts)
+    const { content, turned } = this.#queries(input, places, scope)
+    const { latent, key: sharedKey } = this.#latents(input, places, scope)
     const absorbed = this.#forEachHead(content, latentDim, scope, (head) => permute(this.#headMatrix(head, 0, contentDim), [1, 0]))
     const query = this.#beside(absorbed, turned, scope)
-    const { output } = await cachedAttention(
-      query,
-      { backend: this.backend, keys: () => latentValues(cache.keys(), cache, latentDim) },
-      {
-        ...watch,
-        scale: this.#scale,
-      },
-    )
-    const values = this.#forEachHead(scope.keep(output), valueDim, scope, (head) =>
-      this.#headMatrix(head, contentDim, contentDim + valueDim),
-    )
+    const key = this.#beside(splitHeads(latent, 1), sharedKey, scope)
+    const attended = await takeIn(cache, { key, value: slice(key, 3, 0, 0), counts }, async () => {
+      const keys = (): CachedKeys => latentValues(cache.keys(), cache, latentDim)
+      const { output } = await cachedAttention(query, { backend: this.backend, keys }, { ...watch, scale: this.#scale })
+      return scope.keep(output)
+    })
+    const values = this.#forEachHead(attended, valueDim, scope, (head) => this.#headMatrix(head, contentDim, contentDim + valueDim))
     return reshape(permute(values, [0, 2, 1, 3]), [batch, length, heads * valueDim])
   }
 
   /** Content [batch, heads, length, contentDim] and rotated part [batch, heads, length, rotaryDim]. */
-  #queries(input: Tensor, start: number, scope: Temporaries): { content: Tensor; turned: Tensor } {
+  #queries(input: Tensor, places: Positions, scope: Temporaries): { content: Tensor; turned: Tensor } {
     const { heads, queryLatentDim, contentDim, rotaryDim, epsilon = 1e-6, position } = this.#options
     const { backend } = this
     const project = (from: Tensor, name: string): Tensor => scope.keep(backend.linear(from, this.#weights.get(name)))
@@ -178,22 +179,22 @@ export class LatentAttention implements Disposable {
             'queryUp.weight',
           )
     const query = splitHeads(projected, heads)
-    const table = position.table({ start, length: input.shape[1] ?? 0 }, 'query')
+    const turning = slice(query, 3, contentDim, contentDim + rotaryDim)
     return {
       content: slice(query, 3, 0, contentDim),
-      turned: scope.keep(backend.rotate(slice(query, 3, contentDim, contentDim + rotaryDim), table)),
+      turned: scope.keep(backend.rotate(turning, position.table(places, 'query'))),
     }
   }
 
   /** Latent [batch, length, latentDim] and the shared key [batch, 1, length, rotaryDim], rotated. */
-  #latents(input: Tensor, start: number, scope: Temporaries): { latent: Tensor; key: Tensor } {
+  #latents(input: Tensor, places: Positions, scope: Temporaries): { latent: Tensor; key: Tensor } {
     const { latentDim, rotaryDim, epsilon = 1e-6, position } = this.#options
     const { backend } = this
     const compressed = scope.keep(backend.linear(input, this.#weights.get('latent.weight')))
-    const table = position.table({ start, length: input.shape[1] ?? 0 }, 'key')
+    const turning = splitHeads(slice(compressed, 2, latentDim, latentDim + rotaryDim), 1)
     return {
       latent: scope.keep(backend.rmsNorm(slice(compressed, 2, 0, latentDim), this.#weights.get('latentNorm.weight'), epsilon)),
-      key: scope.keep(backend.rotate(splitHeads(slice(compressed, 2, latentDim, latentDim + rotaryDim), 1), table)),
+      key: scope.keep(backend.rotate(turning, position.table(places, 'key'))),
     }
   }
 

@@ -2,6 +2,7 @@ import type { Backend, HostTensor, OwnedTensor, ProblemOptions, Tensor, Watch } 
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { AttentionCache } from '../cache/cache.ts'
+import { checkCounts } from '../cache/taking-in.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape, invalid } from '../refuse.ts'
 import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'
@@ -135,9 +136,7 @@ export class MultiHeadAttention implements Disposable {
     checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
-    if (counts !== undefined && cache?.lengths === undefined) {
-      throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache)', 'counts')
-    }
+    checkCounts(operation, cache, counts)
     for (const [option, value] of Object.entries({ memory, lengths })) {
       if (cache && value) throw invalid(operation, option, 'absent with a cache', 'both')
     }

@@ -1,9 +1,10 @@
-import { tensor, type Backend, type ProblemOptions, type QkvError, type Tensor, type Watch } from '@qkv/core'
+import type { Backend, ProblemOptions, QkvError, Tensor, Watch } from '@qkv/core'
 import type { Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { attention, type AttentionOptions } from '../attention.ts'
 import { optionsOfKeys } from '../cache/attention.ts'
 import type { AttentionCache, CachedKeys } from '../cache/cache.ts'
 import { unchanged } from '../cache/reindex.ts'
+import { nextPlaces, takeIn } from '../cache/taking-in.ts'
 import type { OnBackend, WeightOptions } from '../inspect/index.ts'
 import { isRotary } from '../positioned.ts'
 import { invalid } from '../refuse.ts'
@@ -40,7 +41,6 @@ export async function attendSelf(backend: Backend, asked: SelfAttention, scope: 
 export async function attendCached(cache: AttentionCache, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
   const { query, key, value, position, positions, counts, inspect } = asked
   const { backend } = cache
-  const before = cache.lengths ?? cache.length
   const next = nextPlaces(cache, query.shape[2] ?? 0, counts)
   const [places, contextLength] = positions === undefined ? next : [positions, undefined]
   const rotaries = position.filter(isRotary)
@@ -52,32 +52,15 @@ export async function attendCached(cache: AttentionCache, asked: SelfAttention, 
 
   const turnedQuery = turned(query, places, 'query')
   const options = { ...asked.options, position: position.filter((encoding) => !isRotary(encoding)) }
-  await cache.append(anew ? key : turned(key, places, 'key'), value, counts)
-  try {
-    const held = cache.keys()
-    scope.keep(held)
+  return takeIn(cache, { key: anew ? key : turned(key, places, 'key'), value, counts }, async () => {
+    const held = scope.keep(cache.keys())
     const keys = anew ? { ...held, key: turned(checkWhole(held).key, { start: 0, length: held.key.shape[2] ?? 0 }, 'key') } : held
     const whole = optionsOfKeys(keys, backend, options)
     const { output } = await attention(turnedQuery, keys.key, keys.value, whole)
     scope.keep(output)
     await inspect?.(turnedQuery, keys.key, whole)
     return output
-  } catch (error) {
-    cache.truncate(before)
-    throw error
-  }
-}
-
-/** Where the next tokens of a cache stand, and how long the sequence is with them. */
-function nextPlaces(
-  { length: start, lengths }: AttentionCache,
-  count: number,
-  counts: readonly number[] | undefined,
-): readonly [places: Positions, contextLength: number] {
-  if (lengths === undefined) return [{ start, length: count }, start + count]
-  const ends = lengths.map((held, entry) => held + (counts?.[entry] ?? count))
-  const positions = ends.flatMap((end) => Array.from({ length: count }, (_, row) => end - count + row))
-  return [tensor(positions, [lengths.length, count], { dtype: 'int32' }), Math.max(...ends)]
+  })
 }
 
 /** @throws QkvError unless all keys are there, and can be turned. */

@@ -1,4 +1,5 @@
-import { slice } from '@qkv/core'
+import { slice, tensor, toFloat32 } from '@qkv/core'
+import { BatchedCache } from '@qkv/attention/batches'
 import { LatentAttention, type LatentAttentionOptions } from '@qkv/attention/latent'
 import { rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
@@ -42,6 +43,46 @@ export function latentClaims(subject: () => Subject): void {
     expect(cache.length).toBe(9)
   })
 
+  it('decodes sequences of different lengths together as each alone', async () => {
+    const { backend } = subject()
+    using layer = make()
+    using cache = new BatchedCache({ backend, batch: 2, heads: 1, headDim: 12, valueDim: 0 })
+    const alone = [0, 1].map(() => layer.cache())
+    // The first has five tokens before its last, the second eight: three rows of padding, which are rows of the second here.
+    for (const [starts, counts] of [
+      [
+        [0, 0],
+        [5, 8],
+      ],
+      [
+        [5, 8],
+        [1, 1],
+      ],
+    ] as const) {
+      const longest = Math.max(...counts)
+      const rows = counts.map((count, entry) => slice(slice(input, 0, entry, entry + 1), 1, starts[entry]!, starts[entry]! + count))
+      const padding = counts.map((count) => slice(slice(input, 0, 1, 2), 1, 0, longest - count))
+      const next = tensor(Float32Array.from(rows.flatMap((row, entry) => [...toFloat32(padding[entry]!), ...toFloat32(row)])), [
+        2,
+        longest,
+        24,
+      ])
+      using output = await layer.forward(next, { cache, counts })
+      const together = await valuesOf(subject(), output)
+      for (const [entry, count] of counts.entries()) {
+        using own = await layer.forward(rows[entry]!, { cache: alone[entry]! })
+        expectClose(
+          together.subarray((entry * longest + longest - count) * 24, (entry + 1) * longest * 24),
+          await valuesOf(subject(), own),
+        )
+      }
+    }
+    expect(cache.lengths).toEqual([6, 9])
+    for (const one of alone) one.dispose()
+    using plain = layer.cache()
+    await expect(layer.forward(slice(input, 0, 0, 1), { cache: plain, counts: [9] })).rejects.toThrow('counts must be absent')
+  })
+
   it('caches latentDim + rotaryDim elements a token, also quantised', async () => {
     using layer = make()
     using plain = layer.cache({ capacity: 16 })
@@ -58,7 +99,7 @@ export function latentClaims(subject: () => Subject): void {
 
   it('refuses a position of another size', () => {
     expect(() => make({ position: rotary({ dim: 6 }) })).toThrow(
-      'LatentAttention: position must be rotary over 4 elements; received over 6',
+      'LatentAttention: position must be rotary over 4 elements that does not follow the length; received over 6',
     )
   })
 }

@@ -1,0 +1,42 @@
+import { tensor, type Tensor } from '@qkv/core'
+import type { Positions } from '@qkv/positional'
+import { invalid } from '../refuse.ts'
+import type { AttentionCache } from './cache.ts'
+
+/** Tokens that a cache is to take in. */
+export interface NextTokens {
+  readonly key: Tensor
+  readonly value: Tensor
+  /** How many of the last ones are each batch entry's own, for caches that count them apart. */
+  readonly counts: readonly number[] | undefined
+}
+
+/** @throws QkvError unless there is a cache that counts its batch entries apart, where `counts` are given. */
+export function checkCounts(operation: string, cache: AttentionCache | undefined, counts: readonly number[] | undefined): void {
+  if (counts === undefined || cache?.lengths !== undefined) return
+  throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache)', 'counts')
+}
+
+/** Has a cache take in tokens and attends with them; the cache stays as it was when anything fails. */
+export async function takeIn<T>(cache: AttentionCache, { key, value, counts }: NextTokens, attend: () => Promise<T>): Promise<T> {
+  const before = cache.lengths ?? cache.length
+  await cache.append(key, value, counts)
+  try {
+    return await attend()
+  } catch (error) {
+    cache.truncate(before)
+    throw error
+  }
+}
+
+/** Where the next `count` tokens of a cache stand, and how long the sequence is with them. */
+export function nextPlaces(
+  { length: start, lengths }: AttentionCache,
+  count: number,
+  counts: readonly number[] | undefined,
+): readonly [places: Positions, contextLength: number] {
+  if (lengths === undefined) return [{ start, length: count }, start + count]
+  const ends = lengths.map((held, entry) => held + (counts?.[entry] ?? count))
+  const positions = ends.flatMap((end) => Array.from({ length: count }, (_, row) => end - count + row))
+  return [tensor(positions, [lengths.length, count], { dtype: 'int32' }), Math.max(...ends)]
+}
