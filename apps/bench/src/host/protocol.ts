@@ -1,6 +1,5 @@
 import type { BenchCase } from '../cases/case.ts'
 import type { Agreement } from '../measure/check.ts'
-import type { Ceiling } from '../measure/rooflines.ts'
 import type { ModelFiles } from '../peers/peer.ts'
 
 /**
@@ -26,6 +25,9 @@ export interface Answers {
   /** What this host reaches without a peer, in 10⁹ operations or bytes a second. */
   ceiling: number
 }
+
+/** Of a machine: how fast it multiplies and adds, and how fast it reads. */
+export type Ceiling = 'arithmetic' | 'reading'
 
 /** What a contestant has taken so far, in bytes. */
 export interface Memory {

@@ -1,11 +1,9 @@
 import relaxedSimd from '../../build/roofline.relaxed-simd.wasm'
 import simd128 from '../../build/roofline.simd128.wasm'
 import type { Host } from '../host/connection.ts'
+import type { Ceiling } from '../host/protocol.ts'
 import type { Rooflines } from '../report/report.ts'
 import { quantile } from './statistics.ts'
-
-/** Of a machine: how fast it multiplies and adds, and how fast it reads. */
-export type Ceiling = 'arithmetic' | 'reading'
 
 /**
  * What this machine can do at most with so many threads, each in a host of its own and all at once: threads share what
