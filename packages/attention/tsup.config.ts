@@ -10,5 +10,6 @@ export default libraryConfig([
   'src/onnx-export/index.ts',
   'src/interop/onnxruntime.ts',
   'src/interop/tfjs.ts',
+  'src/relative-values.ts',
   'src/training/index.ts',
 ])

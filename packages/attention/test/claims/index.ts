@@ -9,12 +9,14 @@ import { multiHeadClaims } from './multi-head.ts'
 import { onnxClaims } from './onnx-vectors.ts'
 import { positionClaims } from './positions.ts'
 import { trainingClaims } from './training.ts'
+import { relativeValueClaims } from './relative-values.ts'
 import type { Subject } from './subject.ts'
 
 /** All that this package claims of any backend. */
 export function attentionPackageClaims(subject: () => Subject): void {
   describe('attention', () => attentionClaims(subject))
   describe('positions', () => positionClaims(subject))
+  describe('relative values', () => relativeValueClaims(subject))
   onnxClaims(subject)
   describe('gradients', () => gradientClaims(subject))
   describe('packed and cascaded batches', () => batchClaims(subject))
