@@ -152,7 +152,7 @@ export function attentionClaims(subject: () => Subject): void {
       expect(element).toBeGreaterThanOrEqual(Math.min(...column) - exact.bound[index]!)
       expect(element).toBeLessThanOrEqual(Math.max(...column) + exact.bound[index]!)
     })
-    const ones = tensor(new Float32Array(2 * 2 * 21).fill(1), [2, 2, 21, 1])
+    const ones = tensor(new Float32Array(2 * 2 * 21 * 12).fill(1), [2, 2, 21, 12])
     expectReference(subject(), await attend(q, k, ones), q, k, ones, {})
     for (const element of await attend(q, k, ones)) expect(element).toBeCloseTo(1, 5)
   })

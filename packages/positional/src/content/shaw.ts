@@ -15,7 +15,7 @@ export interface ShawOptions {
  *
  *     score + scale · q·r(key − query).
  *
- * The paper's second table, added to the values, is no score change and not part of this. Shaw et al. 2018,
+ * The paper's second table, added to the values, changes no score: see `@qkv/attention/relative-values`. Shaw et al. 2018,
  * arXiv:1803.02155; wav2vec2-BERT, which looks further back (`left`) than ahead.
  */
 export function shaw({ table, left }: ShawOptions): ContentScore {
