@@ -257,7 +257,8 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     encode(encoder, problem, { output, lse }) {
       checkAlive()
       const { commands, release } = queue.stage((recorder) => {
-        const space = workspace('encode', recorder)
+        const own = workspace('encode', recorder)
+        const space = { ...own, profile: { ...profile, matrixUnit: undefined } } // its kernel may not have been loaded yet
         const rows = attentionShape(problem).slice(0, 3)
         const lseOperand = lse ? operand(space, 'lse', lse) : scratchOperand(space, rows)
         attentionInto(space, problem, operand(space, 'output', output), lseOperand)

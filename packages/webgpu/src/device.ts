@@ -1,3 +1,4 @@
+import { matrixFeature } from './device-profile.ts'
 import { unavailable } from './errors.ts'
 
 export interface DeviceOptions {
@@ -20,7 +21,8 @@ export interface AcquiredDevice {
 export async function acquireDevice({ device, adapter, gpu }: DeviceOptions): Promise<AcquiredDevice> {
   if (device !== undefined) return { device, owned: false, information: device.adapterInfo }
   const source = adapter ?? (await requestAdapter(gpu))
-  const requiredFeatures = (['subgroups', 'shader-f16'] as const).filter((feature) => source.features.has(feature))
+  const has = (feature: string): feature is GPUFeatureName => source.features.has(feature)
+  const requiredFeatures = ['subgroups', 'shader-f16', matrixFeature].filter(has)
   try {
     const made = await source.requestDevice({ label: '@qkv/webgpu', requiredFeatures, requiredLimits: usefulLimits(source) })
     return { device: made, owned: true, information: source.info }

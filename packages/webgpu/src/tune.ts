@@ -1,8 +1,9 @@
-import { problem, tensor, type HostTensor, type Watch } from '@qkv/core'
-import { createWebGpuBackend, type DeviceProfile, type Tiling, type WebGpuBackend } from './index.ts'
+import { problem, roundTo, tensor, type HostTensor, type Watch } from '@qkv/core'
+import { matrixUnitOf } from './device-profile.ts'
+import { createWebGpuBackend, type DeviceProfile, type MatrixUnit, type Tiling, type WebGpuBackend } from './index.ts'
 
 /** What of a profile can be measured: plain data, to be kept and passed as `profile` to every later backend on this device. */
-export type TunedProfile = Pick<DeviceProfile, 'software' | 'subgroupSize' | 'tilings' | 'invocations'>
+export type TunedProfile = Pick<DeviceProfile, 'software' | 'subgroupSize' | 'tilings' | 'matrixUnit' | 'invocations'>
 
 export interface TuneOptions extends Watch {
   /** Of the models to run; default 64 and 128. */
@@ -11,28 +12,27 @@ export interface TuneOptions extends Watch {
 
 /**
  * Times the kernels that a device could run and keeps the fastest of each kind: with or without tiles, with or without
- * subgroups, the shapes of tiles, and among how many workgroups to divide the keys of a decoder. Most of the time goes into
- * compiling, some seconds on a GPU: worth doing once for a device, not once for a page.
+ * subgroups, the shapes of tiles, matrix units where there are any, and among how many workgroups to divide the keys of a decoder. Most of the time goes into
+ * compiling, some seconds on a GPU: worth doing once for a device, not once for a page. What is known to be a CPU stays one.
  *
  * @throws QkvError `ABORTED`, or what befalls the device
  */
 export async function tune(backend: WebGpuBackend, options: TuneOptions = {}): Promise<TunedProfile> {
   const { headDims = [64, 128], signal, onProgress } = options
-  const trials = trialsOf(headDims)
-  const { software, subgroupSize, tilings, invocations } = backend.profile
-  let chosen: TunedProfile = { software, subgroupSize, tilings, invocations }
+  const trials = trialsOf(headDims, matrixUnitOf(backend.device))
+  const { software, subgroupSize, tilings, matrixUnit, invocations } = backend.profile
+  let chosen: TunedProfile = { software, subgroupSize, tilings, matrixUnit, invocations }
   for (const [index, { question, candidates }] of trials.entries()) {
     let fastest = { milliseconds: Infinity, choice: {} }
     let length: number | undefined
-    const choices = candidates(chosen)
-    for (const [done, choice] of choices.entries()) {
+    for (const choice of candidates(chosen)) {
       using trial = await createWebGpuBackend({ device: backend.device, profile: { ...chosen, ...choice } })
       length ??= await lengthWorthTiming(trial, question, signal)
       const milliseconds = await millisecondsOf(trial, question(length), signal)
       if (milliseconds < fastest.milliseconds) fastest = { milliseconds, choice }
-      onProgress?.((index + (done + 1) / choices.length) / trials.length)
     }
     chosen = { ...chosen, ...fastest.choice }
+    onProgress?.((index + 1) / trials.length)
   }
   return chosen
 }
@@ -43,21 +43,22 @@ interface Trial {
   readonly candidates: (chosen: TunedProfile) => readonly Partial<TunedProfile>[]
 }
 
-function trialsOf(headDims: readonly number[]): Trial[] {
+function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Trial[] {
   return [
     {
       question: (length) => prefillOf(length, headDims[0] ?? 64),
-      candidates: ({ subgroupSize }) => [
-        { software: true },
-        { software: false, subgroupSize: 0 },
-        ...(subgroupSize > 0 ? [{ software: false, subgroupSize }] : []),
-      ],
+      candidates: ({ software, subgroupSize }) =>
+        software ? [] : [{ software: true }, { subgroupSize: 0 }, ...(subgroupSize > 0 ? [{ subgroupSize }] : [])],
     },
     ...headDims.map((headDim) => ({
       question: (length: number) => prefillOf(length, headDim),
       candidates: ({ software, tilings }: TunedProfile) =>
-        software ? [{}] : tilingsToTry.map((tiling) => ({ tilings: { ...tilings, [headDim <= 64 ? 'narrow' : 'wide']: tiling } })),
+        software ? [] : tilingsToTry.map((tiling) => ({ tilings: { ...tilings, [headDim <= 64 ? 'narrow' : 'wide']: tiling } })),
     })),
+    {
+      question: (length) => prefillOf(length, headDims[0] ?? 64, unit?.component === 'f16' ? 'float16' : 'float32'),
+      candidates: ({ software }) => (software || unit === undefined ? [] : [{ matrixUnit: undefined }, { matrixUnit: unit }]),
+    },
     {
       question: (length) => decodeOf(8 * length, headDims[0] ?? 64),
       candidates: ({ software }) => (software ? [6, 8, 10] : [11, 13, 15, 17]).map((power) => ({ invocations: 2 ** power })),
@@ -77,8 +78,8 @@ interface Question {
   readonly value: HostTensor
 }
 
-function prefillOf(length: number, headDim: number): Question {
-  const vectors = noise(8, length, headDim)
+function prefillOf(length: number, headDim: number, dtype: 'float32' | 'float16' = 'float32'): Question {
+  const vectors = noise(8, length, headDim, dtype)
   return { query: vectors, key: vectors, value: vectors }
 }
 
@@ -88,9 +89,9 @@ function decodeOf(keys: number, headDim: number): Question {
   return { query: noise(32, 1, headDim), key: cache, value: cache }
 }
 
-function noise(heads: number, length: number, dim: number): HostTensor {
+function noise(heads: number, length: number, dim: number, dtype: 'float32' | 'float16' = 'float32'): HostTensor {
   const values = Float32Array.from({ length: heads * length * dim }, () => Math.random() - 0.5)
-  return tensor(values, [1, heads, length, dim])
+  return tensor(roundTo(values, dtype), [1, heads, length, dim], { dtype })
 }
 
 /** So long that the device is busy for longer than it takes to ask it. */

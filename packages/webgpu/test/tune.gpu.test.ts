@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { expectAttention, testBackend } from './support/backend.ts'
 
 test('a device is timed once, and what was found is plain data that the next backend takes', async () => {
-  using backend = await testBackend()
+  using backend = await testBackend({ software: false })
   const fractions: number[] = []
   const profile = await tune(backend, { headDims: [16], onProgress: (fraction) => fractions.push(fraction) })
   expect(fractions).toEqual(fractions.toSorted((a, b) => a - b))
@@ -14,6 +14,7 @@ test('a device is timed once, and what was found is plain data that the next bac
   expect(profile).toEqual({
     software: expect.any(Boolean) as boolean,
     subgroupSize: expect.any(Number) as number,
+    matrixUnit: undefined,
     tilings: { narrow: expect.any(Object) as object, wide: backend.profile.tilings.wide },
     invocations: expect.any(Number) as number,
   })
@@ -28,11 +29,10 @@ test('a device is timed once, and what was found is plain data that the next bac
 })
 
 test('tuning can be aborted', async () => {
-  using backend = await testBackend()
+  using backend = await testBackend({ software: false })
   const stop = new AbortController()
-  const failure = await tune(backend, { headDims: [16], signal: stop.signal, onProgress: () => stop.abort() }).catch(
-    (cause: unknown) => cause,
-  )
+  setTimeout(() => stop.abort(), 100)
+  const failure = await tune(backend, { headDims: [16], signal: stop.signal }).catch((cause: unknown) => cause)
   expect(QkvError.is(failure) && failure.code).toBe('ABORTED')
   expect(backend.memory.buffers).toBe(0)
 })

@@ -8,16 +8,19 @@ import type { GradientQuerySpec } from './gradient-query.wgsl.ts'
 import type { LinearSpec } from './linear-interface.ts'
 import type { LinearRowsSpec } from './linear-rows.wgsl.ts'
 import type { NormaliseSpec } from './normalise.wgsl.ts'
+import type { PrefillMatrixSpec } from './prefill-matrix.wgsl.ts'
 import type { QuantizeSpec } from './quantize.wgsl.ts'
 import type { RotateSpec } from './rotate.wgsl.ts'
 
 /**
- * Kernels in two chunks of their own, so that a page that only attends loads neither: those of gradients, and those of the
- * layers around attention. Operations are recorded without them; they are needed once they are to be compiled, and nobody
+ * Kernels in chunks of their own, so that a page that only attends loads none of them: those of gradients, those of the layers
+ * around attention, and what only devices with matrix units can run. Operations are recorded without them; they are needed once they are to be compiled, and nobody
  * waits for that either.
  */
 const gradients = (): Promise<typeof import('./gradients.ts')> => import('./gradients.ts')
 const layers = (): Promise<typeof import('./layers.ts')> => import('./layers.ts')
+
+const matrices = (): Promise<typeof import('./prefill-matrix.wgsl.ts')> => import('./prefill-matrix.wgsl.ts')
 
 type None = Record<string, never>
 
@@ -37,6 +40,8 @@ export const linearRows: LazyKernel<LinearRowsSpec> = lazy(layers, 'linearRows',
 export const normalise: LazyKernel<NormaliseSpec> = lazy(layers, 'normalise', ['output'])
 export const quantize: LazyKernel<QuantizeSpec> = lazy(layers, 'quantize', ['codes', 'scales'])
 export const rotate: LazyKernel<RotateSpec> = lazy(layers, 'rotate', ['output'])
+
+export const prefillMatrix: LazyKernel<PrefillMatrixSpec> = lazy(matrices, 'prefillMatrix', ['output', 'lse'])
 
 function lazy<Name extends string, Spec>(
   chunk: () => Promise<{ readonly [N in NoInfer<Name>]: Kernel<Spec> }>,

@@ -4,6 +4,7 @@ import { operand, type Workspace } from '../workspace.ts'
 import { attentionShape, bindProblem } from './bind-problem.ts'
 import { groupsPerSplit, runDecode, runRows, splitsFor } from './decode.ts'
 import { fill } from './output.ts'
+import { chooseMatrixUnit, runPrefillMatrix } from './prefill-matrix.ts'
 import { chooseTiling, runPrefill } from './prefill.ts'
 import { countedSplits, inSplits } from './splits.ts'
 
@@ -24,6 +25,11 @@ export function keepIf(wanted: boolean, tensor: OwnedTensor): OwnedTensor | unde
 /** Attention into existing memory; `lse` is contiguous float32. */
 export function attentionInto(workspace: Workspace, problem: AttentionProblem, output: Operand, lse: Operand): void {
   if (problem.batch * problem.queryHeads * problem.queryLength === 0) return
+  const unit = chooseMatrixUnit(workspace.profile, problem)
+  if (unit !== undefined) {
+    fill(workspace, output, (access, target) => runPrefillMatrix(workspace, problem, unit, { access, output: target }, lse.binding))
+    return
+  }
   const tile = chooseTiling(workspace.profile, problem)
   if (tile !== undefined) {
     fill(workspace, output, (access, target) => runPrefill(workspace, problem, tile, { access, output: target }, lse.binding))

@@ -52,13 +52,13 @@ export interface TileWalk {
   readonly parameters: { readonly tiles: number; readonly packed: number }
 }
 
-/** Tiles of rows of one head each; of all heads that share a key head where one head has too few to fill a tile. */
-export function walkTiles(problem: AttentionProblem, rows: number, keys: number): TileWalk {
+/** Tiles of rows of one head each; of all heads that share a key head where one head has too few to fill a tile. A block map, by tiles of `keys`. */
+export function walkTiles(problem: AttentionProblem, rows: number, keys?: number): TileWalk {
   const { batch, queryHeads, queryLength, group } = problem
   const packed = queryLength < rows ? group : 1
   const tiles = Math.ceil((queryLength * packed) / rows)
   return {
-    map: packed === 1 ? tileMap(problem, rows, keys) : undefined,
+    map: packed === 1 && keys !== undefined ? tileMap(problem, rows, keys) : undefined,
     groups: tiles * batch * (queryHeads / packed),
     parameters: { tiles, packed },
   }
