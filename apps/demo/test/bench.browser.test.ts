@@ -1,30 +1,84 @@
 import { readFileSync } from 'node:fs'
-import { serveBuilt, withPage } from '@qkv/testing/browser'
-import { expect, test } from 'vitest'
+import { serveBuilt, withPage, type Site } from '@qkv/testing/browser'
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-test('the benchmark page measures a chosen case against other libraries and saves it as JSON', { timeout: 240_000 }, async () => {
-  const site = await serveBuilt(new URL('..', import.meta.url))
-  try {
+describe('the benchmark page', { timeout: 240_000 }, () => {
+  let site: Site
+  beforeAll(async () => {
+    site = await serveBuilt(new URL('..', import.meta.url))
+  })
+  afterAll(() => site.close())
+
+  test('measures a chosen case against other libraries and saves it as JSON', async () => {
     await withPage(`${site.url}bench.html`, async (page) => {
-      const chosen = page.locator('fieldset input:checked')
-      while ((await chosen.count()) > 0) await chosen.first().uncheck()
-      await page.getByRole('checkbox', { name: 'full-32/16' }).check()
+      await choose(page, ['full-32/16'])
       await page.getByRole('button', { name: 'Run 1 case' }).click()
       await page.getByText('Done.').waitFor({ timeout: 200_000 })
 
-      const row = (peer: string) => page.getByRole('row', { name: new RegExp(`^${peer}`) })
-      expect(await row('qkv/cpu').innerText()).toMatch(/exact/)
+      expect(await row(page, 'qkv/cpu').innerText()).toMatch(/exact/)
       for (const peer of ['onnxruntime-web/wasm', 'tensorflow.js/wasm', 'jax-js/wasm', 'plain-loop']) {
-        expect(await row(peer).innerText(), peer).toMatch(/[\d.]+× \([\d.]+–[\d.]+\)/)
+        expect(await row(page, peer).innerText(), peer).toMatch(ratio)
       }
 
       const download = page.waitForEvent('download')
       await page.getByRole('button', { name: 'Save as JSON' }).click()
       const report = JSON.parse(readFileSync(await (await download).path(), 'utf8'))
       expect(report).toMatchObject({ version: 2, cases: [{ bench: { id: 'small/full-32/16' } }] })
+      expect(report.rooflines.gigaflops).toBeGreaterThan(0)
       expect(report.cases[0].rows[0]).toMatchObject({ peer: 'qkv/cpu', status: 'measured', agreement: { right: true } })
     })
-  } finally {
-    await site.close()
-  }
+  })
+
+  test('on the GPU, every library’s numbers are the reference’s, and each has a time', async () => {
+    await withPage(`${site.url}bench.html`, async (page) => {
+      await choose(page, ['full-32/16'])
+      await page.locator('select').selectOption('gpu')
+      await page.getByRole('button', { name: 'Run 1 case' }).click()
+      await page.getByText('Done.').waitFor({ timeout: 200_000 })
+      expect(await row(page, 'qkv/webgpu').innerText()).toMatch(/exact/)
+      for (const peer of ['onnxruntime-web/webgpu', 'tensorflow.js/webgpu', 'jax-js/webgpu']) {
+        expect(await row(page, peer).innerText(), peer).toMatch(/exact/)
+        expect(await row(page, peer).innerText(), peer).toMatch(ratio)
+      }
+    })
+  })
+
+  test('draws as results come, answers while it measures, and stops when told', async () => {
+    await withPage(`${site.url}bench.html`, async (page) => {
+      await choose(page, ['full-64/64', 'full-32/16', 'causal-64x8/128'])
+      await page.getByRole('button', { name: 'Run 3 cases' }).click()
+      await page.getByText('QKV against each of them').waitFor({ timeout: 100_000 })
+      expect(await page.getByRole('progressbar').count()).toBe(1)
+
+      const waits: number[] = []
+      for (let tick = 0; tick < 15; tick++) {
+        waits.push(
+          await page.evaluate(async () => {
+            const start = performance.now()
+            await new Promise((resolve) => setTimeout(resolve))
+            return performance.now() - start
+          }),
+        )
+      }
+      expect(waits.toSorted((a, b) => a - b)[7]).toBeLessThan(100)
+
+      await page.getByRole('button', { name: 'Stop after this case' }).click()
+      await page.getByText('Stopped.').waitFor({ timeout: 200_000 })
+      expect(await page.getByRole('table').count()).toBeLessThan(3)
+    })
+  })
 })
+
+/** A median and its quartiles. */
+const ratio = /[\d.]+× \([\d.]+–[\d.]+\)/
+
+function row(page: Page, peer: string) {
+  return page.getByRole('row', { name: new RegExp(`^${peer}`) })
+}
+
+async function choose(page: Page, names: readonly string[]): Promise<void> {
+  const chosen = page.locator('fieldset input:checked')
+  while ((await chosen.count()) > 0) await chosen.first().uncheck()
+  for (const name of names) await page.getByRole('checkbox', { name, exact: true }).first().check()
+}

@@ -34,7 +34,7 @@ export const onnxRuntimeWebGpu: Peer = {
     return {
       version: ort.env.versions.web ?? ort.env.versions.common,
       settings: 'webgpu provider',
-      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'], ...onGpuAlone }),
+      prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'], logSeverityLevel: 4, ...onGpuAlone }),
     }
   },
 }

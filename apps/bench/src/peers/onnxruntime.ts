@@ -79,7 +79,10 @@ async function timeOf(contestant: Contestant): Promise<number> {
   return first > 1000 ? first : run()
 }
 
+/** ONNX Runtime's errors without the folders of who built it. */
 function refusal({ how }: OnnxGraph, error: unknown): string {
-  const [line = ''] = String(error instanceof Error ? error.message : error).split('\n')
-  return line.includes('fallback to CPU EP') ? `${how} has no WebGPU kernel` : `${how}: ${line.slice(0, 160)}`
+  const message = String(error instanceof Error ? error.message : error)
+  if (message.includes('fallback to CPU EP')) return `${how} has no WebGPU kernel`
+  const words = message.replace(/^.*ERROR_MESSAGE: /s, '').replace(/\S*\/onnxruntime\/(?=core\/)/g, '')
+  return `${how}: ${words.replace(/\s+/g, ' ').trim().slice(0, 160)}`
 }

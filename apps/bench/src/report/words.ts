@@ -10,7 +10,8 @@ export function milliseconds(time: number): string {
 }
 
 export function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toPrecision(3)} MiB`
+  const size = bytes / 2 ** 20
+  return `${size < 1000 ? size.toPrecision(3) : count(Math.round(size))} MiB`
 }
 
 /** `2.31× (2.25–2.40)`: the middle and the middle half of the pairs. */
