@@ -1,7 +1,7 @@
 /**
  * Attention of a few query rows (at most one panel of 8, such as the grouped heads of one new token) over many keys.
- * There is too little to do with each key to pay for packing it, so scores are taken from keys as they lie, each read
- * once for all rows. A long sequence of keys is cut into splits of fixed length, which different threads can work on;
+ * Scores are taken from keys as they lie, and values are weighed so (`in-place.ts`), each read once for all rows. A long
+ * sequence of keys is cut into splits of fixed length, which different threads can work on;
  * each leaves a partial
  *
  *     m = max s     l = Σ e^(s − m)     o = Σ e^(s − m) · v
@@ -10,10 +10,11 @@
  * problem alone, so the result is the same however many threads there are.
  */
 import * as record from '../src/wasm/record'
-import { dotFourVectors, dotFourRows } from './dot'
+import { interleaveRow } from './dot'
 import { dropWeights } from './dropout'
 import { exp } from './exp'
-import { locateKeys, located, locateValues, packValues, readQuery, tileKeys, vectorBytes } from './operands'
+import { chunkVectors, keysInPlace, scoreTile, valuesInPlace, weighTile } from './in-place'
+import { packValues, readQuery, tileKeys, vectorBytes } from './operands'
 import { finishPanel } from './output'
 import { wholeBlocks, wholePanels } from './pack'
 import { int, pointer } from './problem'
@@ -21,15 +22,15 @@ import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
 import { keyScoresBytes, softmaxTile, zeroWhereEmpty } from './softmax'
+import { halfQueryFactor } from './stored'
 import { partial, tileClass } from './tile-map'
-import { weighRows, weighSpecialValues, weighValues } from './values'
+import { weighSpecialValues, weighValues } from './values'
 import { multiplyAdd, negativeInfinity, splat } from './vector'
-
-/** Keys that are converted at a time, where they must be: few, so that they stay in the first-level cache. */
-const chunkKeys: i32 = 32
 
 /** The panel's description, room for four vectors, queries as rows, scores, outputs, values, converted keys, expression registers. */
 let panel: usize, vectors: usize, q: usize, s: usize, o: usize, v: usize, chunk: usize, registers: usize
+/** Of keys and values that are worked on where they lie, or −1. */
+let keyDtype: i32, valueDtype: i32
 
 function layOut(problem: usize, scratch: usize): usize {
   const valueColumns = wholePanels(int(problem, record.valueDim))
@@ -40,7 +41,7 @@ function layOut(problem: usize, scratch: usize): usize {
   s = takeFloats((tileKeys + 3) * rows.panelRows)
   o = takeFloats(rows.panelRows * valueColumns)
   v = takeFloats(tileKeys * valueColumns)
-  chunk = take(chunkKeys * vectorBytes(problem))
+  chunk = take(chunkVectors * vectorBytes(problem))
   registers = take(int(problem, record.registerBytes))
   return taken()
 }
@@ -61,6 +62,7 @@ export function decode(problem: usize, unit: i32, scratch: usize): void {
   readQueries(problem, batch, rowCount)
   const outputBytes = usize(wholePanels(int(problem, record.valueDim))) << 5
   memory.fill(o, 0, outputBytes)
+  valueDtype = valuesInPlace(problem)
 
   const start = split * int(problem, record.splitKeys)
   const firstKey = max(start, load<i32>(panel, rows.lowestFirst) & -tileKeys)
@@ -83,19 +85,37 @@ function forgetSinks(): void {
   }
 }
 
-/** Rows of whole blocks of 4; what fills them up is 0. */
+/**
+ * One row as it is, several interleaved by fours, as `dot.ts` reads them; what fills them up is 0. For keys that are halves
+ * they are multiplied by `halfQueryFactor`, unless that is too much for one.
+ */
 function readQueries(problem: usize, batch: i32, rowCount: i32): void {
   const rowBytes = usize(wholeBlocks(int(problem, record.headDim))) << 2
+  keyDtype = keysInPlace(problem)
+  if (keyDtype == record.float16 && !storeQueries(problem, batch, rowCount, rowBytes, halfQueryFactor)) keyDtype = -1
+  if (keyDtype != record.float16) storeQueries(problem, batch, rowCount, rowBytes, 1)
+}
+
+/** Whether all is finite. */
+function storeQueries(problem: usize, batch: i32, rowCount: i32, rowBytes: usize, factor: f32): bool {
+  let zeros = splat(0)
   memory.fill(q, 0, rowBytes * rows.panelRows)
-  for (let lane = 0; lane < rowCount; lane++) readQuery(problem, batch, panel, lane, q + lane * rowBytes)
+  v128.store(vectors + rowBytes - 16, splat(0))
+  for (let lane = 0; lane < rowCount; lane++) {
+    readQuery(problem, batch, panel, lane, vectors)
+    for (let at = vectors, end = at + rowBytes; at < end; at += 16) {
+      const x = f32x4.mul(v128.load(at), splat(factor))
+      v128.store(at, x)
+      zeros = f32x4.add(zeros, f32x4.mul(x, splat(0)))
+    }
+    if (rowCount == 1) memory.copy(q, vectors, rowBytes)
+    else interleaveRow(vectors, rowBytes, lane & 3, q + (lane >> 2) * 4 * rowBytes)
+  }
+  return !v128.any_true(f32x4.ne(zeros, zeros))
 }
 
 function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
-  for (let j = 0; j < keys; j += chunkKeys) {
-    const n = min(chunkKeys, keys - j)
-    const stride = locateKeys(problem, batch, keyHead, at + j, n, chunk)
-    scoreKeys(located(), stride, n, usize(wholeBlocks(int(problem, record.headDim))) << 2, s + j * keyScoresBytes, rowCount)
-  }
+  scoreTile(problem, batch, keyHead, at, keys, q, s, rowCount, keyDtype, chunk)
   const changed = changesScores(problem), masked = tileClass(problem, panel, at) == partial
   if (changed) changeScores(problem, panel, s, at, keys, registers)
   if (masked) hideByMasks(problem, panel, s, at, keys, registers)
@@ -104,7 +124,7 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32
   softmaxTile(s, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
   if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
   if (outside || changed || masked) weighCarefully(problem, batch, keyHead, at, keys, rowCount)
-  else weighInPlace(problem, batch, keyHead, at, keys, rowCount)
+  else weighTile(problem, batch, keyHead, at, keys, s, o, panel + rows.rescales, rowCount, valueDtype, chunk)
 }
 
 /** Some weights may be 0 because their key is hidden; its value must then not count, even if it is NaN. */
@@ -113,49 +133,6 @@ function weighCarefully(problem: usize, batch: i32, keyHead: i32, at: i32, keys:
   const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
   if (special) weighSpecialValues(s, v, keys, valueDim, o, panel + rows.rescales)
   else weighValues(s, v, keys, valueDim, o, panel + rows.rescales, rowCount)
-}
-
-function weighInPlace(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
-  const columns = wholePanels(int(problem, record.valueDim))
-  for (let j = 0; j < keys; j += chunkKeys) {
-    const n = min(chunkKeys, keys - j)
-    const stride = locateValues(problem, batch, keyHead, at + j, n, chunk)
-    weighRows(s + j * keyScoresBytes, located(), stride, n, columns, o, panel + rows.rescales, rowCount)
-    if (j == 0) stopRescaling()
-  }
-}
-
-/** What has been rescaled once for a tile must not be again. */
-function stopRescaling(): void {
-  v128.store(panel, splat(1), rows.rescales)
-  v128.store(panel, splat(1), rows.rescales + 16)
-}
-
-/** s[key][8] from keys as they lie: four rows at a time, or one row and four keys. */
-function scoreKeys(k: usize, stride: isize, keys: i32, rowBytes: usize, target: usize, rowCount: i32): void {
-  const last = k + (keys - 1) * stride
-  if (rowCount == 1) {
-    for (let j = 0; j < keys; j += 4, target += 4 * keyScoresBytes) {
-      const a = k + j * stride
-      const b = j + 1 < keys ? a + stride : last, c = j + 2 < keys ? a + 2 * stride : last, d = j + 3 < keys ? a + 3 * stride : last
-      spread(dotFourVectors(q, a, b, c, d, rowBytes), target)
-    }
-    return
-  }
-  for (let j = 0; j < keys; j++, k += stride, target += keyScoresBytes) {
-    v128.store(target, dotFourRows(q, k, rowBytes))
-    if (rowCount > 4) v128.store(target, dotFourRows(q + 4 * rowBytes, k, rowBytes), 16)
-  }
-}
-
-/** Four keys' scores of the one row, each to its own key. */
-// @ts-ignore: decorator
-@inline
-function spread(scores: v128, target: usize): void {
-  v128.store(target, scores)
-  v128.store(target, i8x16.shuffle(scores, scores, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7), keyScoresBytes)
-  v128.store(target, i8x16.shuffle(scores, scores, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11), 2 * keyScoresBytes)
-  v128.store(target, i8x16.shuffle(scores, scores, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15), 3 * keyScoresBytes)
 }
 
 /** A partial: 8 maxima, 8 sums, 8 rows of outputs. */

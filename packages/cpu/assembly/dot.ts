@@ -1,4 +1,8 @@
-/** Products of vectors as they lie, for rows too few to pay for packing what they are multiplied by. */
+/**
+ * Products of a few rows with vectors as they lie, for rows too few to pay for packing what they are multiplied by. A lane
+ * is one of four neighbours of an element, so a sum's four lanes are added up at the end.
+ */
+import { loadFour } from './stored'
 import { multiplyAdd, splat } from './vector'
 
 /** The sums of four vectors' lanes, as one vector. */
@@ -20,48 +24,60 @@ function sumsOfLanes(a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 /**
- * Four rows, `rowBytes` long and apart, times one vector; lanes are rows. Two accumulators a row, so that additions need not
- * wait for each other; a vector is read from its start to its end, as processors fetch ahead.
+ * Puts row `lane` of four among them, as `dotFourRows` reads them: four elements of each row in turn. `source` has whole
+ * vectors.
  */
-export function dotFourRows(rows: usize, vector: usize, rowBytes: usize): v128 {
-  const r1 = rows + rowBytes, r2 = r1 + rowBytes, r3 = r2 + rowBytes
-  let a0 = splat(0), a1 = splat(0), a2 = splat(0), a3 = splat(0)
-  let b0 = splat(0), b1 = splat(0), b2 = splat(0), b3 = splat(0)
-  const pairs = rowBytes & ~31
-  for (let i: usize = 0; i < pairs; i += 32) {
-    const x = v128.load(vector + i), y = v128.load(vector + i, 16)
-    a0 = multiplyAdd(v128.load(rows + i), x, a0), b0 = multiplyAdd(v128.load(rows + i, 16), y, b0)
-    a1 = multiplyAdd(v128.load(r1 + i), x, a1), b1 = multiplyAdd(v128.load(r1 + i, 16), y, b1)
-    a2 = multiplyAdd(v128.load(r2 + i), x, a2), b2 = multiplyAdd(v128.load(r2 + i, 16), y, b2)
-    a3 = multiplyAdd(v128.load(r3 + i), x, a3), b3 = multiplyAdd(v128.load(r3 + i, 16), y, b3)
-  }
-  if (pairs != rowBytes) {
-    const x = v128.load(vector + pairs)
-    a0 = multiplyAdd(v128.load(rows + pairs), x, a0), a1 = multiplyAdd(v128.load(r1 + pairs), x, a1)
-    a2 = multiplyAdd(v128.load(r2 + pairs), x, a2), a3 = multiplyAdd(v128.load(r3 + pairs), x, a3)
-  }
-  return sumsOfLanes(f32x4.add(a0, b0), f32x4.add(a1, b1), f32x4.add(a2, b2), f32x4.add(a3, b3))
+export function interleaveRow(source: usize, rowBytes: usize, lane: i32, target: usize): void {
+  target += usize(lane) << 4
+  for (let i: usize = 0; i < rowBytes; i += 16, target += 64) v128.store(target, v128.load(source + i))
 }
 
 /**
- * One row times four vectors, one after the other: memory is then read in one straight line, which processors fetch ahead.
+ * Four interleaved rows times two vectors, `bytes` long: six reads for eight multiply-adds. Lanes of the results, at
+ * `target` and `step` bytes on, are rows.
  */
-export function dotFourVectors(row: usize, a: usize, b: usize, c: usize, d: usize, rowBytes: usize): v128 {
-  return sumsOfLanes(products(row, a, rowBytes), products(row, b, rowBytes), products(row, c, rowBytes), products(row, d, rowBytes))
+export function dotFourRows<T>(rows: usize, a: usize, b: usize, bytes: usize, target: usize, step: usize): void {
+  let a0 = splat(0), a1 = splat(0), a2 = splat(0), a3 = splat(0)
+  let b0 = splat(0), b1 = splat(0), b2 = splat(0), b3 = splat(0)
+  const four = 4 * sizeof<T>()
+  for (const end = a + bytes; a < end; a += four, b += four, rows += 64) {
+    const x = loadFour<T>(a), y = loadFour<T>(b)
+    let row = v128.load(rows)
+    a0 = multiplyAdd(row, x, a0), b0 = multiplyAdd(row, y, b0), row = v128.load(rows, 16)
+    a1 = multiplyAdd(row, x, a1), b1 = multiplyAdd(row, y, b1), row = v128.load(rows, 32)
+    a2 = multiplyAdd(row, x, a2), b2 = multiplyAdd(row, y, b2), row = v128.load(rows, 48)
+    a3 = multiplyAdd(row, x, a3), b3 = multiplyAdd(row, y, b3)
+  }
+  v128.store(target, sumsOfLanes(a0, a1, a2, a3))
+  v128.store(target + step, sumsOfLanes(b0, b1, b2, b3))
 }
 
-/** Four accumulators, so that additions need not wait for each other. */
+/** One row times four vectors, side by side, so that each of its elements is read once. */
+export function dotFourVectors<T>(row: usize, a: usize, b: usize, c: usize, d: usize, bytes: usize): v128 {
+  let a0 = splat(0), b0 = splat(0), c0 = splat(0), d0 = splat(0)
+  let a1 = splat(0), b1 = splat(0), c1 = splat(0), d1 = splat(0)
+  const four = 4 * sizeof<T>(), end = a + bytes, whole = a + (bytes & -(2 * four))
+  for (; a < whole; row += 32, a += 2 * four, b += 2 * four, c += 2 * four, d += 2 * four) {
+    const x = v128.load(row), y = v128.load(row, 16)
+    a0 = multiplyAdd(x, loadFour<T>(a), a0), a1 = multiplyAdd(y, loadFour<T>(a + four), a1)
+    b0 = multiplyAdd(x, loadFour<T>(b), b0), b1 = multiplyAdd(y, loadFour<T>(b + four), b1)
+    c0 = multiplyAdd(x, loadFour<T>(c), c0), c1 = multiplyAdd(y, loadFour<T>(c + four), c1)
+    d0 = multiplyAdd(x, loadFour<T>(d), d0), d1 = multiplyAdd(y, loadFour<T>(d + four), d1)
+  }
+  if (a < end) {
+    const x = v128.load(row)
+    a0 = multiplyAdd(x, loadFour<T>(a), a0), b0 = multiplyAdd(x, loadFour<T>(b), b0)
+    c0 = multiplyAdd(x, loadFour<T>(c), c0), d0 = multiplyAdd(x, loadFour<T>(d), d0)
+  }
+  return sumsOfLanes(f32x4.add(a0, a1), f32x4.add(b0, b1), f32x4.add(c0, c1), f32x4.add(d0, d1))
+}
+
+/** Each lane to a place of its own, `step` bytes apart. */
 // @ts-ignore: decorator
 @inline
-function products(row: usize, vector: usize, rowBytes: usize): v128 {
-  const end = row + rowBytes, whole = row + (rowBytes & ~63)
-  let x0 = splat(0), x1 = splat(0), x2 = splat(0), x3 = splat(0)
-  for (; row < whole; row += 64, vector += 64) {
-    x0 = multiplyAdd(v128.load(row), v128.load(vector), x0)
-    x1 = multiplyAdd(v128.load(row, 16), v128.load(vector, 16), x1)
-    x2 = multiplyAdd(v128.load(row, 32), v128.load(vector, 32), x2)
-    x3 = multiplyAdd(v128.load(row, 48), v128.load(vector, 48), x3)
-  }
-  for (; row < end; row += 16, vector += 16) x0 = multiplyAdd(v128.load(row), v128.load(vector), x0)
-  return f32x4.add(f32x4.add(x0, x1), f32x4.add(x2, x3))
+export function storeLanes(lanes: v128, target: usize, step: usize): void {
+  v128.store32_lane(target, lanes, 0)
+  v128.store32_lane(target + step, lanes, 1)
+  v128.store32_lane(target + 2 * step, lanes, 2)
+  v128.store32_lane(target + 3 * step, lanes, 3)
 }

@@ -8,7 +8,7 @@
  * With few rows there is too little to do with each weight to pay for packing: `linearRows` reads them as they lie, once.
  */
 import * as record from '../src/wasm/layer-record'
-import { dotFourVectors, dotFourRows } from './dot'
+import { dotFourRows, dotFourVectors, interleaveRow, storeLanes } from './dot'
 import { loadElement, loadElements, storeElements } from './elements'
 import { packFour, wholeBlocks, wholePanels } from './pack'
 import { panelRow, product } from './product'
@@ -105,18 +105,15 @@ function storeRow(layer: usize, row: i32, column: i32, n: i32, sums: usize): voi
 /** Rows that `linearRows` takes. */
 const fewRows: i32 = 8
 
-/** Bytes of four rows that the first-level cache takes beside each other without ado. */
-const shortRow: usize = 2048
-
-/** The input as rows of whole vectors, one output's sums for 8 rows, the tile of outputs, and room for four weights. */
+/** The input as rows of whole vectors, two outputs' sums for 8 rows, the tile of outputs, and room for four weights. */
 let x: usize, sums: usize, y: usize, room: usize
 
 function layOutRows(layer: usize, scratch: usize): usize {
   const rowFloats = wholeBlocks(load<i32>(layer, record.inputs))
   startAt(scratch)
   x = takeFloats(fewRows * rowFloats)
-  y = takeFloats(fewRows * load<i32>(layer, record.tileColumns))
-  sums = takeFloats(fewRows)
+  y = takeFloats(fewRows * load<i32>(layer, record.tileColumns) + 3)
+  sums = takeFloats(2 * fewRows)
   room = takeFloats(4 * rowFloats)
   return taken()
 }
@@ -128,35 +125,42 @@ export function linearRowsScratch(layer: usize, _unit: i32, _scratch: usize): us
 /** One tile of outputs for at most 8 rows. */
 export function linearRows(layer: usize, unit: i32, scratch: usize): void {
   layOutRows(layer, scratch)
-  const inputs = load<i32>(layer, record.inputs), rowCount = load<i32>(layer, record.rows)
-  const tileColumns = load<i32>(layer, record.tileColumns)
+  const rowCount = load<i32>(layer, record.rows), tileColumns = load<i32>(layer, record.tileColumns)
   const column = unit * tileColumns, columns = min(tileColumns, load<i32>(layer, record.outputs) - column)
-  const rowBytes = usize(wholeBlocks(inputs)) << 2
-  memory.fill(x, 0, rowBytes * (rowCount == 1 ? 1 : fewRows))
-  for (let i = 0; i < rowCount; i++) {
-    const source = load<usize>(layer, record.input) + i * load<i32>(layer, record.input + record.rowStride)
-    loadElements(source, load<i32>(layer, record.input + record.elementStride), load<i32>(layer, record.input + record.dtype), inputs, x + i * rowBytes)
-  }
+  const rowBytes = usize(wholeBlocks(load<i32>(layer, record.inputs))) << 2
+  readInputs(layer, rowCount, rowBytes)
   if (rowCount == 1) multiplyOneRow(layer, column, columns, rowBytes)
   else multiplyRows(layer, column, columns, rowBytes, rowCount)
   for (let i = 0; i < rowCount; i++) storeRow(layer, i, column, columns, y + usize(i * tileColumns) * 4)
 }
 
-/**
- * Short weights are read four at a time, each input once for all of them; long ones each in one straight line, as memory
- * is read fastest.
- */
-function multiplyOneRow(layer: usize, column: i32, columns: i32, rowBytes: usize): void {
-  const last = columns - 1
-  let j = 0
-  if (liesInRows(layer + record.weight, rowBytes) && rowBytes <= shortRow) {
-    const w = load<usize>(layer, record.weight) + column * rowBytes
-    for (; j + 4 <= columns; j += 4) v128.store(y + (usize(j) << 2), dotFourRows(w + j * rowBytes, x, rowBytes))
+/** One row as it is, several interleaved by fours, as `dot.ts` reads them; what fills them up is 0. */
+function readInputs(layer: usize, rowCount: i32, rowBytes: usize): void {
+  if (rowCount == 1) {
+    readVector(layer + record.input, 0, load<i32>(layer, record.inputs), x)
+    return
   }
-  for (; j < columns; j += 4) {
-    const w0 = wholeWeight(layer, column + j, room), w1 = wholeWeight(layer, column + min(last, j + 1), room + rowBytes)
-    const w2 = wholeWeight(layer, column + min(last, j + 2), room + 2 * rowBytes), w3 = wholeWeight(layer, column + min(last, j + 3), room + 3 * rowBytes)
-    v128.store(y + (usize(j) << 2), dotFourVectors(x, w0, w1, w2, w3, rowBytes))
+  memory.fill(x, 0, rowBytes * fewRows)
+  for (let i = 0; i < rowCount; i++) {
+    readVector(layer + record.input, i, load<i32>(layer, record.inputs), room)
+    interleaveRow(room, rowBytes, i & 3, x + (i >> 2) * 4 * rowBytes)
+  }
+}
+
+/** Four outputs at a time, a quarter of the tile apart: each weight is then in a straight line of its own. */
+function multiplyOneRow(layer: usize, column: i32, columns: i32, rowBytes: usize): void {
+  const last = columns - 1, apart = (columns + 3) >> 2, step = usize(apart) << 2
+  const inRows = liesInRows(layer + record.weight, rowBytes)
+  const first = load<usize>(layer, record.weight) + column * rowBytes
+  for (let j = 0; j < apart; j++) {
+    const b = min(last, j + apart), c = min(last, j + 2 * apart), d = min(last, j + 3 * apart)
+    const products = inRows
+      ? dotFourVectors<f32>(x, first + j * rowBytes, first + b * rowBytes, first + c * rowBytes, first + d * rowBytes, rowBytes)
+      : dotFourVectors<f32>(
+        x, wholeWeight(layer, column + j, room), wholeWeight(layer, column + b, room + rowBytes),
+        wholeWeight(layer, column + c, room + 2 * rowBytes), wholeWeight(layer, column + d, room + 3 * rowBytes), rowBytes,
+      )
+    storeLanes(products, y + (usize(j) << 2), step)
   }
 }
 
@@ -165,23 +169,35 @@ function liesInRows(matrix: usize, rowBytes: usize): bool {
   return load<i32>(matrix, record.dtype) == 0 && load<i32>(matrix, record.elementStride) == 4 && load<i32>(matrix, record.rowStride) == i32(rowBytes)
 }
 
+/** Two outputs at a time, half the tile apart. */
 function multiplyRows(layer: usize, column: i32, columns: i32, rowBytes: usize, rowCount: i32): void {
   const tileColumns = load<i32>(layer, record.tileColumns)
-  for (let j = 0; j < columns; j++) {
-    const w = wholeWeight(layer, column + j, room)
-    v128.store(sums, dotFourRows(x, w, rowBytes))
-    if (rowCount > 4) v128.store(sums, dotFourRows(x + 4 * rowBytes, w, rowBytes), 16)
-    for (let i = 0; i < rowCount; i++) store<f32>(y + (usize(i * tileColumns + j) << 2), load<f32>(sums + (i << 2)))
+  const last = columns - 1, apart = (columns + 1) >> 1
+  for (let j = 0; j < apart; j++) {
+    const other = min(last, j + apart)
+    const a = wholeWeight(layer, column + j, room), b = wholeWeight(layer, column + other, room + rowBytes)
+    dotFourRows<f32>(x, a, b, rowBytes, sums, 32)
+    if (rowCount > 4) dotFourRows<f32>(x + 4 * rowBytes, a, b, rowBytes, sums + 16, 32)
+    for (let i = 0; i < rowCount; i++) {
+      const row = y + usize(i * tileColumns) * 4, sum = sums + (i << 2)
+      store<f32>(row + (usize(j) << 2), load<f32>(sum))
+      store<f32>(row + (usize(other) << 2), load<f32>(sum, 32))
+    }
   }
 }
 
-/** One output's weights as float32 that can be read in whole vectors. */
+/** One output's weights as float32 that can be read in whole vectors: in place, or converted into `room`. */
 function wholeWeight(layer: usize, output: i32, room: usize): usize {
   const inputs = load<i32>(layer, record.inputs)
   const step = load<i32>(layer, record.weight + record.elementStride), dtype = load<i32>(layer, record.weight + record.dtype)
-  const source = load<usize>(layer, record.weight) + output * load<i32>(layer, record.weight + record.rowStride)
-  if (dtype == 0 && step == 4 && (inputs & 3) == 0) return source
-  loadElements(source, step, dtype, inputs, room)
-  for (let i = inputs; i < wholeBlocks(inputs); i++) store<f32>(room + (usize(i) << 2), 0)
-  return room
+  if (dtype == 0 && step == 4 && (inputs & 3) == 0) return load<usize>(layer, record.weight) + output * load<i32>(layer, record.weight + record.rowStride)
+  return readVector(layer + record.weight, output, inputs, room)
+}
+
+/** Row `number` of a matrix of `n` columns as float32, filled up with zeros to whole vectors. */
+function readVector(matrix: usize, number: i32, n: i32, target: usize): usize {
+  const source = load<usize>(matrix) + number * load<i32>(matrix, record.rowStride)
+  loadElements(source, load<i32>(matrix, record.elementStride), load<i32>(matrix, record.dtype), n, target)
+  for (let i = n; i < wholeBlocks(n); i++) store<f32>(target + (usize(i) << 2), 0)
+  return target
 }

@@ -138,12 +138,26 @@ export function locateValues(problem: usize, batch: i32, head: i32, first: i32, 
   return locate(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, 7, batch, head, first, keys, room)
 }
 
+/**
+ * The dtype of vectors whose products can be taken where they lie, or −1: they are without gaps, in whole units of `unit`
+ * elements, and quantised ones have a scale each.
+ */
+export function inPlace(problem: usize, tensor: i32, groupSize: i32, dim: i32, unit: i32): i32 {
+  const dtype = int(problem, tensor + record.dtype), n = int(problem, dim)
+  if (dtype > record.int8 || n % unit != 0 || int(problem, tensor + record.elementStride) != elementBytes(dtype)) return -1
+  return dtype != record.int8 || int(problem, groupSize) >= n ? dtype : -1
+}
+
+/** Of a dtype of whole bytes. */
+export function elementBytes(dtype: i32): i32 {
+  return dtype == record.float32 ? 4 : dtype == record.int8 ? 1 : 2
+}
+
 function locate(
   problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, rest: i32, batch: i32, head: i32, first: i32, keys: i32, room: usize,
 ): isize {
   const n = int(problem, dim)
-  const inPlace = int(problem, tensor + record.dtype) == record.float32 && int(problem, tensor + record.elementStride) == 4
-  if (inPlace && (n & rest) == 0) {
+  if ((n & rest) == 0 && int(problem, tensor + record.dtype) == record.float32 && int(problem, tensor + record.elementStride) == 4) {
     locatedAt = vectorOf(problem, tensor, batch, head, first)
     return int(problem, tensor + record.rowStride)
   }

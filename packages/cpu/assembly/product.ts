@@ -6,6 +6,7 @@
  * for eight multiply-adds. B is mostly a *panel*, n rows of 8 elements without gaps, so that reading it is one straight
  * line. A is stored by columns of 4. The loop is not unrolled: engines then fetch ahead more than fits their registers.
  */
+import { loadFour } from './stored'
 import { multiplyAdd, splat } from './vector'
 
 /** Rows of A in a block. */
@@ -17,11 +18,12 @@ export const panelRow: i32 = 32
 
 /**
  * C = scale · C + A · B, where `scales` points at one f32 for each row of C; 0 starts from zero without reading C.
- * `step` is the bytes between A's columns, `bRow` and `cRow` those between B's and C's rows.
+ * `step` is the bytes between A's columns, `bRow` and `cRow` those between B's and C's rows. B may be
+ * of any dtype that `stored.ts` reads.
  */
 // @ts-ignore: decorator
 @inline
-export function product(a: usize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize, scales: usize): void {
+export function product<T = f32>(a: usize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize, scales: usize): void {
   const c1 = c + cRow
   const c2 = c1 + cRow
   const c3 = c2 + cRow
@@ -36,7 +38,7 @@ export function product(a: usize, step: usize, b: usize, bRow: isize, n: i32, c:
   }
   const end = a + usize(n) * step
   while (a < end) {
-    b0 = v128.load(b, 0), b1 = v128.load(b, 16)
+    b0 = loadFour<T>(b), b1 = loadFour<T>(b + 4 * sizeof<T>())
     x = v128.load32_splat(a, 0), x00 = multiplyAdd(x, b0, x00), x01 = multiplyAdd(x, b1, x01)
     x = v128.load32_splat(a, 4), x10 = multiplyAdd(x, b0, x10), x11 = multiplyAdd(x, b1, x11)
     x = v128.load32_splat(a, 8), x20 = multiplyAdd(x, b0, x20), x21 = multiplyAdd(x, b1, x21)

@@ -4,6 +4,7 @@ import { wholePanels } from './pack'
 import { panelRow, product } from './product'
 import * as rows from './rows'
 import { keyScoresBytes } from './softmax'
+import { loadFour } from './stored'
 import { multiplyAdd, splat } from './vector'
 
 /** Of the rows only the first `rowCount` need be looked at. */
@@ -17,48 +18,45 @@ export function weighValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usi
   }
 }
 
-/** The same with values as rows of `columns` (a multiple of 8) elements, `stride` bytes apart. */
-export function weighRows(
-  p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescales: usize, rowCount: i32,
-): void {
+/** The same with values as they lie: `columns` (a multiple of 8) elements each, `stride` bytes apart. */
+export function weighStored<T>(p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescales: usize, rowCount: i32): void {
   const rowBytes = usize(columns) << 2
-  if (rowCount == 1) return weighForOneRow(p, v, stride, keys, rowBytes, o, load<f32>(rescales))
-  for (let column: usize = 0; column < rowBytes; column += 32) {
-    product(p, 32, v + column, stride, keys, o + column, rowBytes, rescales)
-    if (rowCount > 4) product(p + 16, 32, v + column, stride, keys, o + column + 4 * rowBytes, rowBytes, rescales + 16)
+  if (rowCount == 1) return weighForOneRow<T>(p, v, stride, keys, rowBytes, o, load<f32>(rescales))
+  for (const end = o + rowBytes; o < end; o += 32, v += 8 * sizeof<T>()) {
+    for (let row: usize = 0; row < usize(rowCount); row += 4) product<T>(p + (row << 2), 32, v, stride, keys, o + row * rowBytes, rowBytes, rescales + (row << 2))
   }
 }
 
-/** 32 columns at a time keep eight accumulators busy, as four rows do otherwise. */
-function weighForOneRow(p: usize, v: usize, stride: isize, keys: i32, rowBytes: usize, o: usize, rescale: f32): void {
-  const end = p + usize(keys) * keyScoresBytes
-  const factor = splat(rescale)
-  let column: usize = 0
-  for (; column + 128 <= rowBytes; column += 128) {
-    const out = o + column
-    let x0 = f32x4.mul(factor, v128.load(out)), x1 = f32x4.mul(factor, v128.load(out, 16))
-    let x2 = f32x4.mul(factor, v128.load(out, 32)), x3 = f32x4.mul(factor, v128.load(out, 48))
-    let x4 = f32x4.mul(factor, v128.load(out, 64)), x5 = f32x4.mul(factor, v128.load(out, 80))
-    let x6 = f32x4.mul(factor, v128.load(out, 96)), x7 = f32x4.mul(factor, v128.load(out, 112))
-    for (let at = p, row = v + column; at < end; at += keyScoresBytes, row += stride) {
-      const weight = v128.load32_splat(at)
-      x0 = multiplyAdd(weight, v128.load(row), x0), x1 = multiplyAdd(weight, v128.load(row, 16), x1)
-      x2 = multiplyAdd(weight, v128.load(row, 32), x2), x3 = multiplyAdd(weight, v128.load(row, 48), x3)
-      x4 = multiplyAdd(weight, v128.load(row, 64), x4), x5 = multiplyAdd(weight, v128.load(row, 80), x5)
-      x6 = multiplyAdd(weight, v128.load(row, 96), x6), x7 = multiplyAdd(weight, v128.load(row, 112), x7)
-    }
-    v128.store(out, x0), v128.store(out, x1, 16), v128.store(out, x2, 32), v128.store(out, x3, 48)
-    v128.store(out, x4, 64), v128.store(out, x5, 80), v128.store(out, x6, 96), v128.store(out, x7, 112)
+/** Four values at a time, a quarter of the tile apart, are added to the one row from its start to its end. */
+function weighForOneRow<T>(p: usize, v: usize, stride: isize, keys: i32, rowBytes: usize, o: usize, rescale: f32): void {
+  const apart = keys >> 2, pStep = apart * keyScoresBytes, vStep = apart * stride
+  for (let i: usize = 0; i < rowBytes; i += 16) v128.store(o + i, f32x4.mul(splat(rescale), v128.load(o + i)))
+  for (let j = 0; j < apart; j++, p += keyScoresBytes, v += stride) addFour<T>(p, pStep, v, vStep, o, rowBytes)
+  p += 3 * pStep, v += 3 * vStep
+  for (let j = 4 * apart; j < keys; j++, p += keyScoresBytes, v += stride) addOne<T>(p, v, o, rowBytes)
+}
+
+/** o += Σ p · v of four values. */
+// @ts-ignore: decorator
+@inline
+function addFour<T>(p: usize, pStep: usize, v: usize, vStep: isize, o: usize, rowBytes: usize): void {
+  const p0 = v128.load32_splat(p), p1 = v128.load32_splat(p + pStep), p2 = v128.load32_splat(p + 2 * pStep), p3 = v128.load32_splat(p + 3 * pStep)
+  const four = 4 * sizeof<T>()
+  let b = v + vStep, c = b + vStep, d = c + vStep
+  for (const end = o + rowBytes; o < end; o += 16, v += four, b += four, c += four, d += four) {
+    let x = multiplyAdd(p0, loadFour<T>(v), v128.load(o))
+    x = multiplyAdd(p1, loadFour<T>(b), x)
+    x = multiplyAdd(p2, loadFour<T>(c), x)
+    v128.store(o, multiplyAdd(p3, loadFour<T>(d), x))
   }
-  for (; column < rowBytes; column += 32) {
-    const out = o + column
-    let x0 = f32x4.mul(factor, v128.load(out)), x1 = f32x4.mul(factor, v128.load(out, 16))
-    for (let at = p, row = v + column; at < end; at += keyScoresBytes, row += stride) {
-      const weight = v128.load32_splat(at)
-      x0 = multiplyAdd(weight, v128.load(row), x0), x1 = multiplyAdd(weight, v128.load(row, 16), x1)
-    }
-    v128.store(out, x0), v128.store(out, x1, 16)
-  }
+}
+
+/** o += p · v of one value. */
+// @ts-ignore: decorator
+@inline
+function addOne<T>(p: usize, v: usize, o: usize, rowBytes: usize): void {
+  const weight = v128.load32_splat(p)
+  for (const end = o + rowBytes; o < end; o += 16, v += 4 * sizeof<T>()) v128.store(o, multiplyAdd(weight, loadFour<T>(v), v128.load(o)))
 }
 
 /** The same where values may be infinite or NaN: a key of no weight is then left out, since 0 · NaN is not 0. */

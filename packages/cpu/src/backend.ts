@@ -59,21 +59,33 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
     })
   }
 
+  /** Workspaces that nobody uses; there are as many as operations were ever at work at once. */
+  const idle: Workspace[] = []
+
+  function begin(operation: string): Workspace {
+    checkAlive(operation)
+    return (idle.pop() ?? new Workspace(arena)).begin(operation)
+  }
+
+  function end(space: Workspace): void {
+    space.release()
+    idle.push(space)
+  }
+
   /** A method, from the operation that does its work. */
   function method<Given extends readonly unknown[], Result>(
     name: string,
     operation: (space: Workspace, engine: Engine, ...given: Given) => Result,
   ): (...given: Given) => Result {
     return (...given) => {
-      checkAlive(name)
-      const space = new Workspace(arena, name)
+      const space = begin(name)
       try {
         return operation(space, engine, ...given)
       } catch (error) {
         space.fail()
         throw error
       } finally {
-        space.release()
+        end(space)
       }
     }
   }
@@ -89,15 +101,14 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
 
     attention: method('attention', attention),
     async attentionInSteps(problem, request) {
-      checkAlive('attention')
-      const space = new Workspace(arena, 'attention')
+      const space = begin('attention')
       try {
         return await attentionInSteps(space, engine, problem, request, () => checkAlive('attention'))
       } catch (error) {
         space.fail()
         throw error
       } finally {
-        space.release()
+        end(space)
       }
     },
     attentionGradient: method('attentionGradient', attentionGradient),

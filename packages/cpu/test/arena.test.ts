@@ -108,7 +108,7 @@ describe('a workspace', () => {
           layout,
           stream,
         )
-        const space = new Workspace(arena, 'test')
+        const space = new Workspace(arena).begin('test')
         const placed = space.place(tensor)
         expect(elementsAt(arena, placed)).toEqual(toFloat64(tensor))
         expect(space.place(tensor)).toBe(placed)
@@ -120,7 +120,7 @@ describe('a workspace', () => {
 
   test('repeats what is repeated, and does not copy what lies far between', () => {
     const arena = new Arena(plainMemory())
-    const space = new Workspace(arena, 'test')
+    const space = new Workspace(arena).begin('test')
     const wide = tensor(
       Float32Array.from({ length: 100_000 }, (_, index) => index),
       [100, 1000],
@@ -139,7 +139,7 @@ describe('a workspace', () => {
 
   test('gives its scratch memory back when it is released, and again can be released', () => {
     const arena = new Arena(plainMemory())
-    const space = new Workspace(arena, 'test')
+    const space = new Workspace(arena).begin('test')
     space.scratch(100)
     space.scratch(200)
     space.release()

@@ -23,32 +23,42 @@ export interface Placed {
   readonly address: number
 }
 
-/** What one operation works with: the arena, memory for as long as it runs, and the results that it makes. */
+/**
+ * What an operation works with: the arena, memory for as long as it runs, and the results that it makes. Operations that
+ * follow each other share one, whose lists only grow: a call's price is mostly what it leaves to the garbage collector.
+ */
 export class Workspace {
   readonly arena: Arena
   /** The name that errors give the caller's operation. */
-  readonly operation: string
-  /** Addresses and sizes of the blocks held. */
+  operation = ''
+  /** Addresses and sizes of the blocks held, and how many numbers that is. */
   readonly #scratches: number[] = []
-  readonly #copies: { readonly of: HostTensor; readonly placed: Placed }[] = []
+  #scratchCount = 0
   readonly #results: OwnedTensor[] = []
+  #resultCount = 0
+  #copies: { readonly of: HostTensor; readonly placed: Placed }[] = []
 
-  constructor(arena: Arena, operation: string) {
+  constructor(arena: Arena) {
     this.arena = arena
+  }
+
+  begin(operation: string): this {
     this.operation = operation
+    return this
   }
 
   /** A new tensor that is the caller's, unless the operation fails. It holds anything; strides must leave no gaps. */
   result(shape: readonly number[], dtype: Dtype, strides?: readonly number[]): OwnedTensor {
     const tensor = allocateTensor(this.arena, this.operation, shape, dtype, strides)
-    this.#results.push(tensor)
+    this.#results[this.#resultCount++] = tensor
     return tensor
   }
 
   /** The address of so many bytes, holding anything, until the operation ends. */
   scratch(bytes: number): number {
     const address = this.arena.allocate(this.operation, bytes)
-    this.#scratches.push(address, bytes)
+    this.#scratches[this.#scratchCount++] = address
+    this.#scratches[this.#scratchCount++] = bytes
     return address
   }
 
@@ -62,17 +72,17 @@ export class Workspace {
 
   /** The operation has failed: its results are given back. */
   fail(): void {
-    for (const result of this.#results) result.dispose()
+    for (let index = 0; index < this.#resultCount; index++) this.#results[index]!.dispose()
   }
 
   /** The operation has ended. */
   release(): void {
-    while (this.#scratches.length > 0) {
-      const bytes = this.#scratches.pop()!
-      this.arena.free(this.#scratches.pop()!, bytes)
+    while (this.#scratchCount > 0) {
+      const bytes = this.#scratches[--this.#scratchCount]!
+      this.arena.free(this.#scratches[--this.#scratchCount]!, bytes)
     }
-    this.#copies.length = 0
-    this.#results.length = 0
+    this.#resultCount = 0
+    if (this.#copies.length > 0) this.#copies = []
   }
 
   #copyOf(tensor: HostTensor): Placed {
