@@ -4,7 +4,7 @@ import { interleave, type Plan } from './measure/interleave.ts'
 import type { Field } from './peers/field.ts'
 import type { ModelFiles, Peer } from './peers/peer.ts'
 import type { CaseReport, PeerReport, Row } from './report/report.ts'
-import { Seat } from './seat.ts'
+import { Seat, type Allowance } from './seat.ts'
 
 export interface RunOptions {
   readonly fields: readonly Field[]
@@ -53,12 +53,6 @@ export async function runCases(options: RunOptions): Promise<{ peers: PeerReport
   }
 }
 
-/** What a case may take of the run. */
-interface Allowance {
-  readonly plan: Plan
-  readonly deadlineMilliseconds: number
-}
-
 /** Its plan, cut to its share of the time that is left, where the run is to end. */
 function shareOf({ plan, deadlineMilliseconds }: RunOptions, share: number, contestants: number): Allowance {
   return {
@@ -77,15 +71,15 @@ function unasked(bench: BenchCase, field: readonly Seat[]): CaseReport {
   return { bench, flops: flopsOf(bench), bytes: bytesOf(bench), rows }
 }
 
-async function runCase(bench: BenchCase, field: readonly Seat[], { plan, deadlineMilliseconds }: Allowance): Promise<CaseReport> {
+async function runCase(bench: BenchCase, field: readonly Seat[], allowance: Allowance): Promise<CaseReport> {
   const rows = new Map<Seat, Row>()
   const ready: Seat[] = []
   for (const seat of field) {
-    const row = await seat.prepare(bench, deadlineMilliseconds)
+    const row = await seat.prepare(bench, allowance)
     if (row === undefined) ready.push(seat)
     else rows.set(seat, row)
   }
-  const samples = await interleave(new Map(ready.map((seat) => [seat, seat])), plan)
+  const samples = await interleave(new Map(ready.map((seat) => [seat, seat])), allowance.plan)
   const [subject] = field
   const ours = subject && samples.get(subject)
   for (const [seat, taken] of samples) rows.set(seat, seat.row(taken, seat === subject || !Array.isArray(ours) ? undefined : ours))

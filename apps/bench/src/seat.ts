@@ -2,7 +2,7 @@ import type { BenchCase } from './cases/case.ts'
 import { HostFailed, Refused, type Host } from './host/connection.ts'
 import type { Answers, Memory, Question } from './host/protocol.ts'
 import type { Agreement } from './measure/check.ts'
-import { TooSlow, type Timed } from './measure/interleave.ts'
+import { checkPatience, TooSlow, type Plan, type Timed } from './measure/interleave.ts'
 import { ratioOfPairs, spreadOf } from './measure/statistics.ts'
 import { idInItsBuild } from './peers/other-build.ts'
 import type { ModelFiles, Peer } from './peers/peer.ts'
@@ -15,13 +15,19 @@ export interface SeatOptions {
   readonly deadlineMilliseconds: number
 }
 
+/** What a case may take of the run. */
+export interface Allowance {
+  readonly plan: Plan
+  readonly deadlineMilliseconds: number
+}
+
 /** A peer's place in the run: its host, started anew after a failure, and what it is doing. */
 export class Seat implements Timed {
   firstRun = 0
   readonly #peer: Peer
   readonly #options: SeatOptions
-  /** Sweeps of which it has done a step. */
-  readonly #begun = new Set<string>()
+  /** Of each sweep that it has begun, its last step: tokens and milliseconds. */
+  readonly #begun = new Map<string, { readonly length: number; readonly time: number }>()
   /** Sweeps in which it was too slow or failed, or had begun and refused, with the length and why: longer steps are not tried. */
   readonly #ended = new Map<string, string>()
   #host: Host | undefined
@@ -62,7 +68,7 @@ export class Seat implements Timed {
   }
 
   /** Gets ready for a case and checks the result; a row where there is nothing to time. */
-  async prepare(bench: BenchCase, deadlineMilliseconds: number): Promise<Row | undefined> {
+  async prepare(bench: BenchCase, { plan, deadlineMilliseconds }: Allowance): Promise<Row | undefined> {
     const peer = this.#peer.id
     const introduction = await this.introduce()
     if (introduction.status !== 'ready') return { peer, status: introduction.status, reason: introduction.reason }
@@ -71,6 +77,7 @@ export class Seat implements Timed {
     this.#bench = bench
     this.#deadline = deadlineMilliseconds
     try {
+      this.#expectInTime(bench, plan)
       // A step of a sweep is the first that its host sees, so that its memory is its own.
       if (bench.sweep) this.close()
       if (this.#host === undefined) await this.#load()
@@ -86,6 +93,13 @@ export class Seat implements Timed {
     return { peer, status: 'wrong', how: this.#how, agreement: this.#agreement }
   }
 
+  /** The next step of a sweep takes as much longer as its pairs are more: what takes a minute is not begun to find that out. */
+  #expectInTime({ sweep }: BenchCase, plan: Plan): void {
+    const last = sweep && this.#begun.get(sweep.name)
+    if (last === undefined) return
+    checkPatience('a run would take about', last.time * (sweep!.length / last.length) ** 2, plan)
+  }
+
   async sample(repetitions: number): Promise<number> {
     const { milliseconds, memory } = await this.#ask({ ask: 'run', repetitions })
     this.#memory = memory
@@ -94,7 +108,8 @@ export class Seat implements Timed {
 
   row(samples: number[] | Error, ours: readonly number[] | undefined): Row {
     if (!Array.isArray(samples)) return this.#ends(samples)
-    if (this.#bench?.sweep) this.#begun.add(this.#bench.sweep.name)
+    const sweep = this.#bench?.sweep
+    if (sweep) this.#begun.set(sweep.name, { length: sweep.length, time: spreadOf(samples).median })
     return {
       peer: this.#peer.id,
       status: 'measured',

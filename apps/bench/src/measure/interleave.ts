@@ -60,10 +60,14 @@ async function warm(timed: Timed, plan: Plan): Promise<number> {
 
 function pace(time: number, plan: Plan): { repetitions: number; rounds: number } {
   const repetitions = Math.max(1, Math.ceil(plan.sampleMilliseconds / time))
-  const fewest = fewestRounds(plan)
-  if (time * repetitions * fewest > plan.patienceMilliseconds) throw tooSlow('a run takes', time, plan)
+  checkPatience('a run takes', time * repetitions, plan)
   const affordable = Math.floor(plan.budgetMilliseconds / (time * repetitions))
-  return { repetitions, rounds: Math.max(fewest, Math.min(plan.rounds, affordable)) }
+  return { repetitions, rounds: Math.max(fewestRounds(plan), Math.min(plan.rounds, affordable)) }
+}
+
+/** @throws TooSlow where the fewest rounds of so long a sample are more than the plan can wait. */
+export function checkPatience(took: string, time: number, plan: Plan): void {
+  if (time * fewestRounds(plan) > plan.patienceMilliseconds) throw tooSlow(took, time, plan)
 }
 
 function fewestRounds({ rounds }: Plan): number {
