@@ -29,19 +29,33 @@ export async function cachedAttention(
 ): Promise<AttentionResult> {
   const keys = cache.keys()
   try {
-    return await attention(query, keys.key, keys.value, optionsOfKeys(keys, cache.backend, options))
+    return await attention(query, keys.key, keys.value, optionsOfKeys(keys, cache.backend, options, options.position))
   } finally {
     keys.dispose()
   }
 }
 
 /** Attention's options for what a cache holds. */
-export function optionsOfKeys(keys: CachedKeys, backend: Backend, options: CachedAttentionOptions): AttentionOptions {
+export function optionsOfKeys(
+  keys: CachedKeys,
+  backend: Backend,
+  options: Omit<CachedAttentionOptions, 'position'>,
+  position: CachedAttentionOptions['position'],
+): AttentionOptions {
+  const { causal = true, window, scale, softcap, bias, score, sinks, dropout, lse, signal, onProgress } = options
   return {
-    causal: true,
-    ...options,
-    position: encodingsOf('cachedAttention', options.position).map((encoding) => ofCachedKeys(encoding, keys)),
-    score: options.score && keys.reindex(options.score),
+    causal,
+    window,
+    scale,
+    softcap,
+    bias,
+    sinks,
+    dropout,
+    lse,
+    signal,
+    onProgress,
+    position: encodingsOf('cachedAttention', position).map((encoding) => ofCachedKeys(encoding, keys)),
+    score: score && keys.reindex(score),
     mask: cachedMask(keys, options),
     lengths: keys.lengths,
     keyScales: keys.keyScales,

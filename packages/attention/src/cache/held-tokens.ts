@@ -82,7 +82,9 @@ export abstract class HeldTokens implements AttentionCache {
 
   keys(): CachedKeys {
     this.#life.check()
-    return { ...this.#part(0, this.held), ...this.visibility, dispose: () => {} }
+    const { key, value, keyScales, valueScales } = this.#part(0, this.held)
+    const { mask, reindex } = this.visibility
+    return { key, value, keyScales, valueScales, mask, reindex, dispose: () => {} }
   }
 
   async save(): Promise<CacheState> {

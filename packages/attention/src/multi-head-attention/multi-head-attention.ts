@@ -76,7 +76,8 @@ export class MultiHeadAttention implements Disposable {
       const attended = await (memory === undefined ? this.#self(input, options, scope) : this.#cross(input, memory, options, scope))
       const joined = joinHeads(backend, attended, scope)
       const opened = config.gate ? gated(backend, joined, this.#projections.project('gate', input, scope), config, scope) : joined
-      return backend.linear(opened, this.#weights.get('output.weight'), this.#weights.find('output.bias'))
+      const { weight, bias } = this.#weights.pair('output')
+      return backend.linear(opened, weight, bias)
     })
   }
 
@@ -110,8 +111,9 @@ export class MultiHeadAttention implements Disposable {
   #self(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
     const { cache, positions, counts, inspect } = options
     const { position, causal, window } = this.config
-    const scores = { ...this.#scores(options), window, causal: cache === undefined ? causal : true }
-    const asked = { ...this.#projections.queryKeyValue(input, scope), position, positions, counts, inspect, options: scores }
+    const { query, key, value } = this.#projections.queryKeyValue(input, scope)
+    const scores = this.#scores(options, cache === undefined ? causal : true, window)
+    const asked = { query, key, value, position, positions, counts, inspect, options: scores }
     return cache === undefined ? attendSelf(this.backend, asked, scope) : attendCached(cache, asked, scope)
   }
 
@@ -123,9 +125,14 @@ export class MultiHeadAttention implements Disposable {
   }
 
   /** What shapes the scores of self- and cross-attention alike. */
-  #scores({ mask, bias, score, lengths, dropout, signal, onProgress }: ForwardOptions): ProblemOptions & Watch {
+  #scores(
+    { mask, bias, score, lengths, dropout, signal, onProgress }: ForwardOptions,
+    causal?: ProblemOptions['causal'],
+    window?: ProblemOptions['window'],
+  ): ProblemOptions & Watch {
     const { scale, softcap } = this.config
-    return { scale, softcap, sinks: this.#weights.find('sinks'), mask, bias, score, lengths, dropout, signal, onProgress }
+    const sinks = this.#weights.find('sinks')
+    return { scale, softcap, causal, window, sinks, mask, bias, score, lengths, dropout, signal, onProgress }
   }
 
   #check(input: Tensor, { cache, memory, lengths, positions, counts }: ForwardOptions): void {
@@ -137,8 +144,7 @@ export class MultiHeadAttention implements Disposable {
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
     checkCounts(operation, cache, counts)
-    for (const [option, value] of Object.entries({ memory, lengths })) {
-      if (cache && value) throw invalid(operation, option, 'absent with a cache', 'both')
-    }
+    if (cache && memory) throw invalid(operation, 'memory', 'absent with a cache', 'both')
+    if (cache && lengths) throw invalid(operation, 'lengths', 'absent with a cache', 'both')
   }
 }

@@ -24,7 +24,11 @@ export class Projections {
 
   /** Of one input, for self-attention: a fused projection is one product. */
   queryKeyValue(input: Tensor, scope: Temporaries): KeyValueHeads & { readonly query: Tensor } {
-    if (!this.#config.fused) return { query: this.query(input, scope), ...this.keyValue(input, scope) }
+    if (!this.#config.fused) {
+      const query = this.query(input, scope)
+      const { key, value } = this.keyValue(input, scope)
+      return { query, key, value }
+    }
     const all = this.project('queryKeyValue', input, scope)
     const { query, key, value } = fusedRows(this.#config)
     return {
@@ -44,14 +48,14 @@ export class Projections {
 
   /** Through a projection that the weights name: [batch, length, outputs]. */
   project(name: string, input: Tensor, scope: Temporaries): Tensor {
-    const { weight, bias } = this.#named(name)
+    const { weight, bias } = this.#weights.pair(name)
     return scope.keep(this.#backend.linear(input, weight, bias))
   }
 
   /** Through one of the three, which may be rows of the fused one. */
   #part(name: 'query' | 'key' | 'value', input: Tensor, scope: Temporaries): Tensor {
     if (!this.#config.fused) return this.project(name, input, scope)
-    const { weight, bias } = this.#named('queryKeyValue')
+    const { weight, bias } = this.#weights.pair('queryKeyValue')
     const rows = fusedRows(this.#config)[name]
     return scope.keep(this.#backend.linear(input, slice(weight, 0, ...rows), bias && slice(bias, 0, ...rows)))
   }
@@ -68,10 +72,6 @@ export class Projections {
   #normalised(name: 'queryNorm' | 'keyNorm', projected: Tensor, heads: number, scope: Temporaries): Tensor {
     const { queryKeyNorm } = this.#config
     if (queryKeyNorm === undefined) return splitHeads(projected, heads)
-    return normalisedHeads(this.#backend, projected, heads, { ...queryKeyNorm, ...this.#named(name) }, scope)
-  }
-
-  #named(name: string): { weight: Tensor; bias: Tensor | undefined } {
-    return { weight: this.#weights.get(`${name}.weight`), bias: this.#weights.find(`${name}.bias`) }
+    return normalisedHeads(this.#backend, projected, heads, { ...queryKeyNorm, ...this.#weights.pair(name) }, scope)
   }
 }

@@ -51,11 +51,11 @@ export async function attendCached(cache: AttentionCache, asked: SelfAttention, 
   if (anew && positions !== undefined) throw unfit('positions', 'positions')
 
   const turnedQuery = turned(query, places, 'query')
-  const options = { ...asked.options, position: position.filter((encoding) => !isRotary(encoding)) }
+  const scores = position.filter((encoding) => !isRotary(encoding))
   return takeIn(cache, { key: anew ? key : turned(key, places, 'key'), value, counts }, async () => {
     const held = scope.keep(cache.keys())
     const keys = anew ? { ...held, key: turned(checkWhole(held).key, { start: 0, length: held.key.shape[2] ?? 0 }, 'key') } : held
-    const whole = optionsOfKeys(keys, backend, options)
+    const whole = optionsOfKeys(keys, backend, asked.options, scores)
     const { output } = await attention(turnedQuery, keys.key, keys.value, whole)
     scope.keep(output)
     await inspect?.(turnedQuery, keys.key, whole)

@@ -5,11 +5,18 @@ import { uniform } from '../uniform.ts'
 /** Shapes by the names of a module's weights; matrices are [outputs, inputs]. */
 export type WeightShapes = Readonly<Record<string, readonly number[]>>
 
+export interface WeightAndBias {
+  readonly weight: Tensor
+  readonly bias: Tensor | undefined
+}
+
 /** A module's weights, on its backend. */
 export class ModuleWeights {
   readonly #module: string
   readonly #backend: Backend
   readonly #tensors: ReadonlyMap<string, OwnedTensor>
+  /** Looked up by what the names of a weight and its bias begin with, many times a token. */
+  readonly #pairs = new Map<string, WeightAndBias>()
   #disposed = false
 
   /** Copies `given`, or small random ones. @throws QkvError unless there is exactly what `shapes` names, all floats. */
@@ -32,6 +39,16 @@ export class ModuleWeights {
     const weight = this.find(name)
     if (weight === undefined) throw refused('INTERNAL', this.#module, `weights['${name}']`, 'one that the options name', 'another')
     return weight
+  }
+
+  /** `name.weight`, and `name.bias` where there is one. @throws QkvError `DISPOSED`. */
+  pair(name: string): WeightAndBias {
+    this.check()
+    const known = this.#pairs.get(name)
+    if (known !== undefined) return known
+    const pair = { weight: this.get(`${name}.weight`), bias: this.find(`${name}.bias`) }
+    this.#pairs.set(name, pair)
+    return pair
   }
 
   /** Undefined where the options do not name it. */
