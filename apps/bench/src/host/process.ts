@@ -8,15 +8,17 @@ export function startProcess(entry: URL = new URL('./host-process.js', import.me
   return connect((onReply, onDeath) => {
     const child = fork(fileURLToPath(entry), { serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     let complaint = ''
-    child.stderr?.on('data', (text) => (complaint = `${complaint}${text}`.slice(-400)))
+    child.stderr?.on('data', (text) => (complaint = `${complaint}${text}`.slice(-4000)))
     child.on('message', (reply) => onReply(reply as Reply))
     child.on('error', (error) => onDeath(error.message))
-    child.on('exit', (code, signal) => onDeath(`its process ended (${signal ?? code})${lastLine(complaint)}`))
+    child.on('exit', (code, signal) => onDeath(`its process ended (${signal ?? code})${complained(complaint)}`))
     return { send: (question) => child.send(question), close: () => child.kill('SIGKILL') }
   })
 }
 
-function lastLine(text: string): string {
-  const line = text.trim().split('\n').at(-1) ?? ''
-  return line === '' ? '' : `: ${line.slice(0, 160)}`
+/** The line that names an error, or else the last. */
+function complained(text: string): string {
+  const lines = text.trim().split('\n')
+  const line = lines.findLast((candidate) => /error/i.test(candidate)) ?? lines.at(-1) ?? ''
+  return line === '' ? '' : `: ${line.trim().slice(0, 160)}`
 }
