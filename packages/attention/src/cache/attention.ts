@@ -35,13 +35,16 @@ export async function cachedAttention(
   }
 }
 
+/** Every option by name, so that the compiler misses those that are forgotten: a spread takes longer than a small step's work. */
+type SpelledOut<Options> = { readonly [Name in keyof Required<Options>]: Options[Name & keyof Options] }
+
 /** Attention's options for what a cache holds. */
 export function optionsOfKeys(
   keys: CachedKeys,
   backend: Backend,
   options: Omit<CachedAttentionOptions, 'position'>,
   position: CachedAttentionOptions['position'],
-): AttentionOptions {
+): SpelledOut<AttentionOptions> {
   const { causal = true, window, scale, softcap, bias, score, sinks, dropout, lse, signal, onProgress } = options
   return {
     causal,
@@ -54,6 +57,7 @@ export function optionsOfKeys(
     lse,
     signal,
     onProgress,
+    positions: undefined,
     position: encodingsOf('cachedAttention', position).map((encoding) => ofCachedKeys(encoding, keys)),
     score: score && keys.reindex(score),
     mask: cachedMask(keys, options),

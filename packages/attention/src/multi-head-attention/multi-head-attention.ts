@@ -124,7 +124,7 @@ export class MultiHeadAttention implements Disposable {
     return scope.keep(output)
   }
 
-  /** What shapes the scores of self- and cross-attention alike. */
+  /** What shapes the scores; causality and the window are self-attention's alone. */
   #scores(
     { mask, bias, score, lengths, dropout, signal, onProgress }: ForwardOptions,
     causal?: ProblemOptions['causal'],
