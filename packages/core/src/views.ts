@@ -43,7 +43,7 @@ export function reshape<S extends Storage>(view: Tensor<S>, shape: readonly numb
       `shape [${view.shape.join(',')}], strides [${view.strides.join(',')}]`,
     )
   }
-  return relaid(view, shape, contiguousStrides(shape), view.offset)
+  return relaid(view, [...shape], contiguousStrides(shape), view.offset)
 }
 
 /** Repeats along missing and size-1 axes (aligned at the last axis, as in NumPy) by strides of 0. No copy. */
@@ -66,7 +66,7 @@ export function broadcastTo<S extends Storage>(view: Tensor<S>, shape: readonly 
       `[${view.shape.join(',')}]`,
     )
   }
-  return relaid(view, shape, strides, view.offset)
+  return relaid(view, [...shape], strides, view.offset)
 }
 
 /** `[batch, length, heads·dim]` seen as `[batch, heads, length, dim]`. No copy. */
@@ -109,7 +109,7 @@ function relaid<S extends Storage>(
   strides: readonly number[],
   offset: number,
 ): Tensor<S> {
-  return { dtype: view.dtype, shape: [...shape], strides: [...strides], offset, storage: view.storage }
+  return { dtype: view.dtype, shape, strides, offset, storage: view.storage }
 }
 
 function at(list: readonly number[], index: number): number {
