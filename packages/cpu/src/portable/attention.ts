@@ -5,7 +5,7 @@ import { hostProblem, type HostProblem } from './host-problem.ts'
 import { scoreRule, type ScoreRule } from './score-rule.ts'
 import { findRowRanges, finishScores, makeRowRanges, unplaced, type RowRanges, type ScoreTile } from './score-tile.ts'
 import { multiplyAdd, multiplyAddVisible, noWeight, padded } from './tile-products.ts'
-import { elementOf, loadVectors, storeVector, type Vectors, type VectorTile } from './vectors.ts'
+import { elementOf, loadVectors, storeVector, vectorColumns, vectorRows, type Vectors, type VectorTile } from './vectors.ts'
 
 /**
  * Exact attention by tiles, in float64. For each tile of queries q, with m = −∞, l = 0, o = 0 for each of its rows:
@@ -73,9 +73,9 @@ function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: Attent
     value: { tensor: value, dim: valueDim, scales: valueScales },
     output: hostView(output),
     lse: lse && hostView(lse),
-    q: { data: new Float64Array(rows * headDim), vectorStep: headDim, elementStep: 1 },
-    k: { data: new Float64Array(headDim * width), vectorStep: 1, elementStep: width },
-    v: { data: new Float64Array(width * valueWidth), vectorStep: valueWidth, elementStep: 1 },
+    q: vectorRows(rows, headDim),
+    k: vectorColumns(width, headDim),
+    v: vectorRows(width, valueWidth),
     o: new Float64Array(rows * valueWidth),
     m: new Float64Array(rows),
     l: new Float64Array(rows),

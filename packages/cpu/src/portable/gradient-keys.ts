@@ -1,10 +1,10 @@
 import type { HostTensor } from '@qkv/core'
 import { gradientTile, type GradientSetting } from './gradient-setting.ts'
-import { pairGradients, type GradientTile } from './pair-gradients.ts'
+import { makeGradientTile, pairGradients } from './pair-gradients.ts'
 import { scoreGradient } from './score-gradient.ts'
-import { findRowRanges, makeRowRanges, unplaced } from './score-tile.ts'
+import { findRowRanges, makeRowRanges } from './score-tile.ts'
 import { multiplyAdd, multiplyAddVisible, padded } from './tile-products.ts'
-import { loadVectors, storeVector, type VectorTile } from './vectors.ts'
+import { loadVectors, storeVector, vectorColumns, vectorRows } from './vectors.ts'
 
 /**
  * The second pass: for each tile of keys, over the query heads that read them and the queries that see them,
@@ -26,27 +26,20 @@ function makePass(setting: GradientSetting) {
   const width = padded(Math.min(gradientTile.queries, queryLength))
   const headWidth = padded(headDim)
   const valueWidth = padded(valueDim)
-  const tile: GradientTile = {
-    scores: new Float64Array(keys * width),
-    gradients: new Float64Array(keys * width),
-    rowStep: 1,
-    keyStep: width,
-    ...unplaced,
-  }
   return {
     setting,
-    tile,
+    tile: makeGradientTile('key', keys, width),
     width,
     headWidth,
     valueWidth,
     ranges: makeRowRanges(width),
     back: scoreGradient(setting.problem, undefined),
-    k: { data: new Float64Array(keys * headDim), vectorStep: headDim, elementStep: 1 } satisfies VectorTile,
-    v: { data: new Float64Array(keys * valueDim), vectorStep: valueDim, elementStep: 1 } satisfies VectorTile,
-    qTransposed: { data: new Float64Array(headDim * width), vectorStep: 1, elementStep: width } satisfies VectorTile,
-    dOTransposed: { data: new Float64Array(valueDim * width), vectorStep: 1, elementStep: width } satisfies VectorTile,
-    q: { data: new Float64Array(width * headWidth), vectorStep: headWidth, elementStep: 1 } satisfies VectorTile,
-    dO: { data: new Float64Array(width * valueWidth), vectorStep: valueWidth, elementStep: 1 } satisfies VectorTile,
+    k: vectorRows(keys, headDim),
+    v: vectorRows(keys, valueDim),
+    qTransposed: vectorColumns(width, headDim),
+    dOTransposed: vectorColumns(width, valueDim),
+    q: vectorRows(width, headWidth),
+    dO: vectorRows(width, valueWidth),
     dk: new Float64Array(keys * headWidth),
     dv: new Float64Array(keys * valueWidth),
   }

@@ -1,10 +1,10 @@
 import type { HostTensor } from '@qkv/core'
 import { gradientTile, type GradientSetting } from './gradient-setting.ts'
-import { pairGradients, type GradientTile } from './pair-gradients.ts'
+import { makeGradientTile, pairGradients } from './pair-gradients.ts'
 import { scoreGradient } from './score-gradient.ts'
-import { findRowRanges, makeRowRanges, unplaced } from './score-tile.ts'
+import { findRowRanges, makeRowRanges } from './score-tile.ts'
 import { multiplyAdd, multiplyAddVisible, padded } from './tile-products.ts'
-import { loadVectors, storeVector, type VectorTile } from './vectors.ts'
+import { loadVectors, storeVector, vectorColumns, vectorRows } from './vectors.ts'
 
 /**
  * The first pass: for each tile of queries, over the keys they see, dQ += ds·k; and, since it meets every pair once, the
@@ -25,25 +25,18 @@ function makePass(setting: GradientSetting) {
   const rows = Math.min(gradientTile.queries, queryLength)
   const width = padded(Math.min(gradientTile.keys, keyLength))
   const headWidth = padded(headDim)
-  const tile: GradientTile = {
-    scores: new Float64Array(rows * width),
-    gradients: new Float64Array(rows * width),
-    rowStep: width,
-    keyStep: 1,
-    ...unplaced,
-  }
   return {
     setting,
-    tile,
+    tile: makeGradientTile('row', rows, width),
     width,
     headWidth,
     ranges: makeRowRanges(rows),
     back: scoreGradient(setting.problem, setting.sums),
-    q: { data: new Float64Array(rows * headDim), vectorStep: headDim, elementStep: 1 } satisfies VectorTile,
-    dO: { data: new Float64Array(rows * valueDim), vectorStep: valueDim, elementStep: 1 } satisfies VectorTile,
-    kTransposed: { data: new Float64Array(headDim * width), vectorStep: 1, elementStep: width } satisfies VectorTile,
-    vTransposed: { data: new Float64Array(valueDim * width), vectorStep: 1, elementStep: width } satisfies VectorTile,
-    k: { data: new Float64Array(width * headWidth), vectorStep: headWidth, elementStep: 1 } satisfies VectorTile,
+    q: vectorRows(rows, headDim),
+    dO: vectorRows(rows, valueDim),
+    kTransposed: vectorColumns(width, headDim),
+    vTransposed: vectorColumns(width, valueDim),
+    k: vectorRows(width, headWidth),
     dq: new Float64Array(rows * headWidth),
   }
 }

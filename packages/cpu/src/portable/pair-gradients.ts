@@ -1,11 +1,17 @@
 import type { GradientSetting } from './gradient-setting.ts'
 import type { ScoreGradient } from './score-gradient.ts'
-import type { RowRanges, ScoreTile } from './score-tile.ts'
+import { unplaced, type RowRanges, type ScoreTile } from './score-tile.ts'
 import { noWeight } from './tile-products.ts'
 
 /** A tile whose scores become weights while the products dO·v beside them become gradients of the scaled products. */
 export interface GradientTile extends ScoreTile {
   readonly gradients: Float64Array
+}
+
+/** A tile with a line of `width` numbers for each row, or, transposed, for each key. */
+export function makeGradientTile(lineFor: 'row' | 'key', lines: number, width: number): GradientTile {
+  const [rowStep, keyStep] = lineFor === 'row' ? [width, 1] : [1, width]
+  return { scores: new Float64Array(lines * width), gradients: new Float64Array(lines * width), rowStep, keyStep, ...unplaced }
 }
 
 /** For each pair: p = exp(s − lse) and ds = p·(dp − D), taken back to the scaled product. Hidden pairs have no weight. */

@@ -15,6 +15,16 @@ export interface VectorTile {
   readonly elementStep: number
 }
 
+/** Room for vectors of `length` elements, one after another. */
+export function vectorRows(count: number, length: number): VectorTile {
+  return { data: new Float64Array(count * length), vectorStep: length, elementStep: 1 }
+}
+
+/** Room for vectors of `length` elements, side by side. */
+export function vectorColumns(count: number, length: number): VectorTile {
+  return { data: new Float64Array(count * length), vectorStep: 1, elementStep: count }
+}
+
 /** Decodes `count` vectors from `first` on into a tile, each element times `factor`; whether all of them were finite. */
 export function loadVectors(
   { tensor, dim, scales }: Vectors,
