@@ -23,7 +23,7 @@ import { runCases, type Progress } from './runner.ts'
 const plainJavaScript = new Set(['tensorflow.js/cpu', 'qkv/javascript', 'plain-loop'])
 
 /** What a quick run plans to take; starting and ending come on top. */
-const quickMilliseconds = 90_000
+const quickMinutes = 1.5
 
 const command = defineCommand({
   meta: { name: 'bench', description: 'How fast exact attention runs here, and against what one would pick instead' },
@@ -37,13 +37,19 @@ const command = defineCommand({
     device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
     peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },
     threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
+    minutes: { type: 'string', description: 'Ends by about then: the slow get fewer rounds or are left out, and rows say so' },
+    patience: {
+      type: 'string',
+      default: '120',
+      description: 'Leaves out who needs more than so many seconds for three rounds of a case',
+    },
     rounds: { type: 'string', description: 'Interleaved pairs: 9 unless said otherwise, 7 with --quick' },
     model: {
       type: 'string',
       description:
         'A folder with stories260K.bin and tok512.bin, for cases that write; by default ../shared/models/stories260k beside the repository',
     },
-    out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html' },
+    out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html; a PATH that ends in .json, only that' },
     title: { type: 'string', description: 'A name for the report' },
     compare: {
       type: 'boolean',
@@ -63,8 +69,10 @@ const command = defineCommand({
     if (args.compare) return compare(args._)
     const threads = args.threads === 'auto' ? availableParallelism() : countOption('threads', args.threads)
     const rounds = args.rounds === undefined ? undefined : countOption('rounds', args.rounds)
+    const minutes = args.minutes === undefined ? undefined : positiveOption('minutes', args.minutes)
+    const patience = positiveOption('patience', args.patience)
     const baseline = args.baseline === undefined ? undefined : read(args.baseline)
-    const report = await measure({ ...args, threads, rounds })
+    const report = await measure({ ...args, threads, rounds, minutes, patience })
     console.log(closing(report))
     if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
     if (baseline !== undefined) judge(baseline, report)
@@ -85,9 +93,13 @@ interface Choices {
   readonly title?: string | undefined
   readonly threads: number
   readonly rounds: number | undefined
+  readonly minutes: number | undefined
+  /** In seconds. */
+  readonly patience: number
 }
 
-async function measure({ filter, quick, device, peers, against, model, title, threads, rounds }: Choices): Promise<BenchReport> {
+async function measure(choices: Choices): Promise<BenchReport> {
+  const { filter, quick, device, peers, against, title, threads, rounds, minutes = quick ? quickMinutes : undefined } = choices
   const cases = selectCases({ filter, quick })
   if (cases.length === 0) refuse(`--filter ${filter}: no case${quick ? ' of the quick ones' : ''} has this in its name`)
   const machine = describeMachine()
@@ -105,14 +117,14 @@ async function measure({ filter, quick, device, peers, against, model, title, th
     fields,
     cases,
     threads,
-    model: readModel(model),
+    model: readModel(choices.model),
     plan: {
       rounds: rounds ?? (quick ? 7 : 9),
       sampleMilliseconds: quick ? 10 : 20,
       budgetMilliseconds: 8000,
-      patienceMilliseconds: 120_000,
+      patienceMilliseconds: 1000 * choices.patience,
     },
-    budgetMilliseconds: quick ? quickMilliseconds : undefined,
+    budgetMilliseconds: minutes === undefined ? undefined : 60_000 * minutes,
     startHost: ({ id }) => (isOtherBuild(id) && against !== undefined ? startProcess(hostOf(against)) : startProcess()),
     deadlineMilliseconds: 300_000,
     onProgress: liveTable(),
@@ -153,6 +165,12 @@ function countOption(name: string, text: string): number {
   return refuse(`--${name} must be a whole number > 0; received '${text}'`)
 }
 
+function positiveOption(name: string, text: string): number {
+  const number = Number(text)
+  if (Number.isFinite(number) && number > 0) return number
+  return refuse(`--${name} must be a number > 0; received '${text}'`)
+}
+
 function hostOf(folder: string): URL {
   return pathToFileURL(resolve(callerFolder(), folder, 'dist', 'host-process.js'))
 }
@@ -182,11 +200,12 @@ function liveTable(): (progress: Progress) => void {
 }
 
 function write(report: BenchReport, path: string): void {
+  const texts = { json: () => `${JSON.stringify(report, undefined, 1)}\n`, md: () => markdown(report), html: () => html(report) }
+  const wanted = path.endsWith('.json') ? (['json'] as const) : (['json', 'md', 'html'] as const)
+  const stem = path.endsWith('.json') ? path.slice(0, -'.json'.length) : path
   mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(`${path}.json`, `${JSON.stringify(report, undefined, 1)}\n`)
-  writeFileSync(`${path}.md`, markdown(report))
-  writeFileSync(`${path}.html`, html(report))
-  console.log(`\nWritten: ${path}.json, .md and .html`)
+  for (const format of wanted) writeFileSync(`${stem}.${format}`, texts[format]())
+  console.log(`\nWritten: ${wanted.map((format) => `${stem}.${format}`).join(', ')}`)
 }
 
 function compare([before, after]: readonly string[]): void {

@@ -34,6 +34,7 @@ export function compareReports(before: BenchReport, after: BenchReport): readonl
 
 /** One line a change beyond noise, the largest first; or that there is none. */
 export function describeChanges(changes: readonly Change[]): string {
+  if (changes.length === 0) return 'The reports have no row in common.'
   const beyond = changes
     .filter(({ beyondNoise }) => beyondNoise)
     .sort((a, b) => Math.abs(Math.log(b.factor)) - Math.abs(Math.log(a.factor)))
