@@ -4,6 +4,7 @@ import { axialPicture, mixedPicture, multimodalPicture, rotaryPicture, scalingPi
 import {
   alibiPicture,
   copePicture,
+  decomposedGridPicture,
   disentangledPicture,
   firePicture,
   gridPicture,
@@ -30,6 +31,7 @@ export default {
       alibi: alibiPicture(),
       axial: axialPicture(),
       cope: copePicture(),
+      decomposedGrid: decomposedGridPicture(),
       disentangled: disentangledPicture(),
       fire: firePicture(),
       grid: gridPicture(),

@@ -1,6 +1,6 @@
 import { compileExpression, tensor, toFloat64, type HostTensor, type ScoreMod } from '@qkv/core'
 import { alibi, fire, gridBias, kerple, sandwich, t5Bias, temperature, type PositionScore } from '@qkv/positional'
-import { cope, disentangled, relativeKey, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
+import { cope, decomposedGrid, disentangled, relativeKey, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { curves } from './curves.ts'
 import { heatmaps } from './heatmap.ts'
 import { addedByDistance, addedScores, made, range } from './measure.ts'
@@ -95,6 +95,13 @@ export function relativeKeyPicture(): string {
     { title: 'relative_key_query', rows: contentRows(relativeKeyQuery({ table }).terms(inputs).scoreMod) },
   ]
   return heatmaps(maps, { title: 'What vectors of distances add', ...pairs })
+}
+
+export function decomposedGridPicture(): string {
+  const inputs = { query: made([1, 1, length, 8], 2), key: made([1, 1, length, 8], 4), scale: 1 / Math.sqrt(8) }
+  const tables = { rows: made([7, 8], 3), columns: made([11, 8], 5) }
+  const rows = contentRows(decomposedGrid({ height: 4, width: 6, ...tables }).terms(inputs).scoreMod)
+  return heatmaps([{ title: '4 by 6 patches', rows }], { title: 'What vectors of steps down and across add', ...pairs })
 }
 
 export function disentangledPicture(): string {

@@ -15,6 +15,7 @@ test('tables that are learned are the encodings’ parameters', () => {
     'KERPLE, power',
     'FIRE',
     'Swin’s table',
+    'BEiT’s table',
   ])
 })
 

@@ -1,7 +1,7 @@
-import { capture, tensor, type HostTensor, type IntExpression, type TokenPair } from '@qkv/core'
+import { capture, tensor, type HostTensor } from '@qkv/core'
 import type { ContentScore } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
-import { relativeProducts } from './relative-products.ts'
+import { relativeProducts, type RelativePart } from './relative-products.ts'
 
 export interface DisentangledOptions {
   /** [heads, 2·span, headDim]: the embeddings of distances as keys, which queries meet (`c2p`). */
@@ -32,17 +32,14 @@ export function disentangled({ positionKeys, positionQueries, maxDistance }: Dis
   const [heads = 0, rows = 0, headDim = 0] = checkTable(operation, name, first, ['heads', '2·span', 'headDim'])
   if (positionQueries !== undefined) checkTable(operation, 'positionQueries', positionQueries, [heads, rows, headDim])
   if (rows % 2 !== 0) throw refused(operation, name, 'of an even number of rows, 2·span', rows)
-  return relativeProducts({
-    operation,
-    headDim,
-    heads,
-    metByQueries: positionKeys,
-    metByKeys: positionQueries,
-    step: maxDistance === undefined ? plainStep(rows / 2) : bucketStep(rows / 2, maxDistance),
-  })
+  const step = maxDistance === undefined ? plainStep(rows / 2) : bucketStep(rows / 2, maxDistance)
+  const parts: RelativePart[] = []
+  if (positionKeys !== undefined) parts.push({ metBy: 'query', table: positionKeys, step })
+  if (positionQueries !== undefined) parts.push({ metBy: 'key', table: positionQueries, step })
+  return relativeProducts(operation, { headDim, heads }, parts)
 }
 
-function plainStep(span: number): (pair: TokenPair) => IntExpression {
+function plainStep(span: number): RelativePart['step'] {
   return ({ query, key }) =>
     query
       .sub(key)
@@ -50,7 +47,7 @@ function plainStep(span: number): (pair: TokenPair) => IntExpression {
       .clamp(0, 2 * span - 1)
 }
 
-function bucketStep(span: number, maxDistance: number): (pair: TokenPair) => IntExpression {
+function bucketStep(span: number, maxDistance: number): RelativePart['step'] {
   const buckets = disentangledBuckets(span, maxDistance)
   const steps = buckets.map((bucket) => Math.max(0, Math.min(2 * span - 1, bucket + span)))
   const step = capture(tensor(steps, [steps.length]), 'int')

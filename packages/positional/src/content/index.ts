@@ -3,6 +3,7 @@
  * before attention.
  */
 export { cope, type CopeOptions } from './cope.ts'
+export { decomposedGrid, type DecomposedGridOptions } from './decomposed-grid.ts'
 export { disentangled, type DisentangledOptions } from './disentangled.ts'
 export { relativeKey, relativeKeyQuery, type RelativeKeyOptions } from './relative-key.ts'
 export { shaw, type ShawOptions } from './shaw.ts'

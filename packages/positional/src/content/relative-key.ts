@@ -1,7 +1,7 @@
 import type { HostTensor } from '@qkv/core'
 import type { ContentScore } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
-import { relativeProducts } from './relative-products.ts'
+import { relativeProducts, type RelativePart } from './relative-products.ts'
 
 export interface RelativeKeyOptions {
   /** [2·longest − 1, headDim], trained, shared by the heads: `distance_embedding.weight`. */
@@ -17,7 +17,7 @@ export interface RelativeKeyOptions {
  * `position_embedding_type: "relative_key"`.
  */
 export function relativeKey({ table }: RelativeKeyOptions): ContentScore {
-  return byDistance('relativeKey', table, false)
+  return byDistance('relativeKey', table, ['query'])
 }
 
 /**
@@ -28,22 +28,21 @@ export function relativeKey({ table }: RelativeKeyOptions): ContentScore {
  * Method 4 of Huang et al. 2020, arXiv:2009.13658.
  */
 export function relativeKeyQuery({ table }: RelativeKeyOptions): ContentScore {
-  return byDistance('relativeKeyQuery', table, true)
+  return byDistance('relativeKeyQuery', table, ['query', 'key'])
 }
 
-function byDistance(operation: string, table: HostTensor, keysToo: boolean): ContentScore {
+function byDistance(operation: string, table: HostTensor, metBy: readonly RelativePart['metBy'][]): ContentScore {
   const [distances = 0, headDim = 0] = checkTable(operation, 'table', table, ['2·longest − 1', 'headDim'])
   if (distances % 2 === 0) throw refused(operation, 'table', 'of an odd number of rows, 2·longest − 1', distances)
   const furthest = (distances - 1) / 2
-  return relativeProducts({
+  const step: RelativePart['step'] = ({ query, key }) =>
+    query
+      .sub(key)
+      .add(furthest)
+      .clamp(0, distances - 1)
+  return relativeProducts(
     operation,
-    headDim,
-    metByQueries: table,
-    metByKeys: keysToo ? table : undefined,
-    step: ({ query, key }) =>
-      query
-        .sub(key)
-        .add(furthest)
-        .clamp(0, distances - 1),
-  })
+    { headDim },
+    metBy.map((tokens) => ({ metBy: tokens, table, step })),
+  )
 }

@@ -1,60 +1,68 @@
 import { capture, elementCount, scoreMod, toFloat64, type HostTensor, type IntExpression, type TokenPair } from '@qkv/core'
-import type { ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
+import type { ContentInputs, ContentScore, ContentTerms } from '../encoding.ts'
 import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
 
-/** Trained vectors of distances, and who meets them. */
-export interface RelativeTables {
-  /** The public function, for errors. */
-  readonly operation: string
-  readonly headDim: number
-  /** Where each head has vectors of its own; else all share them. */
-  readonly heads?: number | undefined
-  /** [steps, headDim] or [heads, steps, headDim]; of as many steps where both are given. They may be one. */
-  readonly metByQueries?: HostTensor | undefined
-  readonly metByKeys?: HostTensor | undefined
+/** A table of trained vectors of distances, and who meets them. */
+export interface RelativePart {
+  readonly metBy: 'query' | 'key'
+  /** [steps, headDim], or [heads, steps, headDim] where each head has vectors of its own. */
+  readonly table: HostTensor
   /** Which vector a pair of tokens has. */
   step(pair: TokenPair): IntExpression
+  /** What multiplies the products. Default what multiplies q·k. */
+  readonly factor?: number | undefined
 }
 
 /**
- * Scores that take on products with a vector of the pair's distance: scale · (q·r + k·r′). Each query or key meets all
+ * Scores that take on products with a vector of the pair's distance, scale · (q·r + k·r′ + …). Each query or key meets all
  * vectors before attention and the kernel looks the products up, so memory grows with length · steps, never with its square.
+ *
+ * @param heads where tables have vectors for each
  */
-export function relativeProducts(tables: RelativeTables): ContentScore {
-  const { operation, headDim, heads, metByQueries, metByKeys } = tables
-  const parameters = [...new Set([metByQueries, metByKeys])].filter((table) => table !== undefined)
+export function relativeProducts(
+  operation: string,
+  { headDim, heads }: { readonly headDim: number; readonly heads?: number | undefined },
+  parts: readonly RelativePart[],
+): ContentScore {
+  const parameters = [...new Set(parts.map(({ table }) => table))]
   return Object.freeze<ContentScore>({
     kind: 'score',
     follows: 'content',
     parameters,
     terms: (inputs) => {
       checkInputs(operation, inputs, headDim, heads)
-      return terms(inputs, tables, parameters)
+      return terms(inputs, parts, parameters)
     },
   })
 }
 
-function terms({ query, key, scale }: ContentInputs, tables: RelativeTables, parameters: readonly HostTensor[]): ContentTerms {
-  const [q, k] = [readVectors(query), readVectors(key)]
-  const ofQueries = tables.metByQueries && products(q, tables.metByQueries, q.heads, scale)
-  const ofKeys = tables.metByKeys && products(k, tables.metByKeys, q.heads, scale)
+function terms(
+  { query, key, scale }: ContentInputs,
+  parts: readonly RelativePart[],
+  parameters: readonly HostTensor[],
+): ContentTerms {
+  const tokens = { query: readVectors(query), key: readVectors(key) }
+  const met = parts.map((part) => ({
+    ...part,
+    ...products(tokens[part.metBy], part.table, tokens.query.heads, part.factor ?? scale),
+  }))
   return {
     query,
     key,
-    scoreMod: scoreMod((score, pair) => {
-      const { batch, head, row, key: at } = pair
-      const step = tables.step(pair)
-      const met = ofQueries ? score.add(capture(ofQueries.captured).at(batch, head, row, step)) : score
-      return ofKeys ? met.add(capture(ofKeys.captured).at(batch, head, at, step)) : met
-    }),
-    captured: [ofQueries, ofKeys].flatMap((made) => made?.captured ?? []),
-    backward: (gradient) => {
+    scoreMod: scoreMod((score, pair) =>
+      met.reduce((sum, { metBy, captured, step }) => {
+        const token = metBy === 'query' ? pair.row : pair.key
+        return sum.add(capture(captured).at(pair.batch, pair.head, token, step(pair)))
+      }, score),
+    ),
+    captured: met.map(({ captured }) => captured),
+    backward: ({ dQuery, dKey, captured }) => {
+      const d = { query: readVectors(dQuery), key: readVectors(dKey) }
       const dTables = new Map(parameters.map((table) => [table, new Float64Array(elementCount(table.shape))]))
-      const back = (vectorsGradient: HostTensor, made: Products | undefined): HostTensor =>
-        made === undefined ? vectorsGradient : made.backward(vectorsGradient, gradient, dTables.get(made.table)!)
+      for (const part of met) part.backward(captured.get(part.captured)!, d[part.metBy], dTables.get(part.table)!)
       return {
-        dQuery: back(gradient.dQuery, ofQueries),
-        dKey: back(gradient.dKey, ofKeys),
+        dQuery: float32Tensor(d.query.values, d.query.shape),
+        dKey: float32Tensor(d.key.values, d.key.shape),
         parameters: parameters.map((table) => float32Tensor(dTables.get(table)!, table.shape)),
       }
     },
@@ -63,15 +71,14 @@ function terms({ query, key, scale }: ContentInputs, tables: RelativeTables, par
 
 /** What tokens met. */
 interface Products {
-  readonly table: HostTensor
   /** [batch, heads, tokens, steps] */
   readonly captured: HostTensor
-  /** Adds the table's gradient to `dTable`. @returns the tokens' own. */
-  backward(dVectors: HostTensor, gradient: TermsGradient, dTable: Float64Array): HostTensor
+  /** Adds to the gradients of the tokens and of the table. */
+  backward(dProducts: HostTensor, dTokens: Vectors, dTable: Float64Array): void
 }
 
 /** Of each token with each vector; a token that several query heads read meets the vectors of each. */
-function products(tokens: Vectors, table: HostTensor, heads: number, scale: number): Products {
+function products(tokens: Vectors, table: HostTensor, heads: number, factor: number): Products {
   const r = toFloat64(table)
   const [steps = 0, headDim = 0] = table.shape.slice(-2)
   const all = vectors([tokens.batch, heads, tokens.length, steps])
@@ -81,22 +88,18 @@ function products(tokens: Vectors, table: HostTensor, heads: number, scale: numb
   forEachToken(all, (b, h, i) => {
     const product = all.at(b, h, i)
     const token = tokens.at(b, own(h), i)
-    for (let step = 0; step < steps; step++) product[step] = scale * dot(token, vectorOf(r, h, step))
+    for (let step = 0; step < steps; step++) product[step] = factor * dot(token, vectorOf(r, h, step))
   })
-  const captured = float32Tensor(all.values, all.shape)
   return {
-    table,
-    captured,
-    backward(dVectors, gradient, dTable) {
-      const d = readVectors(dVectors)
-      const dProducts = vectors(all.shape, toFloat64(gradient.captured.get(captured)!))
+    captured: float32Tensor(all.values, all.shape),
+    backward(dProducts, dTokens, dTable) {
+      const d = vectors(all.shape, toFloat64(dProducts))
       forEachToken(all, (b, h, i) => {
-        dProducts.at(b, h, i).forEach((dProduct, step) => {
-          addScaled(d.at(b, own(h), i), scale * dProduct, vectorOf(r, h, step))
-          addScaled(vectorOf(dTable, h, step), scale * dProduct, tokens.at(b, own(h), i))
+        d.at(b, h, i).forEach((dProduct, step) => {
+          addScaled(dTokens.at(b, own(h), i), factor * dProduct, vectorOf(r, h, step))
+          addScaled(vectorOf(dTable, h, step), factor * dProduct, tokens.at(b, own(h), i))
         })
       })
-      return float32Tensor(d.values, d.shape)
     },
   }
 }

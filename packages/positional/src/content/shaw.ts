@@ -1,7 +1,7 @@
 import type { HostTensor } from '@qkv/core'
 import type { ContentScore } from '../encoding.ts'
 import { checkCount, checkTable, refused } from '../refuse.ts'
-import { relativeProducts } from './relative-products.ts'
+import { relativeProducts, type RelativePart } from './relative-products.ts'
 
 export interface ShawOptions {
   /** [distances, headDim], trained, shared by the heads: a vector for each distance key − query. */
@@ -25,14 +25,10 @@ export function shaw({ table, left }: ShawOptions): ContentScore {
   }
   const before = checkCount('shaw', 'left', left ?? (distances - 1) / 2, 0)
   if (before >= distances) throw refused('shaw', 'left', `below the table’s ${distances} rows`, left)
-  return relativeProducts({
-    operation: 'shaw',
-    headDim,
-    metByQueries: table,
-    step: ({ query, key }) =>
-      key
-        .sub(query)
-        .add(before)
-        .clamp(0, distances - 1),
-  })
+  const step: RelativePart['step'] = ({ query, key }) =>
+    key
+      .sub(query)
+      .add(before)
+      .clamp(0, distances - 1)
+  return relativeProducts('shaw', { headDim }, [{ metBy: 'query', table, step }])
 }

@@ -1,6 +1,6 @@
 import { toFloat64 } from '@qkv/core'
 import type { ContentScore } from '@qkv/positional'
-import { cope, disentangled, relativeKey, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
+import { cope, decomposedGrid, disentangled, relativeKey, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { floats } from './scores.ts'
 
 export const contentSizes = { batch: 2, heads: 4, keyHeads: 2, headDim: 4, keys: 7, scale: 0.4 } as const
@@ -98,6 +98,20 @@ function disentangledClaims(): ContentClaim[] {
   ]
 }
 
+/** As SAM's code has it: queries that are not scaled, on a grid of 3 rows of 3 patches, of which there are seven. */
+function decomposedGridClaim(): ContentClaim {
+  const [rows, columns] = [floats('rel_pos_h', [5, headDim]), floats('rel_pos_w', [5, headDim])]
+  const [down, right] = [toFloat64(rows), toFloat64(columns)]
+  return {
+    name: 'SAM’s decomposed grid',
+    encoding: decomposedGrid({ height: 3, width: 3, rows, columns }),
+    expected: (_, i, j, q, k) =>
+      scale * dot(q, k[j]!) +
+      dot(q, row(down, Math.floor(i / 3) - Math.floor(j / 3) + 2, headDim)) +
+      dot(q, row(right, (i % 3) - (j % 3) + 2, headDim)),
+  }
+}
+
 function transformerXlClaim(): ContentClaim {
   const modelDim = 6
   const [contentBias, positionBias] = [floats('u', [heads, headDim]), floats('v bias', [heads, headDim])]
@@ -138,6 +152,7 @@ export const contentClaims: readonly ContentClaim[] = [
   lopsidedShawClaim(),
   ...relativeKeyClaims(),
   ...disentangledClaims(),
+  decomposedGridClaim(),
   transformerXlClaim(),
   copeClaim(),
 ]

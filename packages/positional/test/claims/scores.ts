@@ -38,6 +38,7 @@ export const scoreClaims: readonly ScoreClaim[] = [
   sandwichClaim(),
   fireClaim(),
   gridClaim(),
+  classTokenClaim(),
   {
     name: 'attention temperature',
     heads: 2,
@@ -134,6 +135,26 @@ function gridClaim(): ScoreClaim {
       const right = (i % width) - (j % width)
       return score + bias[((down + height - 1) * 11 + (right + width - 1)) * heads + h]!
     },
+  }
+}
+
+/** As BEiT's code has it: rows of the table's end for the class token as query, as key and as both. */
+function classTokenClaim(): ScoreClaim {
+  const [height, width, heads] = [4, 6, 2]
+  const table = floats('grid with a class token', [7 * 11 + 3, heads])
+  const bias = toFloat64(table)
+  const stepOf = (i: number, j: number): number => {
+    if (i === 0) return 77 + (j === 0 ? 2 : 0)
+    if (j === 0) return 78
+    const down = Math.floor((i - 1) / width) - Math.floor((j - 1) / width)
+    const right = ((i - 1) % width) - ((j - 1) % width)
+    return (down + height - 1) * 11 + (right + width - 1)
+  }
+  return {
+    name: 'BEiT’s table',
+    heads,
+    encoding: gridBias({ height, width, table, classToken: true }),
+    expected: (h, i, j, score) => score + bias[stepOf(i, j) * heads + h]!,
   }
 }
 
