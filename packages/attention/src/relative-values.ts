@@ -64,7 +64,8 @@ export async function relativeValueAttention(
   return withTemporaries(async (scope) => {
     const parts: Partial[] = []
     for (const band of bands) {
-      const own = { mask: mask ? and(mask, band.mask) : band.mask, sinks: parts.length === 0 ? options.sinks : undefined }
+      const seen = [mask, band.mask].filter((each) => each !== undefined)
+      const own = { mask: seen.length > 0 ? and(...seen) : undefined, sinks: parts.length === 0 ? options.sinks : undefined }
       const { vectors } = band
       const values = vectors ? marked(backend, value, vectors.shape[0] ?? 0, scope) : value
       const { output, lse } = await attention(query, key, values, { ...options, ...own, lse: true })
@@ -81,7 +82,8 @@ const operation = 'relativeValueAttention'
 
 /** Keys at some distances, and what they take on. */
 interface Band {
-  readonly mask: MaskMod
+  /** Undefined = all. */
+  readonly mask: MaskMod | undefined
   /** The distance of the first vector. */
   readonly first: number
   /** [M, valueDim], one for each distance from the first on, or one for all; undefined = nothing. */
@@ -105,7 +107,7 @@ function bandsOf({ table, left, beyond = 'nearest' }: RelativeValues, valueDim: 
       { mask: where((distance) => distance.lt(first).or(distance.gt(last))), first, vectors: undefined },
     ]
   }
-  if (count === 1) return [{ mask: where((distance) => distance.eq(distance)), first, vectors: table }]
+  if (count === 1) return [{ mask: undefined, first, vectors: table }]
   const ends: Band[] = [
     { mask: where((distance) => distance.le(first)), first, vectors: slice(table, 0, 0, 1) },
     { mask: where((distance) => distance.ge(last)), first: last, vectors: slice(table, 0, count - 1, count) },

@@ -45,6 +45,7 @@ export async function backward(passed: Passed, dOutput: Tensor): Promise<LayerGr
       const dJoined = gate ? gated(backend, dOpened, gate, config, scope) : dOpened
       const { dq, dk, dv, dBias, dSinks, captured } = await attended.backward(splitHeads(dJoined, config.heads))
       for (const made of [dBias, ...captured.values()]) if (made) results.keep(made)
+      for (const made of [dq, dk, dv]) scope.keep(made)
       if (dSinks) collected.weight('sinks', dSinks)
 
       const attendedTo = memory ?? input
@@ -54,7 +55,7 @@ export async function backward(passed: Passed, dOutput: Tensor): Promise<LayerGr
       if (gate) fromQuery.push(collected.through('gate', input, gateGradient(passed, gate, dOpened, scope)))
       const fromKeys = [
         collected.through('key', attendedTo, dKey),
-        collected.through('value', attendedTo, joinHeads(backend, scope.keep(dv), scope)),
+        collected.through('value', attendedTo, joinHeads(backend, dv, scope)),
       ]
       const dInput = collected.sum(memory === undefined ? [...fromQuery, ...fromKeys] : fromQuery)
       const dMemory = memory && collected.sum(fromKeys)
@@ -81,12 +82,12 @@ function gateGradient({ layer, joined }: Passed, gate: Tensor, dOpened: Tensor, 
 async function throughNorm(
   { layer, projected }: Passed,
   name: 'query' | 'key',
-  dHeads: OwnedTensor,
+  dHeads: Tensor,
   collected: Collected,
   scope: Temporaries,
 ): Promise<Tensor> {
   const { backend, config } = layer
-  const gradient = joinHeads(backend, scope.keep(dHeads), scope)
+  const gradient = joinHeads(backend, dHeads, scope)
   if (config.queryKeyNorm === undefined) return gradient
   const home = async (view: Tensor): Promise<Float64Array> => toFloat64(await bringHome(backend, view))
   const weight = layer.weight(`${name}Norm.weight`)!

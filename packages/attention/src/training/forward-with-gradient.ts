@@ -8,7 +8,7 @@ import { checkPositions } from '../positions.ts'
 import { checkShape } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { backward, type LayerGradients } from './backward.ts'
-import { headsOf, partNames, projectionOf, type Parts } from './parts.ts'
+import { headsOf, eachPart, projectionOf, type Parts } from './parts.ts'
 
 export interface TrainingOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bias' | 'score' | 'lengths' | 'dropout'> {
   /** What to attend to instead of the input: an encoder's output [batch, memoryLength, memoryDim]. */
@@ -80,11 +80,11 @@ export async function forwardWithGradient(
 async function pass(layer: MultiHeadAttention, input: Tensor, options: TrainingOptions, scope: Temporaries): Promise<Passed> {
   const { backend, config } = layer
   const { memory, positions, ...shared } = options
-  const projected = partNames((name) => {
+  const projected = eachPart((name) => {
     const { weight, bias } = projectionOf(layer, name)
     return scope.keep(backend.linear(name === 'query' ? input : (memory ?? input), weight, bias))
   })
-  const { query, key, value } = partNames((name) => headsOf(layer, name, projected[name], scope))
+  const { query, key, value } = eachPart((name) => headsOf(layer, name, projected[name], scope))
   const { scale, softcap, causal, window, position } = config
   const places = positions && { query: positions, key: positions }
   const self = memory === undefined ? { causal, window, position, positions: places } : {}

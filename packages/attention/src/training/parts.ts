@@ -9,7 +9,7 @@ export type PartName = 'query' | 'key' | 'value'
 /** One for each of the projections that attention reads. */
 export type Parts<T = Tensor> = Readonly<Record<PartName, T>>
 
-export function partNames<T>(make: (name: PartName) => T): Parts<T> {
+export function eachPart<T>(make: (name: PartName) => T): Parts<T> {
   return { query: make('query'), key: make('key'), value: make('value') }
 }
 
