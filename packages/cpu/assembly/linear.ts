@@ -1,9 +1,9 @@
 /**
  * output[rows, outputs] = input[rows, inputs] · weightᵀ + bias, the weights lying as [outputs, inputs].
  *
- * A unit of work is one tile of the output. Its inputs and weights are packed 256 elements deep at a time, so that a block
- * of 4 rows and a panel of 8 outputs fit the first-level cache and all that is packed the second; the products of further
- * elements are added to the tile.
+ * A unit of work is one tile of the output. Its inputs are packed 256 elements deep at a time, and against them panel after
+ * panel of 8 weights, so that a panel and a block of 4 rows fit the first-level cache and all inputs the second; the
+ * products of further elements are added to the tile.
  *
  * With few rows there is too little to do with each weight to pay for packing: `linearRows` reads them as they lie, once.
  */
@@ -11,14 +11,14 @@ import * as record from '../src/wasm/layer-record'
 import { dotFourRows, dotFourVectors, interleaveRow, storeLanes } from './dot'
 import { loadElement, loadElements, storeElements } from './elements'
 import { packFour, wholeBlocks, wholePanels } from './pack'
-import { panelRow, product } from './product'
+import { blockRows, panelColumns, panelRow, product } from './product'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { splat } from './vector'
 
 /** Elements that are packed at a time. */
 const depth: i32 = 256
 
-/** Room for four vectors, packed inputs [4][depth] and weights [depth][8], the tile of outputs, and four ones. */
+/** Room for four vectors, packed inputs [depth][4], one panel of weights [depth][8], the tile of outputs, and four ones. */
 let vectors: usize, a: usize, b: usize, c: usize, ones: usize
 
 function layOut(layer: usize, scratch: usize): usize {
@@ -26,7 +26,7 @@ function layOut(layer: usize, scratch: usize): usize {
   startAt(scratch)
   vectors = takeFloats(4 * depth)
   a = takeFloats(tileRows * depth)
-  b = takeFloats(tileColumns * depth)
+  b = takeFloats(panelColumns * depth)
   c = takeFloats(tileRows * tileColumns)
   ones = takeFloats(4)
   return taken()
@@ -47,12 +47,12 @@ export function linear(layer: usize, unit: i32, scratch: usize): void {
   const cRow = usize(wholePanels(columns)) << 2
   for (let at = 0; at < inputs; at += depth) {
     const n = min(depth, inputs - at)
-    packVectors(layer + record.input, row, rowCount, at, n, 4, a)
-    packVectors(layer + record.weight, column, columns, at, n, 8, b)
     const scales = at == 0 ? 0 : ones
-    for (let j = 0; j < columns; j += 8) {
-      const panel = b + (usize(j * n) << 2)
-      for (let i = 0; i < rowCount; i += 4) product(a + (usize(i * n) << 2), 16, panel, panelRow, n, c + i * cRow + (usize(j) << 2), cRow, scales)
+    packVectors(layer + record.input, row, rowCount, at, n, blockRows, a)
+    for (let j = 0; j < columns; j += panelColumns) {
+      packVectors(layer + record.weight, column + j, min(panelColumns, columns - j), at, n, panelColumns, b)
+      let block = a, sums = c + (usize(j) << 2)
+      for (let i = 0; i < rowCount; i += blockRows, block += usize(n) << 4, sums += cRow << 2) product(block, 16, b, panelRow, n, sums, cRow, scales)
     }
   }
   if (inputs == 0) memory.fill(c, 0, cRow * rowCount)

@@ -33,11 +33,10 @@ export function linear(
   draft.setInt(part.outputs, outputs)
   const { threads } = wasm.crew
   const kernel = rows <= fewRows ? 'linearRows' : 'linear'
-  const tileRows = Math.min(128, Math.ceil(rows / 4) * 4)
-  const tileColumns =
+  const { tileRows, tileColumns } =
     kernel === 'linear'
-      ? tileWidth(outputs, Math.ceil(rows / tileRows), threads)
-      : Math.min(256, Math.ceil(outputs / threads / 8) * 8)
+      ? outputTile(rows, outputs, threads)
+      : { tileRows: rows, tileColumns: Math.min(256, Math.ceil(outputs / threads / 8) * 8) }
   const columnTiles = Math.ceil(outputs / tileColumns)
   draft.setInt(part.tileRows, tileRows)
   draft.setInt(part.tileColumns, tileColumns)
@@ -47,11 +46,15 @@ export function linear(
   return true
 }
 
-/** Columns of an output tile: 128, or fewer where threads would be left without work. */
-function tileWidth(outputs: number, rowTiles: number, threads: number): number {
-  let width = 128
-  while (width > 32 && threads > 1 && rowTiles * Math.ceil(outputs / width) < 3 * threads) width /= 2
-  return Math.min(width, Math.ceil(outputs / 8) * 8)
+/** Large tiles pack inputs and weights less often; every thread should still get several. */
+function outputTile(rows: number, outputs: number, threads: number): { readonly tileRows: number; readonly tileColumns: number } {
+  let height = 256
+  let width = 256
+  while (threads > 1 && height + width > 64 && Math.ceil(rows / height) * Math.ceil(outputs / width) < 3 * threads) {
+    if (height > width) height /= 2
+    else width /= 2
+  }
+  return { tileRows: Math.min(height, Math.ceil(rows / 4) * 4), tileColumns: Math.min(width, Math.ceil(outputs / 8) * 8) }
 }
 
 export function rmsNorm(wasm: Wasm, space: Workspace, input: Tensor, weight: Tensor, epsilon: number, output: Tensor): boolean {
