@@ -15,6 +15,20 @@ export function contiguousStrides(shape: readonly number[]): number[] {
   return strides
 }
 
+/** Whether a layout touches none but the first `length` elements. */
+export function liesWithin(length: number, shape: readonly number[], strides: readonly number[], offset: number): boolean {
+  let first = offset
+  let end = offset + 1
+  for (let axis = 0; axis < shape.length; axis++) {
+    const size = shape[axis] ?? 1
+    if (size === 0) return true
+    const span = (size - 1) * (strides[axis] ?? 0)
+    if (span < 0) first += span
+    else end += span
+  }
+  return first >= 0 && end <= length
+}
+
 /** The lowest and highest element that a layout touches; `last < first` when it touches none. */
 export function reach(shape: readonly number[], strides: readonly number[], offset: number): { first: number; last: number } {
   if (elementCount(shape) === 0) return { first: 0, last: -1 }
@@ -56,7 +70,7 @@ function outermostFirst(
   { shape, strides }: { readonly shape: readonly number[]; readonly strides: readonly number[] },
 ): number[] {
   const distance = (axis: number): number => ((shape[axis] ?? 1) > 1 ? Math.abs(strides[axis] ?? 0) : 0)
-  const axes: number[] = []
+  const axes = new Array<number>(Math.max(0, count))
   for (let axis = 0; axis < count; axis++) {
     const own = distance(axis)
     let place = axis

@@ -34,13 +34,33 @@ export function allocateTensor(
 ): OwnedTensor {
   const byteLength = elementCount(shape) * bytesPerElement[dtype]
   const address = arena.allocate(operation, byteLength)
-  const storage: CpuStorage = { owner, byteLength, arena, address, disposed: false }
-  const dispose = (): void => {
+  return new ArenaTensor(dtype, shape, strides, { owner, byteLength, arena, address, disposed: false })
+}
+
+class ArenaTensor implements OwnedTensor {
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  readonly strides: readonly number[]
+  readonly offset = 0
+  readonly storage: CpuStorage
+
+  constructor(dtype: Dtype, shape: readonly number[], strides: readonly number[], storage: CpuStorage) {
+    this.dtype = dtype
+    this.shape = shape
+    this.strides = strides
+    this.storage = storage
+  }
+
+  dispose(): void {
+    const { storage } = this
     if (storage.disposed) return
     storage.disposed = true
-    arena.free(address, byteLength)
+    storage.arena.free(storage.address, storage.byteLength)
   }
-  return { dtype, shape: [...shape], strides, offset: 0, storage, dispose, [Symbol.dispose]: dispose }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
 }
 
 /** The storage of a tensor of this arena. @throws QkvError where it lives elsewhere or was disposed. */
