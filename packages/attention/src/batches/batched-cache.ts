@@ -1,6 +1,6 @@
 import { slice, tensor, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
 import type { AttentionCache, CachedKeys, CacheState } from '../cache/cache.ts'
-import { checkRestored, Life } from '../cache/checks.ts'
+import { checkEntries, checkRestored, Life } from '../cache/checks.ts'
 import type { KeyValueCacheOptions } from '../cache/contiguous.ts'
 import { cacheLayout, type CacheLayout } from '../cache/layout.ts'
 import {
@@ -15,7 +15,7 @@ import {
   type StoredKeys,
 } from '../cache/memory.ts'
 import { unchanged } from '../cache/reindex.ts'
-import { checkBackend, checkCount, invalid, refused } from '../refuse.ts'
+import { checkBackend, checkCount, refused } from '../refuse.ts'
 
 /**
  * Sequences of different lengths, one a batch entry, that are decoded together. Each entry takes in as many tokens as it has:
@@ -67,7 +67,7 @@ export class BatchedCache implements AttentionCache {
     this.#life.check()
     const tokens = checkAppended('append', this.layout, key, value)
     const taken = counts ?? this.#lengths.map(() => tokens)
-    this.#checkEntries(
+    checkEntries(
       'append',
       'counts',
       taken,
@@ -87,7 +87,7 @@ export class BatchedCache implements AttentionCache {
   truncate(length: number | readonly number[]): void {
     this.#life.check()
     const lengths = typeof length === 'number' ? this.#lengths.map((held) => Math.min(held, length)) : length
-    this.#checkEntries('truncate', 'length', lengths, this.#lengths)
+    checkEntries('truncate', 'length', lengths, this.#lengths)
     this.#lengths = [...lengths]
   }
 
@@ -119,7 +119,7 @@ export class BatchedCache implements AttentionCache {
     this.#life.check()
     checkRestored(state, 'batched', this.layout)
     const lengths = state.lengths ?? []
-    this.#checkEntries(
+    checkEntries(
       'restore',
       'state.lengths',
       lengths,
@@ -156,12 +156,5 @@ export class BatchedCache implements AttentionCache {
     copyStored(this.backend, part(old, [0, this.length]), part(this.#stored, [0, this.length]))
     release(old)
     this.#rows = rows
-  }
-
-  #checkEntries(operation: string, argument: string, numbers: readonly number[], most: readonly number[]): void {
-    const fits =
-      numbers.length === most.length && numbers.every((n, entry) => Number.isSafeInteger(n) && n >= 0 && n <= most[entry]!)
-    if (fits) return
-    throw invalid(operation, argument, `${most.length} whole numbers, at most ${most.join(', ')}`, `[${numbers.join(',')}]`)
   }
 }

@@ -4,7 +4,7 @@ import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { encodingsOf } from '../positions.ts'
 import { invalid } from '../refuse.ts'
 import { unchanged } from './reindex.ts'
-import type { AttentionCache, CachedKeys } from './cache.ts'
+import type { CachedKeys, DecodingCache } from './cache.ts'
 
 /** What a cache settles by itself is left out: its backend, its lengths, where its keys stand. */
 export type CachedAttentionOptions = Omit<AttentionOptions, 'backend' | 'positions' | 'lengths' | 'keyScales' | 'valueScales'>
@@ -24,7 +24,7 @@ export type CachedAttentionOptions = Omit<AttentionOptions, 'backend' | 'positio
  */
 export async function cachedAttention(
   query: Tensor,
-  cache: Pick<AttentionCache, 'backend' | 'keys'>,
+  cache: Pick<DecodingCache, 'backend' | 'keys'>,
   options: CachedAttentionOptions = {},
 ): Promise<AttentionResult> {
   const keys = cache.keys()

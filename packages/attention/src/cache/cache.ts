@@ -3,20 +3,14 @@ import type { CacheLayout } from './layout.ts'
 import type { StoredKeys } from './memory.ts'
 import type { Reindex } from './reindex.ts'
 
-/**
- * Keys and values of the tokens so far, kept on a backend between calls. Attend to them with `cachedAttention`.
- *
- * Keys are kept as they come: rotate them before they are appended, at positions from `length` on.
- */
-export interface AttentionCache extends Disposable {
+/** What attention needs of a cache: to take in the next tokens, and to show all of them. */
+export interface DecodingCache {
   readonly backend: Backend
   readonly layout: CacheLayout
   /** How many tokens have been taken in (and not truncated again), whether or not they are still held: the next position. */
   readonly length: number
   /** The same for each batch entry, where a cache counts them apart; `length` is the most of them then. */
   readonly lengths?: readonly number[] | undefined
-  /** Bytes of backend memory that the cache holds, used and spare. */
-  readonly byteLength: number
   /**
    * Takes in the next tokens. Await it before the cache is used again: caches here have issued all work by the time the
    * call returns, and read nothing home, but one of another kind may have to wait.
@@ -29,10 +23,20 @@ export interface AttentionCache extends Disposable {
   append(key: Tensor, value: Tensor, counts?: readonly number[]): Promise<void>
   /** Forgets the tokens from `length` on; of each batch entry, where a cache has `lengths`. */
   truncate(length: number | readonly number[]): void
-  /** An independent cache with the same tokens. */
-  fork(): AttentionCache
   /** What attention takes; dispose it after the call. */
   keys(): CachedKeys
+}
+
+/**
+ * Keys and values of the tokens so far, kept on a backend between calls. Attend to them with `cachedAttention`.
+ *
+ * Keys are kept as they come: rotate them before they are appended, at positions from `length` on.
+ */
+export interface AttentionCache extends DecodingCache, Disposable {
+  /** Bytes of backend memory that the cache holds, used and spare. */
+  readonly byteLength: number
+  /** An independent cache with the same tokens. */
+  fork(): AttentionCache
   /** All that is held, in host memory, to be kept or sent elsewhere. */
   save(): Promise<CacheState>
   /** Becomes what was saved from a cache of the same kind and layout. */

@@ -33,6 +33,13 @@ export function checkTruncation(length: number, shortest: number, longest: numbe
   throw invalid('truncate', 'length', `a whole number from ${shortest} to ${longest}`, String(length))
 }
 
+/** @throws QkvError unless there is a number for each batch entry, from 0 to its most. */
+export function checkEntries(operation: string, argument: string, numbers: readonly number[], most: readonly number[]): void {
+  const fits = numbers.length === most.length && numbers.every((n, entry) => Number.isSafeInteger(n) && n >= 0 && n <= most[entry]!)
+  if (fits) return
+  throw invalid(operation, argument, `${most.length} whole numbers, at most ${most.join(', ')}`, `[${numbers.join(',')}]`)
+}
+
 /** @throws QkvError unless `state` is one of this kind and layout, its tensors as it says. */
 export function checkRestored(state: CacheState, kind: CacheState['kind'], layout: CacheLayout): void {
   const expect = (argument: string, expected: unknown, received: unknown): void => {

@@ -1,5 +1,5 @@
 export { cachedAttention, type CachedAttentionOptions } from './attention.ts'
-export type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
+export type { AttentionCache, CachedKeys, CacheState, DecodingCache } from './cache.ts'
 export { KeyValueCache, type KeyValueCacheOptions } from './contiguous.ts'
 export { cacheBytes, type CacheDtype, type CacheLayout, type CacheOptions } from './layout.ts'
 export type { StoredKeys } from './memory.ts'

@@ -1,7 +1,7 @@
 import { tensor, type Tensor } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { invalid } from '../refuse.ts'
-import type { AttentionCache } from './cache.ts'
+import type { DecodingCache } from './cache.ts'
 
 /** Tokens that a cache is to take in. */
 export interface NextTokens {
@@ -12,13 +12,13 @@ export interface NextTokens {
 }
 
 /** @throws QkvError unless there is a cache that counts its batch entries apart, where `counts` are given. */
-export function checkCounts(operation: string, cache: AttentionCache | undefined, counts: readonly number[] | undefined): void {
+export function checkCounts(operation: string, cache: DecodingCache | undefined, counts: readonly number[] | undefined): void {
   if (counts === undefined || cache?.lengths !== undefined) return
   throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache)', 'counts')
 }
 
 /** Has a cache take in tokens and attends with them; the cache stays as it was when anything fails. */
-export async function takeIn<T>(cache: AttentionCache, { key, value, counts }: NextTokens, attend: () => Promise<T>): Promise<T> {
+export async function takeIn<T>(cache: DecodingCache, { key, value, counts }: NextTokens, attend: () => Promise<T>): Promise<T> {
   const before = cache.lengths ?? cache.length
   await cache.append(key, value, counts)
   try {
@@ -31,7 +31,7 @@ export async function takeIn<T>(cache: AttentionCache, { key, value, counts }: N
 
 /** Where the next `count` tokens of a cache stand, and how long the sequence is with them. */
 export function nextPlaces(
-  { length: start, lengths }: AttentionCache,
+  { length: start, lengths }: DecodingCache,
   count: number,
   counts: readonly number[] | undefined,
 ): readonly [places: Positions, contextLength: number] {

@@ -13,7 +13,7 @@ import {
 import type { Positions, RotaryEncoding } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import { cachedAttention } from '../cache/attention.ts'
-import type { AttentionCache, CachedKeys } from '../cache/cache.ts'
+import type { DecodingCache, CachedKeys } from '../cache/cache.ts'
 import { KeyValueCache, type KeyValueCacheOptions } from '../cache/contiguous.ts'
 import { checkCounts, nextPlaces, takeIn } from '../cache/taking-in.ts'
 import { checkBackend, checkCount, checkShape, invalid } from '../refuse.ts'
@@ -48,7 +48,7 @@ export interface LatentAttentionOptions {
 
 export interface LatentForwardOptions extends Watch {
   /** Latent vectors and rotated keys of earlier tokens, from {@link LatentAttention.cache}; the input's are appended. */
-  readonly cache?: AttentionCache | undefined
+  readonly cache?: DecodingCache | undefined
   /** With a cache whose batch entries have lengths of their own: how many of the last tokens are each entry's. */
   readonly counts?: readonly number[] | undefined
 }
@@ -145,7 +145,7 @@ export class LatentAttention implements Disposable {
   /** @returns [batch, length, heads·valueDim] */
   async #absorbed(
     input: Tensor,
-    cache: AttentionCache,
+    cache: DecodingCache,
     { counts, ...watch }: Omit<LatentForwardOptions, 'cache'>,
     scope: Temporaries,
   ): Promise<Tensor> {
@@ -249,7 +249,7 @@ function weightShapes(options: LatentAttentionOptions): Record<string, readonly 
 }
 
 /** The latent vectors, which lead the stored keys, as values too. */
-function latentValues(keys: CachedKeys, { layout }: AttentionCache, latentDim: number): CachedKeys {
+function latentValues(keys: CachedKeys, { layout }: DecodingCache, latentDim: number): CachedKeys {
   const { dtype, groupSize } = layout
   if (groupSize > 0 && latentDim % groupSize !== 0) {
     throw invalid('LatentAttention.forward', 'cache.groupSize', `a divisor of the latent size ${latentDim}`, String(groupSize))

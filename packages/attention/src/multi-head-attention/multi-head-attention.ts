@@ -1,7 +1,7 @@
 import type { Backend, HostTensor, OwnedTensor, ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
-import type { AttentionCache } from '../cache/cache.ts'
+import type { DecodingCache } from '../cache/cache.ts'
 import { checkCounts } from '../cache/taking-in.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape, invalid } from '../refuse.ts'
@@ -20,7 +20,7 @@ export interface ProjectedMemory extends KeyValueHeads, Disposable {
 
 export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bias' | 'score' | 'lengths' | 'dropout'> {
   /** Keys and values of earlier tokens; the input's are appended. Causal. */
-  readonly cache?: AttentionCache | undefined
+  readonly cache?: DecodingCache | undefined
   /**
    * With a cache whose batch entries have lengths of their own: how many of the last tokens are each entry's, those before
    * being padding, which comes out as nothing of use. Default all.

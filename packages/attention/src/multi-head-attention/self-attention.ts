@@ -2,7 +2,7 @@ import type { Backend, ProblemOptions, QkvError, Tensor, Watch } from '@qkv/core
 import type { Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { attention, type AttentionOptions } from '../attention.ts'
 import { optionsOfKeys } from '../cache/attention.ts'
-import type { AttentionCache, CachedKeys } from '../cache/cache.ts'
+import type { DecodingCache, CachedKeys } from '../cache/cache.ts'
 import { unchanged } from '../cache/reindex.ts'
 import { nextPlaces, takeIn } from '../cache/taking-in.ts'
 import type { OnBackend, WeightOptions } from '../inspect/index.ts'
@@ -38,7 +38,7 @@ export async function attendSelf(backend: Backend, asked: SelfAttention, scope: 
 }
 
 /** The same to the tokens in a cache and these, which it takes in. It stays as it was when anything fails. */
-export async function attendCached(cache: AttentionCache, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
+export async function attendCached(cache: DecodingCache, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
   const { query, key, value, position, positions, counts, inspect } = asked
   const { backend } = cache
   const next = nextPlaces(cache, query.shape[2] ?? 0, counts)

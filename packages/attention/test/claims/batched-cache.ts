@@ -1,9 +1,31 @@
-import { slice, tensor, toFloat32, type HostTensor } from '@qkv/core'
-import { cachedAttention, KeyValueCache, MultiHeadAttention } from '@qkv/attention'
+import { slice, tensor, toFloat32, type Backend, type HostTensor } from '@qkv/core'
+import { cachedAttention, KeyValueCache, MultiHeadAttention, type CacheOptions, type DecodingCache } from '@qkv/attention'
 import { BatchedCache } from '@qkv/attention/batches'
+import { PagedBatch, PagedCache, PagePool } from '@qkv/attention/paged'
 import { alibi, rotary, type RotaryEncoding, type ScoreEncoding } from '@qkv/positional'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { normal, outputOf, valuesOf, type Subject } from './subject.ts'
+
+/** Three sequences of different lengths, to be decoded together. */
+const kinds: Record<
+  string,
+  (options: CacheOptions & { readonly backend: Backend }) => Disposable & { readonly cache: DecodingCache }
+> = {
+  'a batched cache': (options) => {
+    const cache = new BatchedCache({ ...options, batch: 3 })
+    return { cache, [Symbol.dispose]: () => cache.dispose() }
+  },
+  'sequences in pages': (options) => {
+    const pool = new PagePool({ ...options, pages: 16, pageSize: 4 })
+    const sequences = [0, 1, 2].map(() => new PagedCache({ pool }))
+    const dispose = (): void => {
+      for (const sequence of sequences) sequence.dispose()
+      expect(pool.freePages).toBe(16)
+      pool.dispose()
+    }
+    return { cache: new PagedBatch(sequences), [Symbol.dispose]: dispose }
+  },
+}
 
 /** What holds, on any backend, for sequences of different lengths in one cache. */
 export function batchedCacheClaims(subject: () => Subject): void {
@@ -20,66 +42,70 @@ export function batchedCacheClaims(subject: () => Subject): void {
   const batch = (part: 'q' | 'k' | 'v', at: readonly number[], counts: readonly number[]): HostTensor =>
     padded(texts.map((text, entry) => rows(text[part], at[entry]!, at[entry]! + counts[entry]!)))
 
-  it.each(['float32', 'float16', 'int4'] as const)('as %s: each entry comes out as it does alone', async (dtype) => {
-    const { backend } = subject()
-    using cache = new BatchedCache({ ...shape, backend, batch: 3, dtype })
-    const alone = texts.map(() => new KeyValueCache({ ...shape, backend, dtype }))
-    const position = alibi({ heads: 4 })
-    let at = prompts.map(() => 0)
-    for (const counts of [prompts, [1, 1, 1], [1, 1, 1], [1, 0, 1]]) {
-      await cache.append(batch('k', at, counts), batch('v', at, counts), counts)
-      const together = await outputOf(subject(), cachedAttention(batch('q', at, counts), cache, { position }))
-      const longest = Math.max(...counts)
-      for (const [entry, { q, k, v }] of texts.entries()) {
-        const [start, end] = [at[entry]!, at[entry]! + counts[entry]!]
-        if (start === end) continue
-        await alone[entry]!.append(rows(k, start, end), rows(v, start, end))
-        const expected = await outputOf(subject(), cachedAttention(rows(q, start, end), alone[entry]!, { position }))
-        for (let head = 0; head < 4; head++) {
-          const first = ((entry * 4 + head) * longest + longest - counts[entry]!) * 8
-          const own = together.subarray(first, first + counts[entry]! * 8)
-          expectAlike(own, expected.subarray(head * counts[entry]! * 8, (head + 1) * counts[entry]! * 8))
-        }
-      }
-      at = at.map((start, entry) => start + counts[entry]!)
-    }
-    expect(cache.lengths).toEqual([8, 11, 5])
-    expect(cache.length).toBe(11)
-    for (const one of alone) one.dispose()
-  })
-
-  it.each([
-    ['rotary', [rotary({ dim: 8 })]],
-    ['rotary and slopes', [rotary({ dim: 8 }), alibi({ heads: 4 })]],
-  ] as readonly (readonly [string, readonly (RotaryEncoding | ScoreEncoding)[]])[])(
-    'a layer with %s decodes them together as it does each alone',
-    async (_, position) => {
+  describe.each(Object.entries(kinds))('%s', (_, make) => {
+    it.each(['float32', 'float16', 'int4'] as const)('as %s: each entry comes out as it does alone', async (dtype) => {
       const { backend } = subject()
-      using layer = new MultiHeadAttention({ backend, modelDim: 32, heads: 4, kvHeads: 2, causal: true, position })
-      const inputs = prompts.map((length, entry) => normal(`batched input ${entry}`, [1, 1, length + steps, 32]))
-      using cache = new BatchedCache({ backend, batch: 3, heads: 2, headDim: 8 })
-      const wholes = await Promise.all(
-        inputs.map(async (input) => {
-          using output = await layer.forward({ ...input, shape: input.shape.slice(1), strides: input.strides.slice(1) })
-          return valuesOf(subject(), output)
-        }),
-      )
+      using made = make({ ...shape, backend, dtype })
+      const { cache } = made
+      const alone = texts.map(() => new KeyValueCache({ ...shape, backend, dtype }))
+      const position = alibi({ heads: 4 })
       let at = prompts.map(() => 0)
-      for (const counts of [prompts, [1, 1, 1], [1, 1, 1], [1, 1, 1]]) {
-        const next = padded(inputs.map((input, entry) => rows(input, at[entry]!, at[entry]! + counts[entry]!)))
-        const input = { ...next, shape: [3, ...next.shape.slice(2)], strides: [next.strides[0]!, ...next.strides.slice(2)] }
-        using output = await layer.forward(input, { cache, counts })
-        const values = await valuesOf(subject(), output)
+      for (const counts of [prompts, [1, 1, 1], [1, 1, 1], [1, 0, 1]]) {
+        await cache.append(batch('k', at, counts), batch('v', at, counts), counts)
+        const together = await outputOf(subject(), cachedAttention(batch('q', at, counts), cache, { position }))
         const longest = Math.max(...counts)
-        wholes.forEach((whole, entry) => {
-          const [start, count] = [at[entry]!, counts[entry]!]
-          const first = (entry * longest + longest - count) * 32
-          expectAlike(values.subarray(first, first + count * 32), whole.subarray(start * 32, (start + count) * 32))
-        })
+        for (const [entry, { q, k, v }] of texts.entries()) {
+          const [start, end] = [at[entry]!, at[entry]! + counts[entry]!]
+          if (start === end) continue
+          await alone[entry]!.append(rows(k, start, end), rows(v, start, end))
+          const expected = await outputOf(subject(), cachedAttention(rows(q, start, end), alone[entry]!, { position }))
+          for (let head = 0; head < 4; head++) {
+            const first = ((entry * 4 + head) * longest + longest - counts[entry]!) * 8
+            const own = together.subarray(first, first + counts[entry]! * 8)
+            expectAlike(own, expected.subarray(head * counts[entry]! * 8, (head + 1) * counts[entry]! * 8))
+          }
+        }
         at = at.map((start, entry) => start + counts[entry]!)
       }
-    },
-  )
+      expect(cache.lengths).toEqual([8, 11, 5])
+      expect(cache.length).toBe(11)
+      for (const one of alone) one.dispose()
+    })
+
+    it.each([
+      ['rotary', [rotary({ dim: 8 })]],
+      ['rotary and slopes', [rotary({ dim: 8 }), alibi({ heads: 4 })]],
+    ] as readonly (readonly [string, readonly (RotaryEncoding | ScoreEncoding)[]])[])(
+      'a layer with %s decodes them together as it does each alone',
+      async (_, position) => {
+        const { backend } = subject()
+        using layer = new MultiHeadAttention({ backend, modelDim: 32, heads: 4, kvHeads: 2, causal: true, position })
+        const inputs = prompts.map((length, entry) => normal(`batched input ${entry}`, [1, 1, length + steps, 32]))
+        using made = make({ backend, heads: 2, headDim: 8 })
+        const { cache } = made
+        const wholes = await Promise.all(
+          inputs.map(async (input) => {
+            using output = await layer.forward({ ...input, shape: input.shape.slice(1), strides: input.strides.slice(1) })
+            return valuesOf(subject(), output)
+          }),
+        )
+        let at = prompts.map(() => 0)
+        for (const counts of [prompts, [1, 1, 1], [1, 1, 1], [1, 1, 1]]) {
+          const next = padded(inputs.map((input, entry) => rows(input, at[entry]!, at[entry]! + counts[entry]!)))
+          const input = { ...next, shape: [3, ...next.shape.slice(2)], strides: [next.strides[0]!, ...next.strides.slice(2)] }
+          using output = await layer.forward(input, { cache, counts })
+          const values = await valuesOf(subject(), output)
+          const longest = Math.max(...counts)
+          wholes.forEach((whole, entry) => {
+            const [start, count] = [at[entry]!, counts[entry]!]
+            const first = (entry * longest + longest - count) * 32
+            expectAlike(values.subarray(first, first + count * 32), whole.subarray(start * 32, (start + count) * 32))
+          })
+          at = at.map((start, entry) => start + counts[entry]!)
+        }
+      },
+    )
+  })
 
   it('an entry starts anew while the others go on; forks and saved ones go their own way', async () => {
     const { backend } = subject()
@@ -106,6 +132,25 @@ export function batchedCacheClaims(subject: () => Subject): void {
     await alone.append(rows(texts[1]!.k, 0, 2), rows(texts[1]!.v, 0, 2))
     const second = await outputOf(subject(), cachedAttention(rows(texts[1]!.q, 0, 2), alone))
     expectAlike(outputs[0]!.subarray(4 * 2 * 8, 2 * 4 * 2 * 8), second)
+  })
+
+  it('sequences in pages share what they share, and stay as they were when pages run out', async () => {
+    const { backend } = subject()
+    using pool = new PagePool({ ...shape, backend, pages: 4, pageSize: 4 })
+    using first = new PagedCache({ pool })
+    const { q, k, v } = texts[1]!
+    await first.append(rows(k, 0, 6), rows(v, 0, 6))
+    using second = first.fork()
+    const both = new PagedBatch([first, second])
+    const twice = (view: HostTensor, start: number, end: number): HostTensor =>
+      padded([rows(view, start, end), rows(view, start, end)])
+    await both.append(twice(k, 6, 7), twice(v, 6, 7))
+    expect([pool.freePages, ...both.lengths]).toEqual([1, 7, 7])
+    const output = await outputOf(subject(), cachedAttention(twice(q, 6, 7), both))
+    expect(output.subarray(output.length / 2)).toEqual(output.subarray(0, output.length / 2))
+    await expect(both.append(twice(k, 7, 9), twice(v, 7, 9))).rejects.toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
+    expect([pool.freePages, ...both.lengths]).toEqual([1, 7, 7])
+    expect(() => new PagedBatch([first, first])).toThrow('PagedBatch: sequences must be different ones of one pool')
   })
 
   it('refuses what does not fit, and stays as it was', async () => {

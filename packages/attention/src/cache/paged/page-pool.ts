@@ -1,7 +1,8 @@
-import { type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
+import { reshape, tensor, type Backend, type OwnedTensor } from '@qkv/core'
 import { checkBackend, checkCount, refused } from '../../refuse.ts'
 import { cacheLayout, type CacheLayout, type CacheOptions } from '../layout.ts'
-import { allocate, byteLength, copyStored, part, release, type StoredKeys } from '../memory.ts'
+import type { Temporaries } from '../../temporaries.ts'
+import { allocate, byteLength, copyStored, mapStored, part, release, type StoredKeys } from '../memory.ts'
 import { PrefixIndex } from './prefix-index.ts'
 
 export interface PagePoolOptions extends Omit<CacheOptions, 'batch'> {
@@ -21,6 +22,7 @@ export class PagePool implements Disposable {
   readonly backend: Backend
   readonly layout: CacheLayout
   readonly pageSize: number
+  /** [1, heads, pages · pageSize, …]: a page of a head is in one piece, and so are pages that follow one another. */
   readonly #stored: StoredKeys<OwnedTensor>
   readonly #holders: Uint32Array
   readonly #free: number[]
@@ -111,16 +113,33 @@ export class PagePool implements Disposable {
     return part(this.#stored, [first + start, first + end])
   }
 
+  /**
+   * Pages of several sequences in order, gathered in one copy, [sequences, heads, pages of the longest · pageSize, …]; after
+   * shorter ones stands whatever.
+   *
+   * @param scope gives the copies back
+   */
+  gather(sequences: readonly (readonly number[])[], scope: Temporaries): StoredKeys {
+    const { pages, pageSize } = this
+    const { heads } = this.layout
+    const longest = Math.max(...sequences.map((own) => own.length))
+    const order = sequences.flatMap((own) =>
+      Array.from({ length: heads * longest }, (_, at) => Math.floor(at / longest) * pages + (own[at % longest] ?? 0)),
+    )
+    const indices = tensor(Int32Array.from(order), [order.length])
+    return mapStored(this.#stored, (view) => {
+      const elements = view.shape[3] ?? 0
+      const pieces = reshape(view, [heads * pages, pageSize * elements])
+      const gathered = scope.keep(this.backend.gather(pieces, indices))
+      return reshape(gathered, [sequences.length, heads, longest * pageSize, elements])
+    })
+  }
+
   /** A page of one's own with the first `rows` tokens of another. */
   copyPage(page: number, rows: number): number {
     const copy = this.take()
     copyStored(this.backend, this.page(page, [0, rows]), this.page(copy, [0, rows]))
     return copy
-  }
-
-  /** All memory, [1, heads, pages · pageSize, …]: a page of a head is in one piece, and so are pages that follow one another. */
-  get stored(): StoredKeys<Tensor> {
-    return this.#stored
   }
 
   check(): void {

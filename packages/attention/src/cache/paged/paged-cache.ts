@@ -1,9 +1,9 @@
-import { reshape, slice, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
+import { slice, type Backend, type Tensor } from '@qkv/core'
 import { temporaries } from '../../temporaries.ts'
 import type { AttentionCache, CachedKeys, CacheState } from '../cache.ts'
 import { checkRestored, checkTruncation, Life } from '../checks.ts'
 import type { CacheLayout } from '../layout.ts'
-import { checkAppended, copyStored, mapStored, part, readStored, store, type StoredKeys } from '../memory.ts'
+import { checkAppended, copyStored, part, readStored, store, type StoredKeys } from '../memory.ts'
 import { unchanged } from '../reindex.ts'
 import type { PagePool } from './page-pool.ts'
 
@@ -46,6 +46,11 @@ export class PagedCache implements AttentionCache {
     return this.#length
   }
 
+  /** The pages held, in order. */
+  get pages(): readonly number[] {
+    return this.#pages
+  }
+
   /** The pages held; those that are shared count for each. */
   get byteLength(): number {
     return (this.#pages.length * this.pool.byteLength) / this.pool.pages
@@ -86,8 +91,8 @@ export class PagedCache implements AttentionCache {
     if (this.#pages.every((page, index) => page === first + index))
       return { ...this.pool.page(first, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => {} }
     const made = temporaries()
-    const gathered = mapStored(this.pool.stored, (view) => this.#gather(view, (copy) => made.keep(copy)))
-    return { ...part(gathered, [0, this.#length]), mask: undefined, reindex: unchanged, dispose: () => made.dispose() }
+    const gathered = part(this.pool.gather([this.#pages], made), [0, this.#length])
+    return { ...gathered, mask: undefined, reindex: unchanged, dispose: made.dispose }
   }
 
   async save(): Promise<CacheState> {
@@ -148,24 +153,5 @@ export class PagedCache implements AttentionCache {
     }
     this.#pages = pages
     this.#length += count
-  }
-
-  /** All memory as [1, heads, tokens, elements] of this sequence, by gathering each head's piece of each page. */
-  #gather(view: Tensor, keep: (copy: OwnedTensor) => Tensor): Tensor {
-    const { pages, pageSize } = this.pool
-    const [, heads = 0, , elements = 0] = view.shape
-    const pieces = reshape(view, [heads * pages, pageSize * elements])
-    return reshape(keep(this.backend.gather(pieces, this.#order(heads))), [1, heads, this.#pages.length * pageSize, elements])
-  }
-
-  #order(heads: number): HostTensor {
-    const count = this.#pages.length
-    return tensor(
-      Int32Array.from(
-        { length: heads * count },
-        (_, index) => Math.floor(index / count) * this.pool.pages + this.#pages[index % count]!,
-      ),
-      [heads, count],
-    )
   }
 }
