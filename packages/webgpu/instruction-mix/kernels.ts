@@ -25,26 +25,24 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
   const tile = tiles[headDim]
   // Sixteen pairs of a patch; each of the products q·k and p·v, and each of the gradient's, is headDim long.
   const products = (count: number): number => 16 * headDim * count
-  // A loop over the eight chunks of each filling of 64 elements; over the eight key groups of each filling of values.
-  const rows = headDim === 64 ? [8] : [8, 8]
-  const columns = headDim === 64 ? [8] : [2, 8]
-  const phases = columns // The gradient's fillings are a loop where they are two.
+  // A loop over the eight chunks of a filling of 64 elements, or over its eight groups of keys; around it one over fillings.
+  const filling = headDim === 64 ? [8] : [2, 8]
   const gradient = { problem, dOutput: access, slopeCode: undefined, tile } as const
   const shaders: Omit<Measured, 'name'>[] = [
     {
       kernel: 'prefill',
       code: prefill.code({ problem, output: access, tile, subgroups: true, blockMap: false }),
-      work: { trips: [...rows, ...columns], multiplyAdds: products(2) },
+      work: { trips: [...filling, ...filling], multiplyAdds: products(2) },
     },
     {
       kernel: 'gradient-query',
       code: gradientQuery.code({ ...gradient, blockMap: false }),
-      work: { trips: [...phases, ...phases, ...columns], multiplyAdds: products(3) },
+      work: { trips: [...filling, ...filling, ...filling], multiplyAdds: products(3) },
     },
     {
       kernel: 'gradient-key-value',
       code: gradientKeyValue.code(gradient),
-      work: { trips: [...phases, ...phases, ...columns, ...columns], multiplyAdds: products(4) },
+      work: { trips: [...filling, ...filling, ...filling, ...filling], multiplyAdds: products(4) },
     },
     {
       kernel: 'linear',

@@ -15,7 +15,8 @@ const usage = 0x100 | 0x80 | 0x04 | 0x08 // INDIRECT | STORAGE | COPY_SRC | COPY
  * work has been submitted: the queue then orders every later use after it.
  */
 export class BufferPool {
-  readonly #device: GPUDevice
+  readonly #create: (descriptor: GPUBufferDescriptor) => GPUBuffer
+  readonly #maxBufferSize: number
   readonly #maxIdleBytes: number
   readonly #idle = new Map<number, GPUBuffer[]>()
   #settling: GPUBuffer[] = []
@@ -23,8 +24,9 @@ export class BufferPool {
   #liveBytes = 0
   #idleBytes = 0
 
-  constructor(device: GPUDevice, maxIdleBytes: number = 128 * 2 ** 20) {
-    this.#device = device
+  constructor(create: (descriptor: GPUBufferDescriptor) => GPUBuffer, maxBufferSize: number, maxIdleBytes: number = 128 * 2 ** 20) {
+    this.#create = create
+    this.#maxBufferSize = maxBufferSize
     this.#maxIdleBytes = maxIdleBytes
   }
 
@@ -35,18 +37,18 @@ export class BufferPool {
   /** A buffer of at least `byteLength` bytes; its contents are anything. */
   acquire(byteLength: number): GPUBuffer {
     const size = sizeClass(byteLength)
-    if (size > this.#device.limits.maxBufferSize) {
+    if (size > this.#maxBufferSize) {
       throw new QkvError({
         code: 'LIMIT_EXCEEDED',
         operation: 'webgpu',
         argument: 'tensor',
-        expected: `at most ${this.#device.limits.maxBufferSize} bytes, this device's largest buffer`,
+        expected: `at most ${this.#maxBufferSize} bytes, this device's largest buffer`,
         received: `${byteLength} bytes`,
       })
     }
     const reused = this.#idle.get(size)?.pop()
     if (reused !== undefined) this.#idleBytes -= size
-    const buffer = reused ?? this.#device.createBuffer({ size, usage })
+    const buffer = reused ?? this.#create({ size, usage })
     this.#live.add(buffer)
     this.#liveBytes += size
     return buffer

@@ -29,7 +29,7 @@ export class Queue {
   constructor(device: GPUDevice, limits: WorkLimits) {
     this.device = device
     this.limits = limits
-    this.pool = new BufferPool(device)
+    this.pool = new BufferPool((descriptor) => this.#create(descriptor), device.limits.maxBufferSize)
     this.pipelines = new PipelineCache(device)
     void device.lost.then((information) => {
       this.#lost = deviceLost(information)
@@ -55,11 +55,16 @@ export class Queue {
   }
 
   acquire(byteLength: number): GPUBuffer {
-    this.device.pushErrorScope('out-of-memory')
     const buffer = this.pool.acquire(byteLength)
     this.#failures.delete(buffer)
+    return buffer
+  }
+
+  #create(descriptor: GPUBufferDescriptor): GPUBuffer {
+    this.device.pushErrorScope('out-of-memory')
+    const buffer = this.device.createBuffer(descriptor)
     this.#check(this.device.popErrorScope(), (cause) => {
-      this.#failures.set(buffer, outOfMemory(byteLength, cause))
+      this.#failures.set(buffer, outOfMemory(descriptor.size, cause))
     })
     return buffer
   }

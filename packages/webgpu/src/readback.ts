@@ -11,39 +11,44 @@ export interface Span {
   readonly dtype: Dtype
 }
 
-/** The elements of a span, once everything recorded so far has run. */
-export async function readBuffer(queue: Queue, { buffer, byteOffset, count, dtype }: Span, waiting: Waiting): Promise<TypedArray> {
+/**
+ * The elements of a span, once everything recorded so far has run. All that is asked of the device is asked at once, and
+ * waited for once: in a page every answer comes from another process.
+ */
+export async function readBuffer(queue: Queue, span: Span, waiting: Waiting): Promise<TypedArray> {
+  const { count, dtype } = span
   const bytes = count * bytesPerElement[dtype]
   if (bytes === 0) return new arrayConstructors[dtype](0)
   await withPatience(queue, queue.flush(), waiting)
-  await withPatience(queue, queue.check(buffer), waiting)
+  const staging = stage(queue, span, Math.ceil(bytes / 4) * 4)
+  try {
+    await withPatience(queue, staging.filled, waiting)
+    return new arrayConstructors[dtype](staging.buffer.getMappedRange().slice(0, bytes))
+  } catch (cause) {
+    if (queue.lost !== undefined) throw queue.lost
+    throw QkvError.is(cause) ? cause : submissionFailed(cause)
+  } finally {
+    staging.buffer.destroy()
+  }
+}
+
+/** A copy that is mapped, or why it is not: first of all what went wrong with what it copies. */
+function stage(queue: Queue, { buffer, byteOffset }: Span, size: number): { buffer: GPUBuffer; filled: Promise<void> } {
   const { device } = queue
-  const size = Math.ceil(bytes / 4) * 4
   device.pushErrorScope('validation')
   device.pushErrorScope('out-of-memory')
   const staging = device.createBuffer({ size, usage: stagingUsage })
   const encoder = device.createCommandEncoder()
   encoder.copyBufferToBuffer(buffer, byteOffset, staging, 0, size)
   device.queue.submit([encoder.finish()])
-  const memoryError = device.popErrorScope()
-  const validationError = device.popErrorScope()
-  const mapped = staging.mapAsync(mapRead)
-  try {
-    const failures = await withPatience(queue, Promise.allSettled([memoryError, validationError]), waiting)
-    failures.forEach((failure, scope) => {
-      if (failure.status === 'rejected' || failure.value === null) return
-      throw scope === 0 ? outOfMemory(size, failure.value) : submissionFailed(failure.value)
-    })
-    await withPatience(queue, mapped, waiting)
-    await withPatience(queue, queue.check(buffer), waiting)
-    return new arrayConstructors[dtype](staging.getMappedRange().slice(0, bytes))
-  } catch (cause) {
-    mapped.catch(() => undefined)
-    if (queue.lost !== undefined) throw queue.lost
-    throw QkvError.is(cause) ? cause : submissionFailed(cause)
-  } finally {
-    staging.destroy()
-  }
+  const answers = Promise.allSettled([device.popErrorScope(), device.popErrorScope(), staging.mapAsync(mapRead)])
+  const filled = answers.then(async ([memory, validation, mapped]) => {
+    await queue.check(buffer)
+    if (memory.status === 'fulfilled' && memory.value !== null) throw outOfMemory(size, memory.value)
+    if (validation.status === 'fulfilled' && validation.value !== null) throw submissionFailed(validation.value)
+    if (mapped.status === 'rejected') throw mapped.reason
+  })
+  return { buffer: staging, filled }
 }
 
 const stagingUsage = 0x01 | 0x08 // MAP_READ | COPY_DST

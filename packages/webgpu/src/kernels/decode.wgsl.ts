@@ -108,10 +108,19 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let start = first + split * perSplit;
   let stop = min(start + perSplit, end);
 
+  /* The rows, and which of the split's keys each of them sees. */
+  var heads = array<i32, ${rows}>();
+  var tokens = array<i32, ${rows}>();
+  var firsts = array<i32, ${rows}>();
+  var ends = array<i32, ${rows}>();
   var q = array<array<vec4f, ${ownQuery}>, ${rows}>();
   ${eachRow(`
     let row = min(firstRow + r, lastRow);
-    let queryRow = queryBase(batch, keyHead * parameters.group + row % parameters.group, row / parameters.group);
+    tokens[r] = row / parameters.group;
+    heads[r] = keyHead * parameters.group + row - tokens[r] * parameters.group;
+    firsts[r] = firstKey(shift + tokens[r], validKeys);
+    ends[r] = select(0, min(endKey(shift + tokens[r], validKeys), stop), firstRow + r <= lastRow);
+    let queryRow = queryBase(batch, heads[r], tokens[r]);
     for (var i = 0; i < ${ownQuery}; i++) { q[r][i] = ${chunk(queryChunks, (c) => `queryVector(queryRow, ${c})`)} * (parameters.scale${plain ? ' * log2e' : ''}); }
   `)}
 
@@ -130,11 +139,8 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     s = sumOverLanes(s, index);
     var seen = false;
     ${eachRow(`
-      let row = firstRow + r;
-      let token = row / parameters.group;
-      let position = shift + token;
-      let at = Pair(batch, keyHead * parameters.group + row % parameters.group, position, key, token);
-      let visible = key < stop && row <= lastRow && key >= firstKey(position, validKeys) && key < endKey(position, validKeys) && isVisible(at);
+      let at = Pair(batch, heads[r], shift + tokens[r], key, tokens[r]);
+      let visible = key >= firsts[r] && key < ends[r] && isVisible(at);
       let score = select(lowest, ${plain ? 's[r]' : 'finalScore(s[r], at) * log2e'}, visible);
       s[r] = 0.0;
       if (score > lowest) {

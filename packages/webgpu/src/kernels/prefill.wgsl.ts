@@ -10,6 +10,7 @@ import {
   declareWeights,
   finite,
   firstStaged,
+  inPhases,
   multiplyColumns,
   multiplyRows,
   phasesOf,
@@ -19,7 +20,6 @@ import {
   stageColumns,
   stageRows,
   storeWeights,
-  type Phase,
   type TileShape,
   type Tiling,
 } from '../snippets/tiles.wgsl.ts'
@@ -80,10 +80,11 @@ export const prefill: Kernel<PrefillSpec> = {
     const keyTile: TileShape = { name: 'keyTile', groups: columns, slots: depth / 32 }
     const weightTile: TileShape = { name: 'weightTile', groups: rowGroups, slots: columns / 8 }
     const phases = phasesOf(problem.headDim, depth)
+    const onlyPhase = phases.length === 1 ? phases[0] : undefined // queries then stay where they are
     const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
     const values = planColumns(keyTile, valueChunks)
     const plain = isPlain(problem)
-    const stageQuery = ({ first, octets }: Phase): string =>
+    const stageQuery = (first: string, octets: number): string =>
       stageRows(queryTile, octets, invocations, (_group, _part, chunk) => `queryAt(stagedQuery[i], ${first} + ${chunk})`)
     const eachRow = (code: string): string => `for (var r = 0; r < 4; r++) { ${code} }`
 
@@ -126,7 +127,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   var m = vec4f(lowest);
   var l = vec4f();
   var o: array<array<vec4f, 4>, ${values.bands}>;
-  ${phases.length === 1 ? phases.map(stageQuery).join('') : ''}
+  ${onlyPhase ? stageQuery('0', onlyPhase.octets) : ''}
   ${walkTiles(
     keys,
     { blockMap, mask: problem.mask || problem.maskCode !== undefined },
@@ -134,15 +135,15 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     let firstOwnKey = tileKey + column * 4;
     let hides = ${problem.bias || problem.scoreCode ? 'true' : 'masked'};
     var s = array<vec4f, 4>();
-    ${phases
-      .map(
-        (phase) => `workgroupBarrier();
-    ${phases.length === 1 ? '' : stageQuery(phase)}
-    ${stageRows(keyTile, phase.octets, invocations, (_group, _part, chunk, step) => `keyAt(stagedKey + (tileKey + ${step}) * keyStep(), ${phase.first} + ${chunk})`)}
+    ${inPhases(
+      problem.headDim,
+      depth,
+      (first, octets) => `workgroupBarrier();
+    ${onlyPhase ? '' : stageQuery(first, octets)}
+    ${stageRows(keyTile, octets, invocations, (_group, _part, chunk, step) => `keyAt(stagedKey + (tileKey + ${step}) * keyStep(), ${first} + ${chunk})`)}
     workgroupBarrier();
-    ${multiplyRows('queryTile', 'keyTile', phase.octets, 's')}`,
-      )
-      .join('\n    ')}
+    ${multiplyRows('queryTile', 'keyTile', octets, 's')}`,
+    )}
     ${plain ? 'if (masked) {' : '{'}
       ${eachRow(`
         let own = rowOf(tile, min(rowGroup + r * ${rowGroups}, tile.rowCount - 1));
@@ -151,7 +152,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         let end = endKey(position, tile.validKeys);
         for (var j = 0; j < 4; j++) {
           let at = Pair(tile.batch, own.head, position, firstOwnKey + j, own.token);
-          let visible = !masked || (at.key >= first && at.key < end && isVisible(at));
+          let visible = ${plain ? '' : '!masked || '}(at.key >= first && at.key < end && isVisible(at));
           ${plain ? '' : 's[r][j] = finalScore(s[r][j], at) * log2e;'}
           s[r][j] = select(lowest, s[r][j], visible);
         }

@@ -88,10 +88,19 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let start = first + split * perSplit;
   let stop = min(start + perSplit, end);
 
+  /* The rows, and which of the split's keys each of them sees. */
+  var heads = array<i32, 4>();
+  var tokens = array<i32, 4>();
+  var firsts = array<i32, 4>();
+  var ends = array<i32, 4>();
   var q = array<array<vec4f, 4>, 4>();
   for (var r = 0; r < 4; r++) {
     let row = min(firstRow + r, lastRow);
-    let queryRow = queryBase(batch, keyHead * parameters.group + row % parameters.group, row / parameters.group);
+    tokens[r] = row / parameters.group;
+    heads[r] = keyHead * parameters.group + row - tokens[r] * parameters.group;
+    firsts[r] = firstKey(shift + tokens[r], validKeys);
+    ends[r] = select(0, min(endKey(shift + tokens[r], validKeys), stop), firstRow + r <= lastRow);
+    let queryRow = queryBase(batch, heads[r], tokens[r]);
     for (var i = 0; i < 4; i++) { q[r][i] = queryVector(queryRow, (lane + i * 8)) * (parameters.scale * log2e); }
    }
 
@@ -110,11 +119,8 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     s = sumOverLanes(s, index);
     var seen = false;
     for (var r = 0; r < 4; r++) {
-      let row = firstRow + r;
-      let token = row / parameters.group;
-      let position = shift + token;
-      let at = Pair(batch, keyHead * parameters.group + row % parameters.group, position, key, token);
-      let visible = key < stop && row <= lastRow && key >= firstKey(position, validKeys) && key < endKey(position, validKeys) && isVisible(at);
+      let at = Pair(batch, heads[r], shift + tokens[r], key, tokens[r]);
+      let visible = key >= firsts[r] && key < ends[r] && isVisible(at);
       let score = select(lowest, s[r], visible);
       s[r] = 0.0;
       if (score > lowest) {

@@ -142,19 +142,20 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     let firstOwnKey = tileKey + column * 4;
     let hides = masked;
     var s = array<vec4f, 4>();
+    for (var first = 0; first < 32; first += 16) {
     workgroupBarrier();
     {
       let group = ((lane >> 3u) & 7);
       let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(stagedQuery[i], 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(stagedQuery[i], first + 8 * slot + (lane & 7)); }
       }
     }
     {
       let group = ((lane >> 3u) & 15);
       let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i) * keyStep(), 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i) * keyStep(), first + 8 * slot + (lane & 7)); }
       }
     }
     workgroupBarrier();
@@ -171,35 +172,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         }
       }
     }
-    }
-    workgroupBarrier();
-    {
-      let group = ((lane >> 3u) & 7);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
-      for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(stagedQuery[i], 16 + 8 * slot + (lane & 7)); }
-      }
-    }
-    {
-      let group = ((lane >> 3u) & 15);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
-      for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i) * keyStep(), 16 + 8 * slot + (lane & 7)); }
-      }
-    }
-    workgroupBarrier();
-    {
-    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
-    let bRow = ((column << 3u) | (column & 7));
-    for (var c = 0; c < 8; c++) {
-      for (var slot = 0; slot < 2; slot++) {
-        var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { b[i] = keyTile[slot][i][bRow ^ c]; }
-        for (var r = 0; r < 4; r++) {
-          let a = queryTile[slot][r][aRow ^ c];
-          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
-        }
-      }
     }
     }
     if (masked) {
@@ -210,7 +182,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         let end = endKey(position, tile.validKeys);
         for (var j = 0; j < 4; j++) {
           let at = Pair(tile.batch, own.head, position, firstOwnKey + j, own.token);
-          let visible = !masked || (at.key >= first && at.key < end && isVisible(at));
+          let visible = (at.key >= first && at.key < end && isVisible(at));
 
           s[r][j] = select(lowest, s[r][j], visible);
         }

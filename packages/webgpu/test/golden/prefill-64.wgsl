@@ -159,7 +159,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         let end = endKey(position, tile.validKeys);
         for (var j = 0; j < 4; j++) {
           let at = Pair(tile.batch, own.head, position, firstOwnKey + j, own.token);
-          let visible = !masked || (at.key >= first && at.key < end && isVisible(at));
+          let visible = (at.key >= first && at.key < end && isVisible(at));
 
           s[r][j] = select(lowest, s[r][j], visible);
         }
