@@ -36,11 +36,10 @@ export function linearGradient(
 ): LinearGradient {
   const [x, dy] = [asRows(backend, input, scope), asRows(backend, dOutput, scope)]
   const columns = permute(dy, [1, 0])
-  const sums = backend.linear(broadcastTo(one, [1, dy.shape[0] ?? 0]), columns)
   return {
     dInput: backend.linear(dOutput, permute(weight, [1, 0])),
     dWeight: backend.linear(columns, permute(x, [1, 0])),
-    dBias: { ...sums, ...reshape(sums, [dy.shape[1] ?? 0]) },
+    dBias: backend.linear(broadcastTo(one, [dy.shape[0] ?? 0]), columns),
   }
 }
 
