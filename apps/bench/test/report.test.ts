@@ -8,7 +8,8 @@ import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } fro
 import { html } from '../src/report/html.ts'
 import { markdown } from '../src/report/markdown.ts'
 import type { BenchReport, Row } from '../src/report/report.ts'
-import { standings, sweepEnds, sweepsOf } from '../src/report/summary.ts'
+import { ceilingShares, standings, sweepEnds, sweepsOf } from '../src/report/summary.ts'
+import { closing } from '../src/report/terminal.ts'
 
 const bench = caseGroups[0]!.cases[0] as AttentionCase
 const agreement = { ofBound: 0.1, relative: 1e-7, right: true }
@@ -154,6 +155,24 @@ describe('a sweep', () => {
     expect(standings(report(measured('qkv/cpu', 10), measured('other', 5, 0.5)))).toMatchObject([
       { title: 'Other', won: 0, cases: 1 },
     ])
+  })
+})
+
+describe('the ceiling', () => {
+  const of = (flops: number, bytes: number): BenchReport => ({
+    ...report(),
+    cases: [{ bench, flops, bytes, rows: [measured('qkv/cpu', 100)] }],
+  })
+
+  it('is the machine’s arithmetic where there is much of it for each byte, else its reading', () => {
+    // 40 GFLOP/s for 0.1 s are 4 GFLOP, 12 GB/s are 1.2 GB.
+    expect(ceilingShares(of(2e9, 1e6))).toEqual([{ group: 'prefill', least: 0.5, most: 0.5 }])
+    expect(ceilingShares(of(1e9, 0.6e9))[0]!.most).toBeCloseTo(0.5, 12)
+  })
+
+  it('is told in a line when a run ends', () => {
+    expect(closing(of(2e9, 1e6))).toContain('QKV reaches: prefill 0.50')
+    expect(ceilingShares({ ...of(1, 1), rooflines: undefined })).toEqual([])
   })
 })
 

@@ -30,6 +30,7 @@ export function machineLine({ machine, threads, date, commit, rooflines }: Bench
   const parts = [
     machine.processor,
     `${machine.cores} cores`,
+    machine.clockMegahertz && `${machine.clockMegahertz} MHz`,
     `${threads} thread${threads === 1 ? '' : 's'} used`,
     machine.runtime,
     machine.system,

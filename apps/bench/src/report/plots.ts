@@ -1,6 +1,6 @@
 import * as Plot from '@observablehq/plot'
 import type { BenchReport, CaseReport, Measured, Row } from './report.ts'
-import { sweepsOf } from './summary.ts'
+import { ceilingAt, sweepsOf } from './summary.ts'
 
 /** A picture of a report, with what it shows in words. */
 export interface Figure {
@@ -97,7 +97,7 @@ function roofline(report: BenchReport, document: Document): Figure | undefined {
   if (rooflines === undefined || points.length === 0) return undefined
   const roof = Array.from({ length: 61 }, (_, step) => 10 ** (-1 + step / 15)).map((intensity) => ({
     intensity,
-    rate: Math.min(rooflines.gigaflops, rooflines.gigabytes * intensity),
+    rate: ceilingAt(rooflines, intensity),
   }))
   const picture = Plot.plot({
     document,

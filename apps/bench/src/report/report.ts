@@ -21,6 +21,8 @@ export interface BenchReport {
 export interface Machine {
   readonly processor: string
   readonly cores: number
+  /** As the system gives it; many virtual machines and all browsers do not. */
+  readonly clockMegahertz?: number | undefined
   readonly memoryBytes: number | undefined
   readonly system: string
   /** Node and V8, or the browser. */

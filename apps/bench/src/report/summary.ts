@@ -1,6 +1,6 @@
 import type { Sweep } from '../cases/case.ts'
 import { quantile } from '../measure/statistics.ts'
-import type { BenchReport } from './report.ts'
+import type { BenchReport, Rooflines } from './report.ts'
 
 /** How QKV and one other contestant compare over all cases that both did. */
 export interface Standing {
@@ -67,4 +67,30 @@ export function sweepEnds(report: BenchReport, { name }: Pick<Sweep, 'name'>): r
 export function sweepsOf(report: BenchReport): readonly Pick<Sweep, 'name' | 'title'>[] {
   const byName = new Map(report.cases.flatMap(({ bench }) => (bench.sweep ? [[bench.sweep.name, bench.sweep] as const] : [])))
   return [...byName.values()]
+}
+
+/** How much of what the machine can do QKV reaches on the processor, in a group of cases. */
+export interface CeilingShare {
+  readonly group: string
+  readonly least: number
+  readonly most: number
+}
+
+/** Of arithmetic, or of reading where that is the narrower way. Nothing where the ceilings were not measured. */
+export function ceilingShares({ rooflines, cases }: BenchReport): readonly CeilingShare[] {
+  if (rooflines === undefined) return []
+  const shares = new Map<string, number[]>()
+  for (const { bench, flops, bytes, rows } of cases) {
+    const [subject] = rows
+    if (subject?.status !== 'measured' || subject.peer !== 'qkv/cpu' || bench.kind === 'writing') continue
+    const [group = ''] = bench.id.split('/')
+    const share = flops / subject.milliseconds.median / 1e6 / ceilingAt(rooflines, flops / bytes)
+    shares.set(group, [...(shares.get(group) ?? []), share])
+  }
+  return [...shares].map(([group, all]) => ({ group, least: Math.min(...all), most: Math.max(...all) }))
+}
+
+/** In 10⁹ operations a second, for work of so many operations to each byte that it has to read or write. */
+export function ceilingAt({ gigaflops, gigabytes }: Rooflines, intensity: number): number {
+  return Math.min(gigaflops, gigabytes * intensity)
 }

@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import colours from 'picocolors'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
-import { standings, sweepEnds, sweepsOf } from './summary.ts'
+import { ceilingShares, standings, sweepEnds, sweepsOf } from './summary.ts'
 import { count, findings, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
 /** One case: ratio first, for it is what lasts; times are this machine's. What was left out stands below, by its reason. */
@@ -52,8 +52,20 @@ export function closing(report: BenchReport): string {
         `  ${sweep.title}: ${title} ${reached === undefined ? 'did no step' : `reached ${count(reached)} tokens`} ${colours.dim(`(${reason})`)}`,
     ),
   )
-  if (table.length + ends.length === 0) return ''
-  return ['', colours.bold('Altogether'), ...(table.length > 0 ? [table.toString()] : []), ...ends].join('\n')
+  const lines = [...ends, ...rooflineLine(report)]
+  if (table.length + lines.length === 0) return ''
+  return ['', colours.bold('Altogether'), ...(table.length > 0 ? [table.toString()] : []), ...lines].join('\n')
+}
+
+/** What of the machine QKV reaches: of its multiply-adds, or of its reading where that is less. */
+function rooflineLine(report: BenchReport): string[] {
+  const { rooflines } = report
+  const shares = ceilingShares(report).map(({ group, least, most }) =>
+    least === most ? `${group} ${most.toFixed(2)}` : `${group} ${least.toFixed(2)}–${most.toFixed(2)}`,
+  )
+  if (rooflines === undefined || shares.length === 0) return []
+  const ceiling = `${rooflines.gigaflops.toFixed(1)} GFLOP/s or ${rooflines.gigabytes.toFixed(1)} GB/s`
+  return [`  Of what this machine can do at most, ${ceiling}, QKV reaches: ${shares.join(', ')}`]
 }
 
 function verdict(factor: number): (text: string) => string {
