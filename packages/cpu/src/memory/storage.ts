@@ -34,10 +34,11 @@ export function allocateTensor(
 ): OwnedTensor {
   const byteLength = elementCount(shape) * bytesPerElement[dtype]
   const address = arena.allocate(operation, byteLength)
-  return new ArenaTensor(dtype, shape, strides, { owner, byteLength, arena, address, disposed: false })
+  return new ArenaTensor(dtype, [...shape], strides, { owner, byteLength, arena, address, disposed: false })
 }
 
-class ArenaTensor implements OwnedTensor {
+/** A tensor as it was allocated, its shape and strides its own. */
+export class ArenaTensor implements OwnedTensor {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   readonly strides: readonly number[]

@@ -29,7 +29,7 @@ export function empty(space: Workspace, _: Engine, shape: readonly number[], dty
     const expected = 'an array of whole numbers ≥ 0'
     throw new QkvError({ code: 'SHAPE_MISMATCH', operation, argument: 'shape', expected, received: String(shape) })
   }
-  const tensor = space.result([...shape], dtype)
+  const tensor = space.result(shape, dtype)
   const { storage, offset } = hostView(tensor)
   storage.fill(0, offset, offset + count)
   return tensor
@@ -42,7 +42,7 @@ export function upload(space: Workspace, _: Engine, tensor: HostTensor): OwnedTe
     const [expected, received] = ['over a typed array', 'a tensor that a backend owns']
     throw new QkvError({ code: 'OPTION_INVALID', operation, argument: 'tensor', expected, received })
   }
-  const copy = space.result([...tensor.shape], tensor.dtype)
+  const copy = space.result(tensor.shape, tensor.dtype)
   copyElements(tensor, hostView(copy))
   return copy
 }
