@@ -75,11 +75,7 @@ export class BatchedCache implements AttentionCache {
     )
     const lengths = this.#lengths.map((length, entry) => length + taken[entry]!)
     this.#makeRoom(Math.max(...lengths))
-    const own = (view: Tensor, entry: number): Tensor => slice(slice(view, 0, entry, entry + 1), 2, tokens - taken[entry]!, tokens)
-    for (const [entry, length] of this.#lengths.entries()) {
-      if (taken[entry] === 0) continue
-      store(this.backend, own(key, entry), own(value, entry), part(this.#stored, [length, lengths[entry]!], [entry, entry + 1]))
-    }
+    this.#write(key, value, taken)
     this.#lengths = lengths
   }
 
@@ -134,6 +130,22 @@ export class BatchedCache implements AttentionCache {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  /** Side by side where all entries are alike, else one after another. */
+  #write(key: Tensor, value: Tensor, counts: readonly number[]): void {
+    const tokens = key.shape[2] ?? 0
+    const [first = 0] = this.#lengths
+    if (this.#lengths.every((length) => length === first) && counts.every((count) => count === tokens)) {
+      store(this.backend, key, value, part(this.#stored, [first, first + tokens]))
+      return
+    }
+    for (const [entry, length] of this.#lengths.entries()) {
+      const count = counts[entry] ?? 0
+      if (count === 0) continue
+      const own = (view: Tensor): Tensor => slice(slice(view, 0, entry, entry + 1), 2, tokens - count, tokens)
+      store(this.backend, own(key), own(value), part(this.#stored, [length, length + count], [entry, entry + 1]))
+    }
   }
 
   #take(stored: StoredKeys, lengths: readonly number[]): void {
