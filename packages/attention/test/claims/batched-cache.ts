@@ -107,6 +107,18 @@ export function batchedCacheClaims(subject: () => Subject): void {
     )
   })
 
+  it('sequences of equal lengths are what a plain cache has', async () => {
+    const { backend } = subject()
+    using cache = new BatchedCache({ ...shape, backend, batch: 3 })
+    using plain = new KeyValueCache({ ...shape, backend, batch: 3 })
+    const counts = [2, 2, 2]
+    for (const at of [[0, 0, 0], counts]) {
+      for (const each of [cache, plain]) await each.append(batch('k', at, counts), batch('v', at, counts))
+    }
+    const [one, other] = [cache, plain].map((each) => outputOf(subject(), cachedAttention(batch('q', counts, counts), each)))
+    expect(await one).toEqual(await other)
+  })
+
   it('an entry starts anew while the others go on; forks and saved ones go their own way', async () => {
     const { backend } = subject()
     using cache = new BatchedCache({ ...shape, backend, batch: 3, capacity: 12 })
