@@ -115,8 +115,10 @@ export function batchedCacheClaims(subject: () => Subject): void {
     for (const at of [[0, 0, 0], counts]) {
       for (const each of [cache, plain]) await each.append(batch('k', at, counts), batch('v', at, counts))
     }
-    const [one, other] = [cache, plain].map((each) => outputOf(subject(), cachedAttention(batch('q', counts, counts), each)))
-    expect(await one).toEqual(await other)
+    const [one, other] = await Promise.all(
+      [cache, plain].map((each) => outputOf(subject(), cachedAttention(batch('q', counts, counts), each))),
+    )
+    expect(one).toEqual(other)
   })
 
   it('an entry starts anew while the others go on; forks and saved ones go their own way', async () => {

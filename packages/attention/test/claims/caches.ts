@@ -111,8 +111,10 @@ export function cacheClaims(subject: () => Subject): void {
       restored.cache.restore(state)
       expect(restored.cache.length).toBe(30)
       for (const { cache } of [held, restored]) await cache.append(part(k, 30, 33), part(v, 30, 33))
-      const [one, two] = [held, restored].map(({ cache }) => outputOf(subject(), cachedAttention(part(q, 30, 33), cache)))
-      expect(await two).toEqual(await one)
+      const [one, two] = await Promise.all(
+        [held, restored].map(({ cache }) => outputOf(subject(), cachedAttention(part(q, 30, 33), cache))),
+      )
+      expect(two).toEqual(one)
       expect(() => restored.cache.restore({ ...state, kind: 'other' as never })).toThrow('state.kind must be ')
     })
 
@@ -208,8 +210,10 @@ export function cacheClaims(subject: () => Subject): void {
       using pool = scattered(new PagePool({ ...shape, backend, pages: 24, pageSize: 4 }))
       using cache = new PagedCache({ pool })
       for (const each of [plain, cache]) await each.append(part(k, 0, 30), part(v, 0, 30))
-      const [one, other] = [plain, cache].map((each) => outputOf(subject(), cachedAttention(part(q, 27, 30), each)))
-      expect(await other).toEqual(await one)
+      const [one, other] = await Promise.all(
+        [plain, cache].map((each) => outputOf(subject(), cachedAttention(part(q, 27, 30), each))),
+      )
+      expect(other).toEqual(one)
     })
 
     it('is read where it lies as long as its pages follow one another, also after others came and went', async () => {
