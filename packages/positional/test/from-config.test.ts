@@ -1,5 +1,5 @@
 import { QkvError, toFloat64 } from '@qkv/core'
-import { multimodalRotary, rotary, temperature, type PositionScore, type RotaryEncoding } from '@qkv/positional'
+import { alibi, multimodalRotary, rotary, temperature, type PositionScore, type RotaryEncoding } from '@qkv/positional'
 import { fromConfig, type LayerPositions } from '@qkv/positional/config'
 import { describe, expect, test } from 'vitest'
 import { differing, uniform, unrotated } from './golden/model-configs.ts'
@@ -21,6 +21,25 @@ function rotaryOf({ encodings }: LayerPositions): RotaryEncoding {
 }
 
 const layers = { num_hidden_layers: 4 }
+
+test.each([
+  ['BLOOM 7B1', { model_type: 'bloom', n_head: 32, n_layer: 30, hidden_size: 4096 }, 30, alibi({ heads: 32 })],
+  [
+    'MPT 7B',
+    { model_type: 'mpt', d_model: 4096, n_heads: 32, n_layers: 32, attn_config: { alibi: true, alibi_bias_max: 16 } },
+    32,
+    alibi({ heads: 32, maximum: 16 }),
+  ],
+])('%s has slopes on all layers', (_, config, count, expected) => {
+  const positions = fromConfig(config)
+  expect(positions).toHaveLength(count)
+  for (const { encodings } of positions) expect(encodings).toEqual([expected])
+})
+
+test('an MPT without slopes has none', () => {
+  const config = { model_type: 'mpt', n_heads: 32, n_layers: 32, attn_config: { alibi: false } }
+  expect(() => fromConfig(config)).toThrow(/or ALiBi; received .*mpt/)
+})
 
 describe('a config whose layers are alike', () => {
   test.each(uniform)('%s', (_, config, expected) => {

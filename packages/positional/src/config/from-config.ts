@@ -2,6 +2,7 @@ import type { RotaryEncoding, ScoreEncoding } from '../encoding.ts'
 import { refused } from '../refuse.ts'
 import { multimodalRotary } from '../rotary/multimodal.ts'
 import { rotary, type RotaryOptions } from '../rotary/rotary.ts'
+import { alibi } from '../score/alibi.ts'
 import { temperature } from '../score/temperature.ts'
 import { modelFacts, type ModelFacts } from './models.ts'
 
@@ -19,8 +20,8 @@ export type ModelConfig = Readonly<Record<string, unknown>>
 /**
  * The positional encodings of each layer of a decoder, from its `config.json` as Hugging Face transformers reads it:
  * `rope_parameters` or the older `rope_theta` and `rope_scaling`, for all layers or for each kind of layer; partial and
- * multimodal rotary; layers without rotary; and the attention temperature that Llama 4 and Ministral 3 use. What a config
- * leaves to its model's code (layout, base) follows from `model_type`.
+ * multimodal rotary; layers without rotary; and the attention temperature that Llama 4 and Ministral 3 use; or the slopes of
+ * BLOOM and MPT. What a config leaves to its model's code (layout, base) follows from `model_type`.
  *
  * Not here, for it is no position: DeepSeek's softmax scale, which grows by (0.1·mscale_all_dim·ln factor + 1)².
  *
@@ -29,8 +30,18 @@ export type ModelConfig = Readonly<Record<string, unknown>>
 export function fromConfig(config: ModelConfig): readonly LayerPositions[] {
   const text = record(config, 'text_config') ?? config
   const modelType = String(text['model_type'] ?? config['model_type'] ?? '')
+  const slopes = slopesOf(text, modelType)
+  if (slopes !== undefined) {
+    const positions = Object.freeze<LayerPositions>({ kind: 'full_attention', encodings: [slopes] })
+    return new Array<LayerPositions>(required(text, 'num_hidden_layers', 'n_layer', 'n_layers')).fill(positions)
+  }
   if (modelType !== 'llama' && !Object.keys(text).some((key) => /rope|rotary/.test(key))) {
-    throw refused('fromConfig', 'config', 'one that speaks of rotary (rope_theta, rope_scaling, rope_parameters, …)', modelType)
+    throw refused(
+      'fromConfig',
+      'config',
+      'one that speaks of rotary (rope_theta, rope_scaling, rope_parameters, …) or ALiBi',
+      modelType,
+    )
   }
   const facts = modelFacts(modelType)
   const kinds = layerKinds(text, facts)
@@ -42,6 +53,13 @@ export function fromConfig(config: ModelConfig): readonly LayerPositions[] {
     known.set(key, positions)
     return positions
   })
+}
+
+/** ALiBi, of models that have it. */
+function slopesOf(config: ModelConfig, modelType: string): ScoreEncoding | undefined {
+  const own = modelType === 'mpt' ? record(config, 'attn_config') : modelType === 'bloom' ? { alibi: true } : undefined
+  if (own?.['alibi'] !== true) return undefined
+  return alibi({ heads: required(config, 'num_attention_heads', 'n_head', 'n_heads'), maximum: number(own, 'alibi_bias_max') })
 }
 
 function layerKinds(config: ModelConfig, facts: ModelFacts): readonly string[] {
