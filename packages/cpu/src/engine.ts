@@ -26,7 +26,8 @@ export interface AttentionTarget {
 export interface Engine {
   /** For people: `WebAssembly, relaxed SIMD, 4 threads`. */
   readonly description: string
-  attention?(workspace: Workspace, problem: AttentionProblem, target: AttentionTarget): Run | undefined
+  /** @param mostWork multiplications and additions that a unit should not exceed where others wait for it to end */
+  attention?(workspace: Workspace, problem: AttentionProblem, target: AttentionTarget, mostWork: number): Run | undefined
   attentionGradient?(
     workspace: Workspace,
     problem: AttentionProblem,

@@ -24,12 +24,13 @@ export function attention(
   return result
 }
 
-/** Results, and the work that fills them. */
+/** Results, and the work that fills them, in units of at most so many multiplications and additions where that can be. */
 export function startAttention(
   space: Workspace,
   engine: Engine,
   problem: AttentionProblem,
   { lse }: AttentionRequest,
+  mostWork: number = Infinity,
 ): { result: AttentionResult; run: Run } {
   expectProblemOurs(space, problem)
   const { query } = problem
@@ -38,7 +39,7 @@ export function startAttention(
     output: space.result(shape, query.dtype, stridesLike(shape, query)),
     lse: lse === true ? space.result(shape.slice(0, 3), 'float32') : undefined,
   }
-  return { result, run: engine.attention?.(space, problem, result) ?? portable.attention(problem, result) }
+  return { result, run: engine.attention?.(space, problem, result, mostWork) ?? portable.attention(problem, result) }
 }
 
 export function merge(space: Workspace, engine: Engine, partials: readonly Partial[]): AttentionResult {

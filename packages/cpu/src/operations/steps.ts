@@ -6,6 +6,9 @@ import { expectProblemOurs, startAttention } from './attention.ts'
 /** About how long a slice of work may keep everyone else waiting. */
 const sliceMilliseconds = 20
 
+/** Of one unit, which nothing can interrupt: at a fast kernel's pace a few slices. */
+const mostWork = 2 ** 30
+
 /**
  * Attention in slices between which the event loop turns, so that a page stays alive and a signal can arrive.
  *
@@ -20,7 +23,7 @@ export async function attentionInSteps(
 ): Promise<AttentionResult> {
   const { signal, onProgress } = request
   checkSignal(space, signal)
-  const { result, run } = startAttention(space, engine, problem, request)
+  const { result, run } = startAttention(space, engine, problem, request, mostWork)
   const turn = eventLoopTurns()
   try {
     const { units, grain = 1 } = run

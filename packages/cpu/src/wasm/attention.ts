@@ -7,21 +7,27 @@ import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
 
 /** Attention as units of work: a query tile each, or where there are few rows, a split of the keys each. */
-export function attention(wasm: Wasm, space: Workspace, problem: AttentionProblem, target: AttentionTarget): Run | undefined {
+export function attention(
+  wasm: Wasm,
+  space: Workspace,
+  problem: AttentionProblem,
+  target: AttentionTarget,
+  mostWork: number,
+): Run | undefined {
   const draft = problemRecord(space, problem)
   draft.setTensor(part.output, space.place(target.output))
   draft.setInt(part.lse, target.lse ? space.place(target.lse).address : 0)
   const rows = problem.queryLength * problem.group
-  return rows <= decodeRows ? decode(wasm, space, problem, draft) : prefill(wasm, space, problem, draft)
+  return rows <= decodeRows ? decode(wasm, space, problem, draft) : prefill(wasm, space, problem, draft, mostWork)
 }
 
 /** As many as fit one panel. */
 const decodeRows = 8
 
-function prefill(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
+function prefill(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft, mostWork: number): Run {
   const { crew } = wasm
   const { batch, keyHeads, queryLength, group } = problem
-  const tileRows = chooseTileRows(problem, crew.threads)
+  const tileRows = chooseTileRows(problem, crew.threads, mostWork)
   const tiles = Math.ceil((queryLength * group) / tileRows)
   draft.setInt(part.tileRows, tileRows)
   draft.setInt(part.tiles, tiles)
@@ -29,13 +35,19 @@ function prefill(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft:
   return { units: batch * keyHeads * tiles, grain: crew.threads, run: (first, end) => crew.run(task, first, end) }
 }
 
-/** Large tiles pack keys and values less often; every thread should still get several. The results are the same bits. */
-export function chooseTileRows({ batch, keyHeads, queryLength, group }: AttentionProblem, threads: number): number {
+/**
+ * Large tiles pack keys and values less often; every thread should still get several, none too large for those who wait.
+ * The results are the same bits.
+ */
+export function chooseTileRows(problem: AttentionProblem, threads: number, mostWork = Infinity): number {
+  const { batch, keyHeads, queryLength, group, keyLength, headDim, valueDim } = problem
   const rows = queryLength * group
+  const workOf = (tileRows: number): number => tileRows * keyLength * (headDim + valueDim)
   const tilesEach = (tileRows: number): number => (batch * keyHeads * Math.ceil(rows / tileRows)) / threads
   let tileRows = 256
   while (tileRows > 8 && tileRows / 2 >= rows) tileRows /= 2
   while (tileRows > 32 && threads > 1 && tilesEach(tileRows) < 4) tileRows /= 2
+  while (tileRows > 32 && workOf(tileRows) > mostWork) tileRows /= 2
   return tileRows
 }
 

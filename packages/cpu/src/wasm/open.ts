@@ -62,7 +62,7 @@ async function openTogether(instructions: Instructions, threads: number, worthSh
 function engineOf(wasm: Wasm, details: string): Engine {
   return {
     description: `WebAssembly, ${details}`,
-    attention: (space, problem, target) => attention(wasm, space, problem, target),
+    attention: (space, problem, target, mostWork) => attention(wasm, space, problem, target, mostWork),
     attentionGradient: (space, problem, forward, dOutput, target) =>
       attentionGradient(wasm, space, problem, forward, dOutput, target),
     linear: (space, input, weight, bias, output) => layers.linear(wasm, space, input, weight, bias, output),
