@@ -39,7 +39,7 @@ function prefill(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft:
  * Large tiles pack keys and values less often; every thread should still get several, none too large for those who wait.
  * The results are the same bits.
  */
-export function chooseTileRows(problem: AttentionProblem, threads: number, mostWork = Infinity): number {
+export function chooseTileRows(problem: AttentionProblem, threads: number, mostWork: number = Infinity): number {
   const { batch, keyHeads, queryLength, group, keyLength, headDim, valueDim } = problem
   const rows = queryLength * group
   const workOf = (tileRows: number): number => tileRows * keyLength * (headDim + valueDim)
