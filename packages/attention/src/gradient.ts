@@ -13,6 +13,7 @@ import type { Positioned } from './positioned.ts'
 import { bringHome } from './positions.ts'
 import { prepare } from './prepare.ts'
 import { checkShape, refused } from './refuse.ts'
+import { temporaries, type Temporaries } from './temporaries.ts'
 
 /** Gradients in float32, contiguous, in the shapes of what they belong to; each is the caller's to dispose. */
 export interface Gradients {
@@ -71,13 +72,17 @@ export async function attentionWithGradient(
     lse,
     async backward(dOutput) {
       checkShape(operation, 'dOutput', dOutput.shape, output.shape)
-      const { dQuery, dKey, dValue, dBias, dSinks, captured } = backend.attentionGradient(
-        prepared.problem,
-        { output, lse },
-        dOutput,
-      )
-      const inputs = await throughPositions(backend, prepared, { dq: dQuery, dk: dKey, captured })
-      return { ...inputs, dv: dValue, dBias, dSinks }
+      const made = temporaries()
+      try {
+        const gradient = backend.attentionGradient(prepared.problem, { output, lse }, dOutput)
+        const { dQuery, dKey, dValue, dBias, dSinks, captured } = gradient
+        for (const one of [dQuery, dKey, dValue, dBias, dSinks, ...captured.values()]) if (one) made.keep(one)
+        const inputs = await throughPositions(backend, prepared, { dq: dQuery, dk: dKey, captured }, made)
+        return { ...inputs, dv: dValue, dBias, dSinks }
+      } catch (error) {
+        made.dispose()
+        throw error
+      }
     },
     dispose() {
       prepared.dispose()
@@ -98,16 +103,35 @@ interface PositionGradient {
   readonly captured: ReadonlyMap<HostTensor, OwnedTensor>
 }
 
-/** Back the way that queries and keys came: through the turns, last first, and through what followed content. */
+/**
+ * Back the way that queries and keys came: through the turns, last first, and through what followed content.
+ *
+ * @param made gives back what it keeps should anything fail
+ */
 async function throughPositions(
   backend: Backend,
   { turns, terms }: Pick<Positioned, 'turns' | 'terms'>,
   gradient: PositionGradient,
+  made: Temporaries,
 ): Promise<PositionGradient> {
   let { dq, dk } = gradient
   const captured = new Map(gradient.captured)
-  const keepAll = (parameters: readonly HostTensor[], gradients: readonly HostTensor[]): void =>
-    parameters.forEach((parameter, index) => captured.set(parameter, backend.upload(gradients[index]!)))
+  /** What several encodings learn, or an expression reads as well, has the sum of its gradients. */
+  const add = (parameters: readonly HostTensor[], gradients: readonly HostTensor[]): void => {
+    for (const [index, parameter] of parameters.entries()) {
+      const own = made.keep(backend.upload(gradients[index]!))
+      const others = captured.get(parameter)
+      captured.set(parameter, others === undefined ? own : made.keep(backend.add(others, own)))
+      if (others === undefined) continue
+      others.dispose()
+      own.dispose()
+    }
+  }
+  const home = async (view: OwnedTensor): Promise<HostTensor> => {
+    const values = await bringHome(backend, view)
+    view.dispose()
+    return values
+  }
 
   for (const { encoding, places, tables, query, key } of turns.toReversed()) {
     if (encoding.parameters.length > 0) {
@@ -116,26 +140,21 @@ async function throughPositions(
         vectors: await bringHome(backend, view),
         gradient: await bringHome(backend, d),
       })
-      keepAll(encoding.parameters, encoding.gradient([await turned(places.query, query, dq), await turned(places.key, key, dk)]))
+      add(encoding.parameters, encoding.gradient([await turned(places.query, query, dq), await turned(places.key, key, dk)]))
     }
-    dq = turnedBack(backend, dq, tables.query)
-    dk = turnedBack(backend, dk, tables.key)
+    dq = made.keep(turnedBack(backend, dq, tables.query))
+    dk = made.keep(turnedBack(backend, dk, tables.key))
   }
-  for (const { encoding, made } of terms.toReversed()) {
-    const home = async (view: OwnedTensor): Promise<HostTensor> => {
-      const values = await bringHome(backend, view)
-      view.dispose()
-      return values
-    }
+  for (const { encoding, made: content } of terms.toReversed()) {
     const own = new Map<HostTensor, HostTensor>()
-    for (const part of made.captured) {
+    for (const part of content.captured) {
       own.set(part, await home(captured.get(part)!))
       captured.delete(part)
     }
-    const content = made.backward({ dQuery: await home(dq), dKey: await home(dk), captured: own })
-    dq = backend.upload(content.dQuery)
-    dk = backend.upload(content.dKey)
-    keepAll(encoding.parameters, content.parameters)
+    const back = content.backward({ dQuery: await home(dq), dKey: await home(dk), captured: own })
+    dq = made.keep(backend.upload(back.dQuery))
+    dk = made.keep(backend.upload(back.dKey))
+    add(encoding.parameters, back.parameters)
   }
   return { dq, dk, captured }
 }

@@ -1,7 +1,7 @@
 import { composeScores, type AttentionProblem, type RotaryTable, type ScoreMod, type Tensor } from '@qkv/core'
 import type { ContentScore, ContentTerms, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
-import { placesOf, queryStarts, type Places, type PositionOptions } from './positions.ts'
-import { onHost, refused } from './refuse.ts'
+import { checkRotaries, isRotary, placesOf, queryStarts, type Places, type PositionOptions } from './positions.ts'
+import { onHost } from './refuse.ts'
 
 /** What encodings make of a problem's queries, keys and scores, and how. */
 export interface Positioned {
@@ -38,6 +38,7 @@ export function positioned(
   { positions, score }: PositionOptions & { readonly score?: ScoreMod | undefined },
   rotate: (view: Tensor, table: RotaryTable) => Tensor,
 ): Positioned {
+  checkRotaries(operation, encodings, plain.headDim, plain.lengths !== undefined)
   const lengths = plain.lengths && onHost(operation, 'lengths', plain.lengths)
   let { query, key } = plain
   const scores: ScoreMod[] = []
@@ -57,30 +58,16 @@ export function positioned(
   }
   if (score) scores.push(score)
 
-  const turns: Turn[] = []
-  for (const encoding of encodings.filter(isRotary)) {
-    checkDim(operation, encoding, plain)
+  // All tables before the first turn: they refuse positions that they do not take.
+  const rotaries = encodings.filter(isRotary).map((encoding) => {
     const places = placesOf(plain, positions, lengths)
-    const tables = {
-      query: encoding.table(places.query, 'query', places.contextLength),
-      key: encoding.table(places.key, 'key', places.contextLength),
-    }
-    query = rotate(query, tables.query)
-    key = rotate(key, tables.key)
-    turns.push({ encoding, places, tables, query, key })
-  }
+    const query = encoding.table(places.query, 'query', places.contextLength)
+    return { encoding, places, tables: { query, key: encoding.table(places.key, 'key', places.contextLength) } }
+  })
+  const turns = rotaries.map((turn): Turn => {
+    query = rotate(query, turn.tables.query)
+    key = rotate(key, turn.tables.key)
+    return { ...turn, query, key }
+  })
   return { query, key, score: scores.length === 0 ? undefined : composeScores(...scores), terms, turns }
-}
-
-export function isRotary(encoding: RotaryEncoding | ScoreEncoding): encoding is RotaryEncoding {
-  return encoding.kind === 'rotary'
-}
-
-export function followsContent(encoding: RotaryEncoding | ScoreEncoding): encoding is ContentScore {
-  return encoding.kind === 'score' && encoding.follows === 'content'
-}
-
-function checkDim(operation: string, { dim }: RotaryEncoding, { headDim }: AttentionProblem): void {
-  if (dim <= headDim) return
-  throw refused('SHAPE_MISMATCH', operation, 'position', `rotary over at most the head size ${headDim}`, `one over ${dim}`)
 }

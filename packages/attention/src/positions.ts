@@ -8,8 +8,8 @@ import {
   type HostTensor,
   type Tensor,
 } from '@qkv/core'
-import type { PositionEncoding, Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
-import { invalid } from './refuse.ts'
+import type { ContentScore, PositionEncoding, Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
+import { invalid, refused } from './refuse.ts'
 
 /** How attention learns the order of tokens. */
 export interface PositionOptions {
@@ -44,6 +44,34 @@ export function checkPositions(
 ): void {
   if (positions === undefined || encodings.some(({ kind }) => kind === 'rotary')) return
   throw invalid(operation, 'positions', 'absent without a rotary position', 'positions')
+}
+
+/**
+ * @param lengths whether sequences have lengths of their own
+ * @throws QkvError unless vectors have room for what turns, and one length serves all where frequencies follow it.
+ */
+export function checkRotaries(
+  operation: string,
+  encodings: readonly (RotaryEncoding | ScoreEncoding)[],
+  headDim: number,
+  lengths: boolean,
+): void {
+  for (const { dim, followsLength } of encodings.filter(isRotary)) {
+    if (dim > headDim) {
+      throw refused('SHAPE_MISMATCH', operation, 'position', `rotary over at most the head size ${headDim}`, `one over ${dim}`)
+    }
+    if (followsLength && lengths) {
+      throw invalid(operation, 'position', 'rotary that does not follow the length, with lengths of their own', 'one that does')
+    }
+  }
+}
+
+export function isRotary(encoding: RotaryEncoding | ScoreEncoding): encoding is RotaryEncoding {
+  return encoding.kind === 'rotary'
+}
+
+export function followsContent(encoding: RotaryEncoding | ScoreEncoding): encoding is ContentScore {
+  return encoding.kind === 'score' && encoding.follows === 'content'
 }
 
 export interface Places {

@@ -1,10 +1,10 @@
 import { problem, type AttentionProblem, type Backend, type ProblemOptions, type RotaryTable, type Tensor } from '@qkv/core'
-import { followsContent, positioned, type Positioned } from './positioned.ts'
-import { bringHome, checkPositions, encodingsOf, type PositionOptions } from './positions.ts'
+import { positioned, type Positioned } from './positioned.ts'
+import { bringHome, checkPositions, encodingsOf, followsContent, type PositionOptions } from './positions.ts'
 import { checkBackend } from './refuse.ts'
 import { temporaries, type Temporaries } from './temporaries.ts'
 
-/** A problem with its positions already in it: whatever encodings there were, queries, keys and score expressions. */
+/** A problem that needs no encodings any more: they have become part of its queries, keys and score expression. */
 export interface PreparedProblem extends Pick<Positioned, 'terms' | 'turns'> {
   readonly problem: AttentionProblem
   /** Gives back the copies made on the way; what was computed from them stays. */

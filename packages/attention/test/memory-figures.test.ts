@@ -14,6 +14,8 @@ it.each([
   ['Llama 2 7B', llama2, 'float16', 4096, 2 * GiB],
   ['Llama 2 7B', llama2, 'float16', 131_072, 64 * GiB],
   // A quarter of the heads: 131,072 bytes a token.
+  ['Llama 2 7B', llama2, 'int8', 131_072, 36 * GiB],
+  ['Llama 2 7B', llama2, 'int4', 131_072, 20 * GiB],
   ['Llama 3 8B', llama3, 'float16', 4096, 512 * MiB],
   ['Llama 3 8B', llama3, 'float16', 131_072, 16 * GiB],
   ['Llama 3 8B', llama3, 'float32', 4096, 1 * GiB],

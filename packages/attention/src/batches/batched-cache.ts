@@ -1,6 +1,6 @@
-import { slice, tensor, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
+import { tensor, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
 import type { AttentionCache, CachedKeys, CacheState } from '../cache/cache.ts'
-import { checkEntries, checkRestored, Life } from '../cache/checks.ts'
+import { checkEntries, checkRestored, countsTaken, entryOf, lengthsLeft, Life } from '../cache/checks.ts'
 import type { KeyValueCacheOptions } from '../cache/contiguous.ts'
 import { cacheLayout, type CacheLayout } from '../cache/layout.ts'
 import {
@@ -66,25 +66,17 @@ export class BatchedCache implements AttentionCache {
   async append(key: Tensor, value: Tensor, counts?: readonly number[]): Promise<void> {
     this.#life.check()
     const tokens = checkAppended('append', this.layout, key, value)
-    const taken = counts ?? this.#lengths.map(() => tokens)
-    checkEntries(
-      'append',
-      'counts',
-      taken,
-      this.#lengths.map(() => tokens),
-    )
+    const taken = countsTaken(counts, tokens, this.#lengths.length)
     const lengths = this.#lengths.map((length, entry) => length + taken[entry]!)
     this.#makeRoom(Math.max(...lengths))
     this.#write(key, value, taken)
     this.#lengths = lengths
   }
 
-  /** @param length of all entries, or of each */
+  /** @param length of each entry, or what none is longer than after it */
   truncate(length: number | readonly number[]): void {
     this.#life.check()
-    const lengths = typeof length === 'number' ? this.#lengths.map((held) => Math.min(held, length)) : length
-    checkEntries('truncate', 'length', lengths, this.#lengths)
-    this.#lengths = [...lengths]
+    this.#lengths = [...lengthsLeft(length, this.#lengths)]
   }
 
   fork(): BatchedCache {
@@ -143,8 +135,8 @@ export class BatchedCache implements AttentionCache {
     for (const [entry, length] of this.#lengths.entries()) {
       const count = counts[entry] ?? 0
       if (count === 0) continue
-      const own = (view: Tensor): Tensor => slice(slice(view, 0, entry, entry + 1), 2, tokens - count, tokens)
-      store(this.backend, own(key), own(value), part(this.#stored, [length, length + count], [entry, entry + 1]))
+      const target = part(this.#stored, [length, length + count], [entry, entry + 1])
+      store(this.backend, entryOf(key, entry, count), entryOf(value, entry, count), target)
     }
   }
 

@@ -29,17 +29,26 @@ export async function cachedAttention(
 ): Promise<AttentionResult> {
   const keys = cache.keys()
   try {
-    return await attention(query, keys.key, keys.value, optionsOfKeys(keys, cache.backend, options, options.position))
+    return await attention(
+      query,
+      keys.key,
+      keys.value,
+      optionsOfKeys('cachedAttention', keys, cache.backend, options, options.position),
+    )
   } finally {
     keys.dispose()
   }
 }
 
-/** Every option by name, so that the compiler misses those that are forgotten: a spread takes longer than a small step's work. */
+/**
+ * Every option must be listed, so leaving one out is a type error. They are spelled out because an object spread would take
+ * longer than the rest of a small decoding step.
+ */
 type SpelledOut<Options> = { readonly [Name in keyof Required<Options>]: Options[Name & keyof Options] }
 
 /** Attention's options for what a cache holds. */
 export function optionsOfKeys(
+  operation: string,
   keys: CachedKeys,
   backend: Backend,
   options: Omit<CachedAttentionOptions, 'position'>,
@@ -58,7 +67,7 @@ export function optionsOfKeys(
     signal,
     onProgress,
     positions: undefined,
-    position: encodingsOf('cachedAttention', position).map((encoding) => ofCachedKeys(encoding, keys)),
+    position: encodingsOf(operation, position).map((encoding) => ofCachedKeys(operation, encoding, keys)),
     score: score && keys.reindex(score),
     mask: cachedMask(keys, options),
     lengths: keys.lengths,
@@ -69,14 +78,14 @@ export function optionsOfKeys(
 }
 
 /** An encoding over a sequence's own indices as one over a cache's. */
-function ofCachedKeys(encoding: RotaryEncoding | ScoreEncoding, keys: CachedKeys): ScoreEncoding {
+function ofCachedKeys(operation: string, encoding: RotaryEncoding | ScoreEncoding, keys: CachedKeys): ScoreEncoding {
   if (encoding.kind === 'rotary') {
-    throw invalid('cachedAttention', 'position', 'score encodings (rotate before appending)', 'a rotary one')
+    throw invalid(operation, 'position', 'score encodings (rotate before appending)', 'a rotary one')
   }
   if (encoding.follows === 'positions') return { ...encoding, scoreMod: keys.reindex(encoding.scoreMod) }
   if (keys.reindex === unchanged && keys.keyScales === undefined) return encoding
   const cache = keys.keyScales === undefined ? 'a cache that has dropped tokens' : 'quantised keys'
-  throw invalid('cachedAttention', 'position', `encodings that follow positions alone, with ${cache}`, 'one that follows content')
+  throw invalid(operation, 'position', `encodings that follow positions alone, with ${cache}`, 'one that follows content')
 }
 
 /** The caller's mask and the cache's. */

@@ -1,3 +1,4 @@
+import { slice, type Tensor } from '@qkv/core'
 import { checkShape, invalid, refused } from '../refuse.ts'
 import type { CacheState } from './cache.ts'
 import { storedVector, type CacheLayout } from './layout.ts'
@@ -38,6 +39,29 @@ export function checkEntries(operation: string, argument: string, numbers: reado
   const fits = numbers.length === most.length && numbers.every((n, entry) => Number.isSafeInteger(n) && n >= 0 && n <= most[entry]!)
   if (fits) return
   throw invalid(operation, argument, `${most.length} whole numbers, at most ${most.join(', ')}`, `[${numbers.join(',')}]`)
+}
+
+/** How many of the `tokens` that come each batch entry takes in. @throws QkvError as {@link checkEntries} does. */
+export function countsTaken(counts: readonly number[] | undefined, tokens: number, entries: number): readonly number[] {
+  const all = new Array<number>(entries).fill(tokens)
+  if (counts !== undefined) checkEntries('append', 'counts', counts, all)
+  return counts ?? all
+}
+
+/** The length that each batch entry is cut back to. @throws QkvError unless none gets longer, where each has its own. */
+export function lengthsLeft(length: number | readonly number[], held: readonly number[]): readonly number[] {
+  if (typeof length !== 'number') {
+    checkEntries('truncate', 'length', length, held)
+    return length
+  }
+  checkTruncation(length, 0, Math.max(...held))
+  return held.map((own) => Math.min(own, length))
+}
+
+/** The tokens of one batch entry, its last `count`. */
+export function entryOf(view: Tensor, entry: number, count: number): Tensor {
+  const tokens = view.shape[2] ?? 0
+  return slice(slice(view, 0, entry, entry + 1), 2, tokens - count, tokens)
 }
 
 /** @throws QkvError unless `state` is one of this kind and layout, its tensors as it says. */

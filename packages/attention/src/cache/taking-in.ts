@@ -14,7 +14,7 @@ export interface NextTokens {
 /** @throws QkvError unless there is a cache that counts its batch entries apart, where `counts` are given. */
 export function checkCounts(operation: string, cache: DecodingCache | undefined, counts: readonly number[] | undefined): void {
   if (counts === undefined || cache?.lengths !== undefined) return
-  throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache)', 'counts')
+  throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache, PagedBatch)', 'counts')
 }
 
 /** Has a cache take in tokens and attends with them; the cache stays as it was when anything fails. */
@@ -29,14 +29,16 @@ export async function takeIn<T>(cache: DecodingCache, { key, value, counts }: Ne
   }
 }
 
-/** Where the next `count` tokens of a cache stand, and how long the sequence is with them. */
+/** Where the next `count` tokens of a cache stand. */
 export function nextPlaces(
   { length: start, lengths }: DecodingCache,
   count: number,
   counts: readonly number[] | undefined,
-): readonly [places: Positions, contextLength: number] {
-  if (lengths === undefined) return [{ start, length: count }, start + count]
-  const ends = lengths.map((held, entry) => held + (counts?.[entry] ?? count))
-  const positions = ends.flatMap((end) => Array.from({ length: count }, (_, row) => end - count + row))
-  return [tensor(positions, [lengths.length, count], { dtype: 'int32' }), Math.max(...ends)]
+): Positions {
+  if (lengths === undefined) return { start, length: count }
+  const positions = lengths.flatMap((held, entry) => {
+    const end = held + (counts?.[entry] ?? count)
+    return Array.from({ length: count }, (_, row) => end - count + row)
+  })
+  return tensor(positions, [lengths.length, count], { dtype: 'int32' })
 }

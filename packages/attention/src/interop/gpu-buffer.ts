@@ -17,6 +17,8 @@ export function isGpuBackend(backend: Backend): backend is GpuBackend {
 /** A tensor's elements, row-major from the start of a buffer, for as long as the tensor is not disposed. */
 export interface LentBuffer {
   readonly buffer: GPUBuffer
+  /** Whether the buffer was made for this, and is not the one that the tensor lies in. */
+  readonly copied: boolean
   /** Destroys the buffer where it was made for this. */
   release(): void
 }
@@ -29,10 +31,10 @@ export async function lendGpuBuffer(backend: GpuBackend, view: Tensor): Promise<
   const { buffer, offset } = backend.toBuffer(view)
   if (offset === 0 && isContiguous(view)) {
     await backend.flush()
-    return { buffer, release: () => {} }
+    return { buffer, copied: false, release: () => {} }
   }
   const copy = await toGpuBuffer(backend, view)
-  return { buffer: copy, release: () => copy.destroy() }
+  return { buffer: copy, copied: true, release: () => copy.destroy() }
 }
 
 /**

@@ -49,8 +49,11 @@ export async function toTfjs<T>(
 ): Promise<T> {
   const dtype = dtypeOf(view.dtype)
   if (!isHostTensor(view) && backend !== undefined && isGpuBackend(backend)) {
-    const { buffer } = await lendGpuBuffer(backend, view)
-    return tf.tensor({ buffer, zeroCopy: true }, [...view.shape], dtype)
+    const { buffer, copied, release } = await lendGpuBuffer(backend, view)
+    // A copy is copied once more, for TensorFlow.js destroys no buffer that it did not make.
+    const made = tf.tensor({ buffer, zeroCopy: !copied }, [...view.shape], dtype)
+    release()
+    return made
   }
   return tf.tensor(await elementsAtHome('toTfjs', view, backend), [...view.shape], dtype)
 }

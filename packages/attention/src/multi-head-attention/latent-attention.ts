@@ -151,7 +151,7 @@ export class LatentAttention implements Disposable {
   ): Promise<Tensor> {
     const { heads, latentDim, contentDim, valueDim } = this.#options
     const [batch = 0, length = 0] = input.shape
-    const [places] = nextPlaces(cache, length, counts)
+    const places = nextPlaces(cache, length, counts)
     const { content, turned } = this.#queries(input, places, scope)
     const { latent, key: sharedKey } = this.#latents(input, places, scope)
     const absorbed = this.#forEachHead(content, latentDim, scope, (head) => permute(this.#headMatrix(head, 0, contentDim), [1, 0]))

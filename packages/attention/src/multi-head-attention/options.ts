@@ -1,6 +1,6 @@
 import type { Alignment, Backend, Tensor } from '@qkv/core'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
-import { encodingsOf, type PositionOptions } from '../positions.ts'
+import { checkRotaries, encodingsOf, type PositionOptions } from '../positions.ts'
 import { checkBackend, checkCount, invalid } from '../refuse.ts'
 import type { WeightShapes } from './weights.ts'
 
@@ -80,7 +80,9 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
   if (fused && memoryDim !== modelDim) {
     throw invalid(operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
   }
-  const { scale, softcap, causal, window, position } = options
+  const { scale, softcap, causal, window } = options
+  const position = encodingsOf(operation, options.position)
+  checkRotaries(operation, position, headDim, false)
   return {
     modelDim,
     heads,
@@ -95,7 +97,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
     softcap,
     causal,
     window,
-    position: encodingsOf(operation, position),
+    position,
     inputBias: bias === true || bias === 'inputs',
     outputBias: bias === true || bias === 'output',
     queryKeyNorm: queryKeyNorm && {

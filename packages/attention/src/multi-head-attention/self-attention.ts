@@ -2,11 +2,11 @@ import type { Backend, ProblemOptions, QkvError, Tensor, Watch } from '@qkv/core
 import type { Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { attention, type AttentionOptions } from '../attention.ts'
 import { optionsOfKeys } from '../cache/attention.ts'
-import type { DecodingCache, CachedKeys } from '../cache/cache.ts'
+import type { DecodingCache } from '../cache/cache.ts'
 import { unchanged } from '../cache/reindex.ts'
 import { nextPlaces, takeIn } from '../cache/taking-in.ts'
 import type { OnBackend, WeightOptions } from '../inspect/index.ts'
-import { isRotary } from '../positioned.ts'
+import { checkRotaries, followsContent, isRotary } from '../positions.ts'
 import { invalid } from '../refuse.ts'
 import type { Temporaries } from '../temporaries.ts'
 import type { KeyValueHeads } from './projections.ts'
@@ -39,23 +39,28 @@ export async function attendSelf(backend: Backend, asked: SelfAttention, scope: 
 
 /** The same to the tokens in a cache and these, which it takes in. It stays as it was when anything fails. */
 export async function attendCached(cache: DecodingCache, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
-  const { query, key, value, position, positions, counts, inspect } = asked
-  const { backend } = cache
-  const next = nextPlaces(cache, query.shape[2] ?? 0, counts)
-  const [places, contextLength] = positions === undefined ? next : [positions, undefined]
+  const { position } = asked
   const rotaries = position.filter(isRotary)
-  const turned = (view: Tensor, at: Positions, role: 'query' | 'key'): Tensor =>
-    rotaries.reduce((vectors, rotary) => scope.keep(backend.rotate(vectors, rotary.table(at, role, contextLength))), view)
-  // Keys are kept as they are turned, unless all of them turn anew as the sequence grows.
-  const anew = rotaries.some(({ followsLength }) => followsLength)
-  if (anew && positions !== undefined) throw unfit('positions', 'positions')
+  // Keys are cached as they are turned: once, unless all of them turn anew as the text grows, or others read them unturned.
+  const anew = rotaries.some(({ followsLength }) => followsLength) || (rotaries.length > 0 && position.some(followsContent))
+  return anew ? attendTurningAnew(cache, asked, scope) : attendTurned(cache, asked, rotaries, scope)
+}
 
-  const turnedQuery = turned(query, places, 'query')
-  const scores = position.filter((encoding) => !isRotary(encoding))
-  return takeIn(cache, { key: anew ? key : turned(key, places, 'key'), value, counts }, async () => {
-    const held = scope.keep(cache.keys())
-    const keys = anew ? { ...held, key: turned(checkWhole(held).key, { start: 0, length: held.key.shape[2] ?? 0 }, 'key') } : held
-    const whole = optionsOfKeys(keys, backend, asked.options, scores)
+async function attendTurned(
+  cache: DecodingCache,
+  { query, key, value, position, positions, counts, inspect, options }: SelfAttention,
+  rotaries: readonly RotaryEncoding[],
+  scope: Temporaries,
+): Promise<Tensor> {
+  const { backend } = cache
+  const places = positions ?? nextPlaces(cache, query.shape[2] ?? 0, counts)
+  const turned = (view: Tensor, role: 'query' | 'key'): Tensor =>
+    rotaries.reduce((vectors, rotary) => scope.keep(backend.rotate(vectors, rotary.table(places, role))), view)
+  const turnedQuery = turned(query, 'query')
+  const scores = rotaries.length === 0 ? position : position.filter((encoding) => !isRotary(encoding))
+  return takeIn(cache, { key: turned(key, 'key'), value, counts }, async () => {
+    const keys = scope.keep(cache.keys())
+    const whole = optionsOfKeys(operation, keys, backend, options, scores)
     const { output } = await attention(turnedQuery, keys.key, keys.value, whole)
     scope.keep(output)
     await inspect?.(turnedQuery, keys.key, whole)
@@ -63,14 +68,30 @@ export async function attendCached(cache: DecodingCache, asked: SelfAttention, s
   })
 }
 
-/** @throws QkvError unless all keys are there, and can be turned. */
-function checkWhole(keys: CachedKeys): CachedKeys {
-  if (keys.keyScales !== undefined) throw unfit('cache', 'one with quantised keys')
-  if (keys.reindex !== unchanged) throw unfit('cache', 'one that has dropped tokens')
-  return keys
+/** From a cache with all keys, unturned: as without one, but for where the queries stand. */
+async function attendTurningAnew(
+  cache: DecodingCache,
+  { query, key, value, position, positions, counts, inspect, options }: SelfAttention,
+  scope: Temporaries,
+): Promise<Tensor> {
+  if (positions !== undefined) throw unfit('positions', 'absent', 'positions')
+  checkRotaries(operation, position, query.shape[3] ?? 0, cache.lengths !== undefined)
+  const places = nextPlaces(cache, query.shape[2] ?? 0, counts)
+  return takeIn(cache, { key, value, counts }, async () => {
+    const keys = scope.keep(cache.keys())
+    if (keys.keyScales !== undefined) throw unfit('cache', 'one that keeps floats', 'one with quantised keys')
+    if (keys.reindex !== unchanged) throw unfit('cache', 'one that keeps all keys', 'one that has dropped tokens')
+    const plain = optionsOfKeys(operation, keys, cache.backend, options, undefined)
+    const whole = { ...plain, position, positions: { query: places, key: { start: 0, length: keys.key.shape[2] ?? 0 } } }
+    const { output } = await attention(query, keys.key, keys.value, whole)
+    scope.keep(output)
+    await inspect?.(query, keys.key, whole)
+    return output
+  })
 }
 
-function unfit(argument: string, received: string): QkvError {
-  const expected = argument === 'cache' ? 'one with all keys, as floats,' : 'absent'
-  return invalid('MultiHeadAttention.forward', argument, `${expected} where a rotary position follows the length`, received)
+const operation = 'MultiHeadAttention.forward'
+
+function unfit(argument: string, expected: string, received: string): QkvError {
+  return invalid(operation, argument, `${expected} where a rotary position turns all keys anew at each step`, received)
 }

@@ -4,7 +4,7 @@ import { BatchedCache } from '@qkv/attention/batches'
 import { PagedBatch, PagedCache, PagePool } from '@qkv/attention/paged'
 import { alibi, rotary, type RotaryEncoding, type ScoreEncoding } from '@qkv/positional'
 import { describe, expect, it } from 'vitest'
-import { normal, outputOf, valuesOf, type Subject } from './subject.ts'
+import { expectAlike, normal, outputOf, valuesOf, type Subject } from './subject.ts'
 
 /** Three sequences of different lengths, to be decoded together. */
 const kinds: Record<
@@ -18,11 +18,7 @@ const kinds: Record<
   'sequences in pages': (options) => {
     const pool = new PagePool({ ...options, pages: 16, pageSize: 4 })
     const sequences = [0, 1, 2].map(() => new PagedCache({ pool }))
-    const dispose = (): void => {
-      for (const sequence of sequences) sequence.dispose()
-      expect(pool.freePages).toBe(16)
-      pool.dispose()
-    }
+    const dispose = (): void => [...sequences, pool].forEach((made) => made.dispose())
     return { cache: new PagedBatch(sequences), [Symbol.dispose]: dispose }
   },
 }
@@ -164,6 +160,8 @@ export function batchedCacheClaims(subject: () => Subject): void {
     expect(output.subarray(output.length / 2)).toEqual(output.subarray(0, output.length / 2))
     await expect(both.append(twice(k, 7, 9), twice(v, 7, 9))).rejects.toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
     expect([pool.freePages, ...both.lengths]).toEqual([1, 7, 7])
+    second.dispose()
+    expect(() => both.keys()).toThrow(expect.objectContaining({ code: 'DISPOSED' }))
     expect(() => new PagedBatch([first, first])).toThrow('PagedBatch: sequences must be different ones of one pool')
   })
 
@@ -177,20 +175,23 @@ export function batchedCacheClaims(subject: () => Subject): void {
     await cache.append(key, value, prompts)
     await expect(cache.append(key, value, [1, 1, 1])).rejects.toThrow('tokens must be at most 9, its capacity; received 10')
     expect(() => cache.truncate([5, 9, 3])).toThrow('truncate: length must be 3 whole numbers, at most 5, 9, 2; received [5,9,3]')
+    expect(() => cache.truncate(10)).toThrow('truncate: length must be a whole number from 0 to 9; received 10')
     expect(cache.lengths).toEqual(prompts)
+    using growing = new MultiHeadAttention({
+      backend,
+      modelDim: 64,
+      heads: 4,
+      kvHeads: 2,
+      position: rotary({ dim: 16, type: 'dynamic', factor: 2, max_position_embeddings: 4 }),
+    })
+    using floats = new BatchedCache({ backend, batch: 3, heads: 2, headDim: 16 })
+    await expect(growing.forward(normal('one', [3, 1, 64]), { cache: floats })).rejects.toThrow('does not follow the length')
     using layer = new MultiHeadAttention({ backend, modelDim: 32, heads: 4 })
     using plain = new KeyValueCache({ backend, heads: 4, headDim: 8 })
     await expect(layer.forward(normal('one', [1, 1, 32]), { cache: plain, counts: [1] })).rejects.toThrow(
-      'counts must be absent without a cache that counts entries apart (BatchedCache)',
+      'counts must be absent without a cache that counts entries apart (BatchedCache, PagedBatch)',
     )
   })
-}
-
-/** To rounding: padding moves rows and keys to other tiles. */
-function expectAlike(actual: Float64Array, expected: Float64Array): void {
-  expect(actual.length).toBe(expected.length)
-  const worst = actual.reduce((most, element, index) => Math.max(most, Math.abs(element - expected[index]!)), 0)
-  expect(worst).toBeLessThan(1e-5)
 }
 
 /** Tensors [1, heads, length, dim] as one, shorter ones with padding that would show before them. */
@@ -201,7 +202,7 @@ function padded(parts: readonly HostTensor[]): HostTensor {
     const own = toFloat32(part)
     const size = (part.shape[2] ?? 0) * dim
     return Array.from({ length: heads }, (_, head) => [
-      ...new Array<number>(longest * dim - size).fill(1e6),
+      ...new Array<number>(longest * dim - size).fill(NaN),
       ...own.subarray(head * size, (head + 1) * size),
     ]).flat()
   })

@@ -13,7 +13,7 @@ import { attentionWithGradient, type AttentionOptions } from '@qkv/attention'
 import { kerple, mixedRotary, rotary, t5Bias, temperature, type ScoreEncoding } from '@qkv/positional'
 import { cope, disentangled, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { expect, it } from 'vitest'
-import { normal, valuesOf, type Subject } from './subject.ts'
+import { dot, normal, tensorsHeld, valuesOf, type Subject } from './subject.ts'
 
 /** What holds for `attentionWithGradient()` on any backend. */
 export function gradientClaims(subject: () => Subject): void {
@@ -135,6 +135,22 @@ export function gradientClaims(subject: () => Subject): void {
     for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
   })
 
+  it('a table that two encodings share has the sum of both gradients, and nothing is left behind', async () => {
+    const { backend } = subject()
+    const before = await tensorsHeld(subject())
+    const table = small('shared', [13, 8])
+    const make = (moved: HostTensor) => [relativeKeyQuery({ table: moved }), shaw({ table: moved })]
+    {
+      using result = await attentionWithGradient(q, k, v, { backend, position: make(table), causal: true })
+      const { dq, dk, dv, captured } = await result.backward(dOutput)
+      await expectGradient(subject(), captured.get(table)!, table, (moved) =>
+        lossOf(...positionedByHand(q, k, make(moved), false), v, dOutput),
+      )
+      for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
+    }
+    expect(await tensorsHeld(subject())).toBe(before)
+  })
+
   it.each(['half', 'interleaved'] as const)('trained frequencies (%s) have gradients, by central differences', async (layout) => {
     const { backend } = subject()
     const frequencies = small('frequencies', [2, 2, 3])
@@ -250,8 +266,4 @@ async function expectGradient(
       )
     expect(values[index]).toBeCloseTo((moved(2 ** -7) - moved(-(2 ** -7))) / 2 ** -6, 3)
   }
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  return a.reduce((sum, element, index) => sum + element * b[index]!, 0)
 }

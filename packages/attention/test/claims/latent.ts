@@ -4,7 +4,7 @@ import { LatentAttention, type LatentAttentionOptions } from '@qkv/attention/lat
 import { rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { naiveLatentLayer } from './naive-latent-layer.ts'
-import { normal, valuesOf, type Subject } from './subject.ts'
+import { expectAlike, normal, valuesOf, type Subject } from './subject.ts'
 
 const sizes = {
   modelDim: 24,
@@ -25,7 +25,7 @@ export function latentClaims(subject: () => Subject): void {
   it.each([undefined, 7])('is what the formulas say, with queries from %s', async (queryLatentDim) => {
     using layer = make({ queryLatentDim })
     using output = await layer.forward(input)
-    expectClose(await valuesOf(subject(), output), naiveLatentLayer(input, { ...sizes, queryLatentDim }, await layer.state()))
+    expectAlike(await valuesOf(subject(), output), naiveLatentLayer(input, { ...sizes, queryLatentDim }, await layer.state()))
   })
 
   it('absorbed, through a cache, gives what it gives spelled out', async () => {
@@ -37,7 +37,7 @@ export function latentClaims(subject: () => Subject): void {
     for (const count of [4, 1, 1, 3]) {
       using part = await layer.forward(slice(input, 1, start, start + count), { cache })
       const rows = expected.filter((_, index) => Math.floor(index / 24) % 9 >= start && Math.floor(index / 24) % 9 < start + count)
-      expectClose(await valuesOf(subject(), part), rows)
+      expectAlike(await valuesOf(subject(), part), rows)
       start += count
     }
     expect(cache.length).toBe(9)
@@ -71,7 +71,7 @@ export function latentClaims(subject: () => Subject): void {
       const together = await valuesOf(subject(), output)
       for (const [entry, count] of counts.entries()) {
         using own = await layer.forward(rows[entry]!, { cache: alone[entry]! })
-        expectClose(
+        expectAlike(
           together.subarray((entry * longest + longest - count) * 24, (entry + 1) * longest * 24),
           await valuesOf(subject(), own),
         )
@@ -102,9 +102,4 @@ export function latentClaims(subject: () => Subject): void {
       'LatentAttention: position must be rotary over 4 elements that does not follow the length; received over 6',
     )
   })
-}
-
-function expectClose(actual: Float64Array, expected: Float64Array): void {
-  expect(actual.length).toBe(expected.length)
-  expect(actual.reduce((most, element, index) => Math.max(most, Math.abs(element - expected[index]!)), 0)).toBeLessThan(1e-5)
 }

@@ -1,10 +1,10 @@
-import { roundTo, slice, tensor, toFloat64, type HostTensor } from '@qkv/core'
+import { maskMod, roundTo, slice, tensor, toFloat64, type HostTensor } from '@qkv/core'
 import { KeyValueCache, MultiHeadAttention, SlidingCache, type CacheState } from '@qkv/attention'
 import { rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { arrangements, lively, type LayerOptions } from './arrangements.ts'
 import { naiveLayer } from './naive-layer.ts'
-import { normal, valuesOf, type Subject } from './subject.ts'
+import { expectAlike, normal, tensorsHeld, valuesOf, type Subject } from './subject.ts'
 
 /** What holds for `MultiHeadAttention` on any backend. */
 export function multiHeadClaims(subject: () => Subject): void {
@@ -14,7 +14,7 @@ export function multiHeadClaims(subject: () => Subject): void {
     const input = normal('input', [2, 7, options.modelDim])
     using output = await layer.forward(input)
     expect(output.shape).toEqual([2, 7, options.modelDim])
-    expectClose(await valuesOf(subject(), output), naiveLayer(input, input, layer.config, options, await layer.state()))
+    expectAlike(await valuesOf(subject(), output), naiveLayer(input, input, layer.config, options, await layer.state()))
   })
 
   it.each(Object.entries(arrangements).filter(([, { causal }]) => causal))(
@@ -30,12 +30,26 @@ export function multiHeadClaims(subject: () => Subject): void {
       let start = 0
       for (const count of [4, 1, 1, 3]) {
         using part = await layer.forward(slice(input, 1, start, start + count), { cache })
-        expectClose(await valuesOf(subject(), part), rowsOf(expected, 9, options.modelDim, start, start + count))
+        expectAlike(await valuesOf(subject(), part), rowsOf(expected, 9, options.modelDim, start, start + count))
         start += count
       }
       expect(cache.length).toBe(9)
     },
   )
+
+  it.each([0, 2])('rotary over a window that slides, with %i sinks: as the whole text has it', async (sinks) => {
+    const { backend } = subject()
+    const sees = maskMod(({ query, key }) => query.sub(key).lt(4).or(key.lt(sinks)))
+    using layer = new MultiHeadAttention({ backend, modelDim: 16, heads: 2, causal: true, position: rotary({ dim: 8 }) })
+    using cache = new SlidingCache({ backend, heads: 2, headDim: 8, window: 4, sinks })
+    const input = normal('sliding', [1, 24, 16])
+    using whole = await layer.forward(input, { mask: sees })
+    const expected = await valuesOf(subject(), whole)
+    for (let token = 0; token < 24; token++) {
+      using part = await layer.forward(slice(input, 1, token, token + 1), { cache })
+      expectAlike(await valuesOf(subject(), part), expected.subarray(token * 16, (token + 1) * 16))
+    }
+  })
 
   it.each([
     ['dynamic', { type: 'dynamic', factor: 2, max_position_embeddings: 4 }],
@@ -54,12 +68,12 @@ export function multiHeadClaims(subject: () => Subject): void {
       const end = start + count
       using part = await layer.forward(slice(input, 1, start, end), { cache })
       using whole = await layer.forward(slice(input, 1, 0, end))
-      expectClose(await valuesOf(subject(), part), (await valuesOf(subject(), whole)).subarray(start * 16))
+      expectAlike(await valuesOf(subject(), part), (await valuesOf(subject(), whole)).subarray(start * 16))
       start = end
     }
     using small = new KeyValueCache({ backend, heads: 2, headDim: 8, dtype: 'int8' })
     await expect(layer.forward(input, { cache: small })).rejects.toThrow(
-      'cache must be one with all keys, as floats, where a rotary position follows the length; received one with quantised keys',
+      'cache must be one that keeps floats where a rotary position turns all keys anew at each step; received one with quantised keys',
     )
     expect(small.length).toBe(0)
     await expect(layer.forward(input, { cache, positions: { start: 9, length: 9 } })).rejects.toThrow('positions must be absent')
@@ -124,7 +138,7 @@ export function multiHeadClaims(subject: () => Subject): void {
     const input = normal('decoder', [2, 3, 12])
     const memory = normal('encoder', [2, 8, 10])
     using direct = await layer.forward(input, { memory })
-    expectClose(await valuesOf(subject(), direct), naiveLayer(input, memory, layer.config, options, await layer.state()))
+    expectAlike(await valuesOf(subject(), direct), naiveLayer(input, memory, layer.config, options, await layer.state()))
     using projected = await layer.project(memory)
     using again = await layer.forward(input, { memory: projected })
     expect(await valuesOf(subject(), again)).toEqual(await valuesOf(subject(), direct))
@@ -138,7 +152,7 @@ export function multiHeadClaims(subject: () => Subject): void {
     using padded = await layer.forward(input, { memory, lengths: [8, 5] })
     const second = (view: HostTensor): HostTensor => slice(view, 0, 1, 2)
     using alone = await layer.forward(second(input), { memory: slice(second(memory), 1, 0, 5) })
-    expectClose((await valuesOf(subject(), padded)).subarray(3 * 12), await valuesOf(subject(), alone))
+    expectAlike((await valuesOf(subject(), padded)).subarray(3 * 12), await valuesOf(subject(), alone))
   })
 
   it('attends across with its fused projection too', async () => {
@@ -148,13 +162,12 @@ export function multiHeadClaims(subject: () => Subject): void {
     const input = normal('decoder', [1, 3, 12])
     const memory = normal('memory', [1, 5, 12])
     using output = await layer.forward(input, { memory })
-    expectClose(await valuesOf(subject(), output), naiveLayer(input, memory, layer.config, options, await layer.state()))
+    expectAlike(await valuesOf(subject(), output), naiveLayer(input, memory, layer.config, options, await layer.state()))
   })
 
   it('leaves nothing behind on the backend but its output', async () => {
     const { backend } = subject()
-    const before = heldBy(backend)
-    if (before === undefined) return
+    const before = await tensorsHeld(subject())
     {
       using layer = new MultiHeadAttention({
         backend,
@@ -169,7 +182,7 @@ export function multiHeadClaims(subject: () => Subject): void {
       using _ = await layer.forward(normal('some', [1, 5, 12]), { cache })
       using __ = await layer.forward(normal('some', [1, 5, 12]), { memory: normal('other', [1, 4, 12]) })
     }
-    expect(heldBy(backend)).toBe(before)
+    expect(await tensorsHeld(subject())).toBe(before)
   })
 
   it('gives its weights back as it took them', async () => {
@@ -231,14 +244,4 @@ function rowsOf(values: Float64Array, length: number, dim: number, start: number
     const row = Math.floor(index / dim) % length
     return row >= start && row < end
   })
-}
-
-function expectClose(actual: Float64Array, expected: Float64Array): void {
-  expect(actual.length).toBe(expected.length)
-  const worst = actual.reduce((most, element, index) => Math.max(most, Math.abs(element - expected[index]!)), 0)
-  expect(worst).toBeLessThan(2e-5)
-}
-
-function heldBy(backend: object): number | undefined {
-  return 'memory' in backend && typeof backend.memory === 'function' ? backend.memory().tensors : undefined
 }

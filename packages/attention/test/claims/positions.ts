@@ -1,4 +1,4 @@
-import { composeScores, slice, tensor, zeros, type HostTensor, type RotaryTable, type ScoreMod } from '@qkv/core'
+import { composeScores, roundTo, slice, tensor, toFloat64, type HostTensor, type RotaryTable, type ScoreMod } from '@qkv/core'
 import {
   attention,
   cachedAttention,
@@ -13,8 +13,8 @@ import { PagedCache, PagePool } from '@qkv/attention/paged'
 import { alibi, rotary, t5Bias, temperature, type ContentScore } from '@qkv/positional'
 import { fromConfig } from '@qkv/positional/config'
 import { cope, disentangled, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
-import { expect, it } from 'vitest'
-import { expectReference, home, normal, outputOf, valuesOf, type Subject } from './subject.ts'
+import { expect, it, vi } from 'vitest'
+import { expectAlike, expectReference, home, normal, outputOf, valuesOf, type Subject } from './subject.ts'
 
 /** One of each kind that follows content, over four heads of 16. */
 export const contentEncodings: Readonly<Record<string, ContentScore>> = {
@@ -139,10 +139,12 @@ export function positionClaims(subject: () => Subject): void {
 
   it('keys in halves serve encodings that make their own', async () => {
     const { backend } = subject()
-    const half = (view: HostTensor): HostTensor => ({ ...zeros(view.shape, 'float16') })
+    const half = (view: HostTensor): HostTensor => tensor(roundTo(toFloat64(view), 'float16'), view.shape, { dtype: 'float16' })
     const position = contentEncodings['Transformer-XL']!
     const actual = await outputOf(subject(), attention(q, half(k), half(v), { backend, position }))
-    expect(actual).toEqual(new Float64Array(actual.length))
+    const { query, key } = position.terms({ query: q, key: half(k), scale: 0.25 })
+    const value = tensor(Float32Array.from(toFloat64(half(v))), v.shape)
+    expectReference(subject(), actual, query, key, value, { scale: 0.25 })
   })
 
   it('layers take the lists of a model’s config, and decode to what they give at once', async () => {
@@ -185,6 +187,41 @@ export function positionClaims(subject: () => Subject): void {
     expect(outputs[2]).not.toEqual(outputs[1])
   })
 
+  it.each(Object.entries(contentEncodings))(
+    'a layer with %s and a rotary one decodes to what it gives at once',
+    async (_, encoding) => {
+      const { backend } = subject()
+      const input = normal('layer input', [1, 11, 64])
+      for (const position of [
+        [encoding, rotary({ dim: 16 })],
+        [rotary({ dim: 8, type: 'dynamic', factor: 2, max_position_embeddings: 4 }), encoding, slopes],
+      ]) {
+        using layer = new MultiHeadAttention({ backend, modelDim: 64, heads: 4, kvHeads: 2, causal: true, position })
+        using whole = await layer.forward(input)
+        const expected = await valuesOf(subject(), whole)
+        using cache = new KeyValueCache({ backend, heads: 2, headDim: 16 })
+        await layer.forward(slice(input, 1, 0, 10), { cache }).then((output) => output.dispose())
+        using part = await layer.forward(slice(input, 1, 10, 11), { cache })
+        expectAlike(await valuesOf(subject(), part), expected.subarray(10 * 64))
+      }
+    },
+  )
+
+  it('refuses what no vector has room for, and lengths that frequencies cannot follow, before anything turns', async () => {
+    const { backend } = subject()
+    const rotate = vi.spyOn(backend, 'rotate')
+    const ask = (position: PositionOptions['position'], lengths?: readonly number[]) =>
+      attention(q, k, v, { backend, position, lengths })
+    await expect(ask([turn, rotary({ dim: 18 })])).rejects.toThrow('rotary over at most the head size 16; received one over 18')
+    const dynamic = rotary({ dim: 16, type: 'dynamic', factor: 2, max_position_embeddings: 4 })
+    await expect(ask(dynamic, [12, 9])).rejects.toThrow('position must be rotary that does not follow the length')
+    expect(rotate).not.toHaveBeenCalled()
+    rotate.mockRestore()
+    expect(() => new MultiHeadAttention({ backend, modelDim: 16, heads: 2, position: rotary({ dim: 16 }) })).toThrow(
+      'MultiHeadAttention: position must be rotary over at most the head size 8; received one over 16',
+    )
+  })
+
   it('inspection sees the weights that attention has', async () => {
     const { backend } = subject()
     const basis = tensor(
@@ -202,10 +239,4 @@ export function positionClaims(subject: () => Subject): void {
       )
     }
   })
-}
-
-function expectAlike(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
-  expect(actual.length).toBe(expected.length)
-  const worst = Array.from(actual).reduce((most, element, index) => Math.max(most, Math.abs(element - expected[index]!)), 0)
-  expect(worst).toBeLessThan(1e-5)
 }

@@ -3,7 +3,7 @@ import { inspect } from '@qkv/attention'
 import { relativeValueAttention, type RelativeValueOptions } from '@qkv/attention/relative-values'
 import { shaw } from '@qkv/positional/content'
 import { expect, it } from 'vitest'
-import { normal, valuesOf, type Subject } from './subject.ts'
+import { expectAlike, normal, valuesOf, type Subject } from './subject.ts'
 
 type Options = Omit<RelativeValueOptions, 'backend'>
 
@@ -42,7 +42,7 @@ export function relativeValueClaims(subject: () => Subject): void {
       [2, 4, 7],
     ])
     const expected = [0, 1].flatMap((entry) => byHand(entry, options))
-    actual.forEach((element, index) => expect(Math.abs(element - expected[index]!), `element ${index}`).toBeLessThan(2e-5))
+    expectAlike(actual, expected)
     output.dispose()
     lse?.dispose()
   })

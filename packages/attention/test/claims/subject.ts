@@ -12,6 +12,7 @@ import {
   type Tensor,
 } from '@qkv/core'
 import { expectWithinBound, random } from '@qkv/testing'
+import { expect } from 'vitest'
 
 /** The backend that claims are made about. */
 export interface Subject {
@@ -70,4 +71,29 @@ export function expectReference(
       shape: [asked.batch, asked.queryHeads, asked.queryLength, asked.valueDim],
     },
   )
+}
+
+/**
+ * For sums of float32 numbers about 1 that have no bound of the reference's at hand: whole layers, whose products follow one
+ * another, and two ways to the same attention. Errors seen are below 3e-6; what is forgotten or misplaced shows as 1e-2 or more.
+ */
+export function expectAlike(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+  expect(actual.length).toBe(expected.length)
+  const worst = Array.from(actual).reduce((most, element, index) => Math.max(most, Math.abs(element - expected[index]!)), 0)
+  expect(worst).toBeLessThan(2e-5)
+}
+
+/** How many tensors, or buffers of tensors, a backend holds once all it was asked for is under way. */
+export async function tensorsHeld({ backend }: Pick<Subject, 'backend'>): Promise<number> {
+  if ('flush' in backend && typeof backend.flush === 'function') await backend.flush()
+  if (!('memory' in backend)) throw new Error('a backend that tells what it holds')
+  const memory: unknown = typeof backend.memory === 'function' ? backend.memory() : backend.memory
+  const { tensors, buffers } = memory as { tensors?: number; buffers?: number }
+  const held = tensors ?? buffers
+  if (held === undefined) throw new Error('a backend that tells what it holds')
+  return held
+}
+
+export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  return Array.from(a).reduce((sum, element, index) => sum + element * b[index]!, 0)
 }

@@ -5,7 +5,7 @@ import { rotary, t5Bias } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { arrangements, lively, type LayerOptions } from './arrangements.ts'
 import { naiveLayer } from './naive-layer.ts'
-import { normal, valuesOf, type Subject } from './subject.ts'
+import { dot, normal, tensorsHeld, valuesOf, type Subject } from './subject.ts'
 
 const compiledSlowly = new Set(['sinks, softcap and scale', 'causal, with a window', 'alibi', 'a gate per element'])
 
@@ -81,7 +81,7 @@ export function trainingClaims(subject: () => Subject): void {
     const { backend } = subject()
     using layer = new MultiHeadAttention({ backend, modelDim: 12, heads: 3, gate: 'head', queryKeyNorm: { kind: 'rms' } })
     const [input, target] = [normal('training input', [1, 6, 12]), normal('target', [1, 6, 12])]
-    const before = heldBy(backend)
+    const before = await tensorsHeld(subject())
     const losses: number[] = []
     for (let step = 0; step < 3; step++) {
       using result = await forwardWithGradient(layer, input)
@@ -98,7 +98,7 @@ export function trainingClaims(subject: () => Subject): void {
     }
     expect(losses[1]).toBeLessThan(losses[0]!)
     expect(losses[2]).toBeLessThan(losses[1]!)
-    expect(heldBy(backend)).toBe(before)
+    expect(await tensorsHeld(subject())).toBe(before)
   })
 
   it('refuses what does not fit', async () => {
@@ -140,12 +140,4 @@ async function expectSlopes(
 
 function shapesOf(named: Readonly<Record<string, Tensor>>): Record<string, readonly number[]> {
   return Object.fromEntries(Object.entries(named).map(([name, { shape }]) => [name, shape]))
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  return a.reduce((sum, element, index) => sum + element * b[index]!, 0)
-}
-
-function heldBy(backend: object): number | undefined {
-  return 'memory' in backend && typeof backend.memory === 'function' ? backend.memory().tensors : undefined
 }

@@ -114,8 +114,8 @@ export class PagePool implements Disposable {
   }
 
   /**
-   * Pages of several sequences in order, gathered in one copy, [sequences, heads, pages of the longest · pageSize, …]; after
-   * shorter ones stands whatever.
+   * Pages of several sequences in order, gathered in one copy, [sequences, heads, pages of the longest · pageSize, …]. What
+   * follows the pages of a shorter sequence is not part of it; `lengths` hides it.
    *
    * @param scope gives the copies back
    */

@@ -1,8 +1,8 @@
-import { slice, tensor, type Backend, type Tensor } from '@qkv/core'
+import { tensor, type Backend, type Tensor } from '@qkv/core'
 import { checkCount, invalid } from '../../refuse.ts'
 import { temporaries } from '../../temporaries.ts'
 import type { CachedKeys, DecodingCache } from '../cache.ts'
-import { checkEntries } from '../checks.ts'
+import { countsTaken, entryOf, lengthsLeft } from '../checks.ts'
 import type { CacheLayout } from '../layout.ts'
 import { checkAppended, part } from '../memory.ts'
 import { unchanged } from '../reindex.ts'
@@ -49,14 +49,12 @@ export class PagedBatch implements DecodingCache {
   }
 
   async append(key: Tensor, value: Tensor, counts?: readonly number[]): Promise<void> {
-    const tokens = checkAppended('append', this.layout, key, value)
-    const all = this.sequences.map(() => tokens)
-    const taken = counts ?? all
-    checkEntries('append', 'counts', taken, all)
+    const taken = countsTaken(counts, checkAppended('append', this.layout, key, value), this.sequences.length)
     const before = this.lengths
-    const own = (view: Tensor, entry: number): Tensor => slice(slice(view, 0, entry, entry + 1), 2, tokens - taken[entry]!, tokens)
     try {
-      for (const [entry, sequence] of this.sequences.entries()) await sequence.append(own(key, entry), own(value, entry))
+      for (const [entry, sequence] of this.sequences.entries()) {
+        await sequence.append(entryOf(key, entry, taken[entry]!), entryOf(value, entry, taken[entry]!))
+      }
     } catch (error) {
       this.truncate(before)
       throw error
@@ -64,8 +62,7 @@ export class PagedBatch implements DecodingCache {
   }
 
   truncate(length: number | readonly number[]): void {
-    const lengths = typeof length === 'number' ? this.lengths.map((held) => Math.min(held, length)) : length
-    checkEntries('truncate', 'length', lengths, this.lengths)
+    const lengths = lengthsLeft(length, this.lengths)
     this.sequences.forEach((sequence, entry) => sequence.truncate(lengths[entry]!))
   }
 

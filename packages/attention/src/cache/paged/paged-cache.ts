@@ -48,6 +48,7 @@ export class PagedCache implements AttentionCache {
 
   /** The pages held, in order. */
   get pages(): readonly number[] {
+    this.#life.check()
     return this.#pages
   }
 
