@@ -63,5 +63,7 @@ function fromRange(operation: string, positions: PositionRange): Float64Array {
     throw refused(operation, 'positions', 'a range { start, length }, an array or a tensor', positions)
   const { start } = positions
   const length = checkCount(operation, 'positions.length', positions.length, 0)
-  return Float64Array.from({ length }, (_, i) => start + i)
+  const values = new Float64Array(length)
+  for (let i = 0; i < length; i++) values[i] = start + i
+  return values
 }

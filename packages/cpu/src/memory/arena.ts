@@ -164,5 +164,6 @@ function blockBytes(bytes: number): number {
 }
 
 function roundUp(bytes: number, multiple: number): number {
-  return Math.ceil(bytes / multiple) * multiple
+  const end = bytes + multiple - 1
+  return end - (end % multiple)
 }

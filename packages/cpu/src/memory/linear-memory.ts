@@ -16,21 +16,27 @@ export interface WasmLinearMemory extends LinearMemory {
 }
 
 export function wasmMemory(shared: boolean): WasmLinearMemory {
-  const memory = shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1, maximum: mostPages })
-  // Asking the memory each time would cost more than most of what is done with the answer.
-  let buffer: ArrayBufferLike = memory.buffer
-  return {
-    memory,
-    growth: 1 << 20,
-    get buffer() {
-      return buffer
-    },
-    grow(byteLength) {
-      const pages = Math.ceil(Math.max(0, byteLength - buffer.byteLength) / pageBytes)
-      if (pages === 0) return
-      memory.grow(pages)
-      buffer = memory.buffer
-    },
+  return new GrowingWasmMemory(
+    shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1, maximum: mostPages }),
+  )
+}
+
+class GrowingWasmMemory implements WasmLinearMemory {
+  readonly memory: WebAssembly.Memory
+  readonly growth = 1 << 20
+  /** Asking the memory each time would cost more than most of what is done with the answer. */
+  buffer: ArrayBufferLike
+
+  constructor(memory: WebAssembly.Memory) {
+    this.memory = memory
+    this.buffer = memory.buffer
+  }
+
+  grow(byteLength: number): void {
+    const pages = Math.ceil(Math.max(0, byteLength - this.buffer.byteLength) / pageBytes)
+    if (pages === 0) return
+    this.memory.grow(pages)
+    this.buffer = this.memory.buffer
   }
 }
 

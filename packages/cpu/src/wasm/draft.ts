@@ -60,9 +60,11 @@ export class Draft {
 
   /** Puts the record into linear memory, for as long as the operation runs, and gives its address. */
   place(space: Workspace): number {
+    const words = this.#bytes >> 2
     const address = space.scratch(this.#bytes)
     const memory = space.arena.view('int32')
-    for (let word = 0; word < this.#bytes >> 2; word++) memory[(address >> 2) + word] = ints[word]!
+    const start = address / 4
+    for (let word = 0; word < words; word++) memory[start + word] = ints[word]!
     return address
   }
 }

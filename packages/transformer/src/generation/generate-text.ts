@@ -33,7 +33,7 @@ export async function* generateText(
   const tokens = tokenizer.encode(prompt)
   const decoder = tokenizer.streamDecoder()
   tokens.forEach((token) => decoder.push(token))
-  for await (const step of generate(model, tokens, { ...options, endTokens: tokenizer.endTokens })) {
-    yield { ...step, text: decoder.push(step.token) }
+  for await (const { token, position, maps } of generate(model, tokens, { ...options, endTokens: tokenizer.endTokens })) {
+    yield { token, position, maps, text: decoder.push(token) }
   }
 }
