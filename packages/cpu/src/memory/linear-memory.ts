@@ -16,9 +16,7 @@ export interface WasmLinearMemory extends LinearMemory {
 }
 
 export function wasmMemory(shared: boolean): WasmLinearMemory {
-  return new GrowingWasmMemory(
-    shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1, maximum: mostPages }),
-  )
+  return new GrowingWasmMemory(shared ? sharedMemory(mostPages) : new WebAssembly.Memory({ initial: 1, maximum: mostPages }))
 }
 
 class GrowingWasmMemory implements WasmLinearMemory {
