@@ -75,65 +75,78 @@ export function gradientClaims(subject: () => Subject): void {
   })
 
   const small = (name: string, shape: readonly number[]): HostTensor => normal(name, shape, 0.5)
-  const learned: Record<string, readonly ((moved: Moved) => ScoreEncoding)[]> = {
-    'T5 buckets': [(moved) => t5Bias({ table: moved(small('t5', [8, 4])), maxDistance: 16 })],
-    KERPLE: [(moved) => kerple({ r1: moved(tensor([0.5, 1, 2, 3], [4])), r2: moved(tensor([0.3, 0.5, 1, 2], [4])) })],
-    'a stack: Shaw, rotary, T5 buckets, a temperature': [
-      (moved) => shaw({ table: moved(small('Shaw', [5, 8])) }),
-      (moved) => t5Bias({ table: moved(small('t5', [8, 4])), maxDistance: 16 }),
-      () => temperature({ beta: 0.5, floor: 4 }),
-    ],
-    'a stack: DeBERTa and relative_key_query': [
-      (moved) => disentangled({ positionKeys: moved(small('c2p', [4, 6, 8])), positionQueries: moved(small('p2c', [4, 6, 8])) }),
-      (moved) => relativeKeyQuery({ table: moved(small('relative', [13, 8])) }),
-    ],
-    'Transformer-XL': [
-      (moved) =>
-        transformerXl({
-          contentBias: moved(small('u', [4, 8])),
-          positionBias: moved(small('v', [4, 8])),
-          projection: moved(small('W', [4, 8, 6])),
-        }),
-    ],
+  /** By name: how each encoding is made of its parameters, and whether queries and keys also turn. */
+  const learned: Record<string, { readonly turns?: boolean; readonly makers: readonly ((moved: Moved) => ScoreEncoding)[] }> = {
+    'T5 buckets': { makers: [(moved) => t5Bias({ table: moved(small('t5', [8, 4])), maxDistance: 16 })] },
+    KERPLE: { makers: [(moved) => kerple({ r1: moved(tensor([0.5, 1, 2, 3], [4])), r2: moved(tensor([0.3, 0.5, 1, 2], [4])) })] },
+    'a stack: Shaw, rotary, T5 buckets, a temperature': {
+      turns: true,
+      makers: [
+        (moved) => shaw({ table: moved(small('Shaw', [5, 8])) }),
+        (moved) => t5Bias({ table: moved(small('t5', [8, 4])), maxDistance: 16 }),
+        () => temperature({ beta: 0.5, floor: 4 }),
+      ],
+    },
+    'a stack: DeBERTa and relative_key_query': {
+      makers: [
+        (moved) => disentangled({ positionKeys: moved(small('c2p', [4, 6, 8])), positionQueries: moved(small('p2c', [4, 6, 8])) }),
+        (moved) => relativeKeyQuery({ table: moved(small('relative', [13, 8])) }),
+      ],
+    },
+    'Transformer-XL': {
+      makers: [
+        (moved) =>
+          transformerXl({
+            contentBias: moved(small('u', [4, 8])),
+            positionBias: moved(small('v', [4, 8])),
+            projection: moved(small('W', [4, 8, 6])),
+          }),
+      ],
+    },
     // Its vectors lie on a line, so that slopes do not jump where a count crosses a whole number.
-    CoPE: [
-      (moved) =>
-        cope({
-          table: moved(
-            tensor(
-              Float32Array.from({ length: 9 * 8 }, (_, i) => 0.1 * (i >> 3) * ((i % 8) - 3)),
-              [9, 8],
+    CoPE: {
+      makers: [
+        (moved) =>
+          cope({
+            table: moved(
+              tensor(
+                Float32Array.from({ length: 9 * 8 }, (_, i) => 0.1 * (i >> 3) * ((i % 8) - 3)),
+                [9, 8],
+              ),
             ),
-          ),
-        }),
-    ],
+          }),
+      ],
+    },
   }
 
-  it.each(Object.entries(learned))('%s: its own parameters have gradients, by central differences', async (name, makers) => {
-    const { backend } = subject()
-    const turn = name.includes('rotary') ? [rotary({ dim: 8 })] : []
-    const parameters: HostTensor[] = []
-    const encodings = makers.map((make) => make((parameter) => (parameters.push(parameter), parameter)))
-    using result = await attentionWithGradient(q, k, v, { backend, position: [...encodings, ...turn], causal: true })
-    const { dq, dk, dv, captured } = await result.backward(dOutput)
+  it.each(Object.entries(learned))(
+    '%s: its own parameters have gradients, by central differences',
+    async (_, { makers, turns = false }) => {
+      const { backend } = subject()
+      const turn = turns ? [rotary({ dim: 8 })] : []
+      const parameters: HostTensor[] = []
+      const encodings = makers.map((make) => make((parameter) => (parameters.push(parameter), parameter)))
+      using result = await attentionWithGradient(q, k, v, { backend, position: [...encodings, ...turn], causal: true })
+      const { dq, dk, dv, captured } = await result.backward(dOutput)
 
-    expect(new Set(captured.keys())).toEqual(new Set(encodings.flatMap((encoding) => encoding.parameters)))
-    const loss = (query: HostTensor, key: HostTensor, moved: Moved): number => {
-      const made = makers.map((make) => make(moved))
-      return lossOf(...positionedByHand(query, key, made, turn.length > 0), v, dOutput)
-    }
-    const unmoved: Moved = (parameter) => parameter
-    await expectGradient(subject(), dq, q, (moved) => loss(moved, k, unmoved))
-    await expectGradient(subject(), dk, k, (moved) => loss(q, moved, unmoved))
-    for (const [which, parameter] of parameters.entries()) {
-      let count = 0
-      await expectGradient(subject(), captured.get(parameter)!, parameter, (moved) => {
-        count = 0
-        return loss(q, k, (own) => (count++ === which ? moved : own))
-      })
-    }
-    for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
-  })
+      expect(new Set(captured.keys())).toEqual(new Set(encodings.flatMap((encoding) => encoding.parameters)))
+      const loss = (query: HostTensor, key: HostTensor, moved: Moved): number => {
+        const made = makers.map((make) => make(moved))
+        return lossOf(...positionedByHand(query, key, made, turns), v, dOutput)
+      }
+      const unmoved: Moved = (parameter) => parameter
+      await expectGradient(subject(), dq, q, (moved) => loss(moved, k, unmoved))
+      await expectGradient(subject(), dk, k, (moved) => loss(q, moved, unmoved))
+      for (const [which, parameter] of parameters.entries()) {
+        let count = 0
+        await expectGradient(subject(), captured.get(parameter)!, parameter, (moved) => {
+          count = 0
+          return loss(q, k, (own) => (count++ === which ? moved : own))
+        })
+      }
+      for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
+    },
+  )
 
   it('a table that two encodings share has the sum of both gradients, and nothing is left behind', async () => {
     const { backend } = subject()
