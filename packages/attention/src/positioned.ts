@@ -3,7 +3,7 @@ import type { ContentScore, ContentTerms, RotaryEncoding, ScoreEncoding } from '
 import { checkRotaries, isRotary, placesOf, queryStarts, type Places, type PositionOptions } from './positions.ts'
 import { onHost } from './refuse.ts'
 
-/** What encodings make of a problem's queries, keys and scores, and how. */
+/** What encodings made of a problem's queries, keys and scores, and the steps that the backward pass retraces. */
 export interface Positioned {
   readonly query: Tensor
   readonly key: Tensor

@@ -44,8 +44,10 @@ export interface RelativeValueOptions extends Omit<AttentionOptions, 'valueScale
  * `@qkv/positional/content`), and of VITS, where keys beyond the table take on nothing.
  *
  * No table of all pairs is made. Keys are parted into bands of distances, which are attended to one after another and merged.
- * Within a band of M vectors, no two keys of a query leave the same remainder by M; so where each value carries along which of
- * the M remainders its key leaves, the output ends with the weights of the M distances, and those make the vectors' share.
+ * A band spans M consecutive distances, so the keys that a query sees in it have M different indices modulo M. Each value is
+ * extended by M elements: a one at its key's index modulo M, zeros elsewhere. Attention then returns, in those M elements, the
+ * weight that the query gave to each distance, and a product with the M vectors is their share of the output. It costs three
+ * attentions, two where nothing is beyond, over disjoint keys, with values that are wider by the table's rows.
  *
  * @throws QkvError as {@link attention} does; `OPTION_INVALID` for a mask that is a tensor.
  */

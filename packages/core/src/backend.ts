@@ -75,7 +75,8 @@ export interface LayerOperations {
    * Writes `source` [..., dim] as whole multiples of a scale for each group of its elements: over what `target` views, int8
    * [..., dim], or uint8 [..., dim/2] with two 4-bit elements a byte (the even one in the low bits, both offset by 8); and
    * over `scales`, float32 [..., groups], one for each dim/groups elements. A scale is the largest magnitude of its group
-   * over 127, or 7, and elements go to the nearest multiple: off by half a scale at most. As quantised caches append.
+   * over 127, or 7, and elements go to the nearest multiple: off by half a scale at most. A group of zeros has a scale of 0;
+   * elements must be finite. As quantised caches append.
    */
   quantize(source: Tensor, target: Tensor, scales: Tensor): void
   /** `input` [batch, heads, length, headDim] with its leading `table.dim` elements rotated. */

@@ -56,8 +56,8 @@ export interface WeightSizes {
 }
 
 /**
- * Visits the softmax weights of the chosen rows one at a time, in float64, on the host, by attention's own order of
- * steps: scale, softcap, bias, score expression, masks, softmax with the sink. One row is in memory at a time, so maps of
+ * Visits the softmax weights of the chosen rows one at a time, on the host, in float64 from float32 queries and keys (turned
+ * and dequantised ones are rounded to that), by attention's own order of steps: scale, softcap, bias, score expression, masks, softmax with the sink. One row is in memory at a time, so maps of
  * any length can be summed up.
  *
  * @throws QkvError as `attention` does; `OPTION_INVALID` for rows and heads that there are not.
@@ -69,6 +69,7 @@ export function eachWeightRow(
   options: WeightOptions,
   visit: (row: WeightRow) => void,
 ): WeightSizes {
+  // A layer hands on all of attention's options: values, and what is dropped of them, are not seen here.
   const { keyScales, ...shown } = { ...options, dropout: undefined, valueScales: undefined }
   const given = problem(query, key, key, { ...shown, keyScales, valueScales: keyScales })
   const sizes = chosen(operation, given, options)

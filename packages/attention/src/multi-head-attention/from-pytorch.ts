@@ -8,7 +8,9 @@ import type { MultiHeadAttentionOptions } from './options.ts'
  *
  *     const layer = new MultiHeadAttention({ backend, ...fromPyTorch(state, { heads: 8 }) })
  *
- * @throws QkvError `OPTION_INVALID` naming what is missing, or what has no counterpart here (`bias_k`, `bias_v`).
+ * A state does not say whether the module was made with `add_zero_attn`, which has no counterpart here either.
+ *
+ * @throws QkvError `OPTION_INVALID` naming what is missing, or what has no counterpart here (`bias_k`, `bias_v`, a `vdim` of its own).
  */
 export function fromPyTorch(
   state: Readonly<Record<string, Tensor>>,
@@ -42,14 +44,12 @@ export function fromPyTorch(
   if (memoryDim !== valueInputs) {
     throw invalid(operation, 'state', `kdim and vdim that are equal`, `${memoryDim} and ${valueInputs}`)
   }
-  const inputs = state['in_proj_bias'] !== undefined
-  const bias =
-    inputs && weights['output.bias'] !== undefined
-      ? true
-      : inputs
-        ? 'inputs'
-        : weights['output.bias'] !== undefined
-          ? 'output'
-          : false
+  const bias = biasOf(state['in_proj_bias'] !== undefined, state['out_proj.bias'] !== undefined)
   return { modelDim, memoryDim, heads, bias, weights }
+}
+
+function biasOf(inputs: boolean, output: boolean): MultiHeadAttentionOptions['bias'] {
+  if (inputs && output) return true
+  if (inputs) return 'inputs'
+  return output ? 'output' : false
 }

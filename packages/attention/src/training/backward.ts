@@ -33,7 +33,7 @@ export interface LayerGradients {
   readonly captured: ReadonlyMap<HostTensor, OwnedTensor>
 }
 
-/** The way back, last step first: output projection, gate, attention, norms, projections. */
+/** The backward pass, last step first: output projection, gate, attention, norms, projections. */
 export async function backward(passed: Passed, dOutput: Tensor): Promise<LayerGradients> {
   const { layer, input, memory, attended, opened, gate } = passed
   const { backend, config } = layer
@@ -121,12 +121,10 @@ class Collected {
   /** Back through a projection of `from`. @returns what `from` receives. */
   through(name: PartName | 'output' | 'gate', from: Tensor, dOutput: Tensor): OwnedTensor {
     const { layer } = this.#passed
-    const { weight, bias } = projectionOf(layer, name)
-    const { dInput, dWeight, dBias } = linearGradient(layer.backend, from, weight, dOutput, this.#scope)
+    const { dInput, dWeight, dBias } = linearGradient(layer.backend, from, projectionOf(layer, name), dOutput, this.#scope)
     this.#results.keep(dInput)
     this.#part(name, 'weight', dWeight)
-    if (bias) this.#part(name, 'bias', dBias)
-    else dBias.dispose()
+    if (dBias) this.#part(name, 'bias', dBias)
     return dInput
   }
 

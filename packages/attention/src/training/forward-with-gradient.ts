@@ -26,7 +26,7 @@ export interface DifferentiableForward extends Disposable {
   dispose(): void
 }
 
-/** What backward needs of the way there. */
+/** What the forward pass keeps for the backward pass. */
 export interface Passed {
   readonly layer: MultiHeadAttention
   readonly input: Tensor
@@ -42,12 +42,12 @@ export interface Passed {
 }
 
 /**
- * A layer's `forward`, and the way back: to its input, its memory and all its weights.
+ * A layer's `forward`, and the backward pass: to its input, its memory and all its weights.
  *
  *     using result = await forwardWithGradient(layer, input)
  *     const { dInput, weights } = await result.backward(dOutput)        // weights['query.weight'], …
  *
- * All of it runs on the backend but the norms of queries and keys, whose way back is computed on the host.
+ * All of it runs on the backend but the backward pass of query and key norms, and encodings that read queries and keys.
  *
  * @param input [batch, length, modelDim]
  * @throws QkvError as `forward` does.

@@ -10,36 +10,38 @@ import {
   type Tensor,
 } from '@qkv/core'
 import type { Temporaries } from '../temporaries.ts'
+import type { Projection } from './parts.ts'
 
 export interface LinearGradient {
   /** In the input's shape. */
   readonly dInput: OwnedTensor
   /** [outputs, inputs] */
   readonly dWeight: OwnedTensor
-  /** [outputs] */
-  readonly dBias: OwnedTensor
+  /** [outputs]; undefined where none was added. */
+  readonly dBias: OwnedTensor | undefined
 }
 
 /**
  * Back through y = x·Wᵀ + b: dx = dy·W, dW = dyᵀ·x, db = Σ dy, each a product that `linear` makes of transposed views.
  *
  * @param input x, [..., inputs]
- * @param weight W, [outputs, inputs]
+ * @param projection W, [outputs, inputs], and b
  * @param dOutput dy, [..., outputs]
  */
 export function linearGradient(
   backend: Backend,
   input: Tensor,
-  weight: Tensor,
+  projection: Projection,
   dOutput: Tensor,
   scope: Temporaries,
 ): LinearGradient {
+  const { weight, bias } = projection
   const [x, dy] = [asRows(backend, input, scope), asRows(backend, dOutput, scope)]
   const columns = permute(dy, [1, 0])
   return {
     dInput: backend.linear(dOutput, permute(weight, [1, 0])),
     dWeight: backend.linear(columns, permute(x, [1, 0])),
-    dBias: backend.linear(broadcastTo(one, [dy.shape[0] ?? 0]), columns),
+    dBias: bias ? backend.linear(broadcastTo(one, [dy.shape[0] ?? 0]), columns) : undefined,
   }
 }
 

@@ -13,7 +13,7 @@ export interface RelativeKeyOptions {
  *
  *     score + scale · q·r(query − key).
  *
- * Shaw's encoding (2018, arXiv:1803.02155) with distances counted the other way; models of BERT's kin whose config says
+ * Shaw's encoding (2018, arXiv:1803.02155) with distances counted the other way; BERT-like models whose config says
  * `position_embedding_type: "relative_key"`.
  */
 export function relativeKey({ table }: RelativeKeyOptions): ContentScore {

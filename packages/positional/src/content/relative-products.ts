@@ -2,7 +2,7 @@ import { capture, elementCount, scoreMod, toFloat64, type HostTensor, type IntEx
 import type { ContentInputs, ContentScore, ContentTerms } from '../encoding.ts'
 import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
 
-/** A table of trained vectors of distances, and who meets them. */
+/** A table with a trained vector for each distance, and whether queries or keys are multiplied with it. */
 export interface RelativePart {
   readonly metBy: 'query' | 'key'
   /** [steps, headDim], or [heads, steps, headDim] where each head has vectors of its own. */
@@ -15,7 +15,8 @@ export interface RelativePart {
 
 /**
  * Scores that take on products with a vector of the pair's distance, scale · (q·r + k·r′ + …). Each query or key meets all
- * vectors before attention and the kernel looks the products up, so memory grows with length · steps, never with its square.
+ * vectors before attention and the kernel looks the products up. That takes memory for length · rows of the table: little for
+ * short tables, but more than a matrix of all pairs where a table has a row for every distance.
  *
  * @param heads where tables have vectors for each
  */
