@@ -13,36 +13,45 @@ export const dtypeNumbers: Readonly<Record<Dtype, number>> = {
   bool: part.bool,
 }
 
-/** Drafts are written one at a time, so all of them are written here: making arrays anew would cost more than the writing. */
-const buffer = new ArrayBuffer(512)
-const ints = new Int32Array(buffer)
-const floats = new Float32Array(buffer)
-const doubles = new Float64Array(buffer)
-
-/** A kernel's record while it is written: all zeros at first. Parts are named by the byte they start at. */
+/**
+ * A kernel's record while it is written. There is one draft of each kind of record, since they are written one at a time:
+ * making one for each call would cost more than the writing. Parts are named by the byte they start at.
+ */
 export class Draft {
-  readonly #bytes: number
+  readonly #ints: Int32Array
+  readonly #floats: Float32Array
+  readonly #doubles: Float64Array
+  readonly #zeros: Int32Array
 
-  /** Ends the draft before. */
   constructor(bytes: number) {
-    this.#bytes = bytes
-    ints.fill(0, 0, bytes >> 2)
+    const whole = new ArrayBuffer(Math.ceil(bytes / 8) * 8)
+    this.#ints = new Int32Array(whole)
+    this.#floats = new Float32Array(whole)
+    this.#doubles = new Float64Array(whole)
+    this.#zeros = new Int32Array(this.#ints.length)
+  }
+
+  /** All zeros again. */
+  begin(): this {
+    this.#ints.set(this.#zeros)
+    return this
   }
 
   setInt(at: number, value: number): void {
-    ints[at >> 2] = value
+    this.#ints[at >> 2] = value
   }
 
   setFloat(at: number, value: number): void {
-    floats[at >> 2] = value
+    this.#floats[at >> 2] = value
   }
 
   setDouble(at: number, value: number): void {
-    doubles[at >> 3] = value
+    this.#doubles[at >> 3] = value
   }
 
   /** Four axes; see `record.ts`. Only where keys are quantised does uint8 hold 4-bit elements. */
   setTensor(at: number, { address, dtype, strides }: Placed, quantized = false): void {
+    const ints = this.#ints
     const size = bytesPerElement[dtype]
     ints[(at + part.address) >> 2] = address
     ints[(at + part.dtype) >> 2] = quantized && dtype === 'uint8' ? part.int4 : dtypeNumbers[dtype]
@@ -51,6 +60,7 @@ export class Draft {
 
   /** A matrix; see `layer-record.ts`. Strides in elements. */
   setMatrix(at: number, { address, dtype }: Placed, rowStride: number, elementStride: number): void {
+    const ints = this.#ints
     const size = bytesPerElement[dtype]
     ints[at >> 2] = address
     ints[(at >> 2) + 1] = dtypeNumbers[dtype]
@@ -60,11 +70,8 @@ export class Draft {
 
   /** Puts the record into linear memory, for as long as the operation runs, and gives its address. */
   place(space: Workspace): number {
-    const words = this.#bytes >> 2
-    const address = space.scratch(this.#bytes)
-    const memory = space.arena.view('int32')
-    const start = address / 4
-    for (let word = 0; word < words; word++) memory[start + word] = ints[word]!
+    const address = space.scratch(this.#ints.byteLength)
+    space.arena.view('int32').set(this.#ints, address / 4)
     return address
   }
 }

@@ -4,6 +4,8 @@ import { Draft } from './draft.ts'
 import { taskOf, type Wasm } from './instance.ts'
 import * as part from './layer-record.ts'
 
+const layerDraft = /* @__PURE__ */ new Draft(part.layerRecordBytes)
+
 /** Each operation answers whether it did the work: false where there is no kernel for the operands' dtypes or strides. */
 
 /** As many rows as `linearRows` takes. */
@@ -21,7 +23,7 @@ export function linear(
   const [outputs = 0, inputs = 0] = weight.shape
   const rows = rowsOf(input)
   if (rows === 0 || outputs === 0) return true
-  const draft = new Draft(part.layerRecordBytes)
+  const draft = layerDraft.begin()
   // Placed where there were gaps, they may lie closer.
   const [from, by] = [space.place(input), space.place(weight)]
   draft.setMatrix(part.input, from, collapsedRowStride(from) ?? 0, from.strides.at(-1) ?? 1)
@@ -86,7 +88,7 @@ function normalise(
   if (!isPlain(input) || !isPlain(weight) || (bias !== undefined && !isPlain(bias))) return false
   const n = input.shape.at(-1) ?? 0
   const rows = rowsOf(input)
-  const draft = new Draft(part.layerRecordBytes)
+  const draft = layerDraft.begin()
   draft.setMatrix(part.input, space.place(input), n, 1)
   draft.setMatrix(part.weight, space.place(weight), 0, 1)
   if (bias !== undefined) draft.setMatrix(part.bias, space.place(bias), 0, 1)
@@ -109,7 +111,7 @@ const operations: Readonly<Record<Activation, number>> = {
 export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation: Activation, output: Tensor): boolean {
   if (!isPlain(input)) return false
   const n = elementCount(input.shape)
-  const draft = new Draft(part.layerRecordBytes)
+  const draft = layerDraft.begin()
   draft.setMatrix(part.input, space.place(input), n, 1)
   draft.setMatrix(part.output, space.place(output), n, 1)
   draft.setInt(part.inputs, n)
@@ -129,7 +131,7 @@ export function combine(
   const period = repeatedRun(right)
   if (period === undefined || !isPlain(left)) return false
   const n = elementCount(left.shape)
-  const draft = new Draft(part.layerRecordBytes)
+  const draft = layerDraft.begin()
   draft.setMatrix(part.input, space.place(left), n, 1)
   draft.setMatrix(part.weight, space.place(right), 0, 1)
   draft.setMatrix(part.output, space.place(output), n, 1)
@@ -144,7 +146,7 @@ export function gather(wasm: Wasm, space: Workspace, table: Tensor, indices: Ten
   if (!isContiguous(indices)) return false
   const rows = elementCount(indices.shape)
   const n = table.shape[1]!
-  const draft = new Draft(part.layerRecordBytes)
+  const draft = layerDraft.begin()
   const from = space.place(table)
   draft.setMatrix(part.input, from, from.strides[0]!, from.strides[1]!)
   draft.setMatrix(part.weight, space.place(indices), 0, 1)

@@ -7,6 +7,8 @@ import { placeVector } from './place.ts'
 import * as part from './record.ts'
 import { placeTileMap } from './tile-map.ts'
 
+const problemDraft = /* @__PURE__ */ new Draft(part.recordBytes)
+
 /** Larger than any length, and small enough to be added to one. */
 const unbounded = 2 ** 29
 
@@ -17,7 +19,7 @@ const unbounded = 2 ** 29
 export function problemRecord(space: Workspace, problem: AttentionProblem, registerBytes = 0): Draft {
   const { bias, mask, keyScales, valueScales, sinks, lengths, window, causal, dropout, scoreMod, maskMod } = problem
   const quantized = keyScales !== undefined
-  const record = new Draft(part.recordBytes)
+  const record = problemDraft.begin()
   record.setTensor(part.query, space.place(problem.query))
   record.setTensor(part.key, space.place(problem.key), quantized)
   record.setTensor(part.value, space.place(problem.value), quantized)

@@ -5,6 +5,8 @@ import { Draft } from './draft.ts'
 import { taskOf, type Wasm } from './instance.ts'
 import * as part from './vector-record.ts'
 
+const vectorDraft = /* @__PURE__ */ new Draft(part.vectorRecordBytes)
+
 /**
  * What is done to the vectors of a tensor [batch, heads, length, elements]. A tensor with fewer axes is one that has one
  * batch entry, one head, …; more are left to the portable kernels, as are dtypes that the kernels do not convert.
@@ -62,7 +64,7 @@ export function merge(wasm: Wasm, space: Workspace, partials: readonly Partial[]
 /** A record that is still to be placed, of an operand and of what becomes of it. */
 function draftFor(space: Workspace, input: Tensor, output: Tensor): Draft {
   const [, heads, length, elements] = sizes(input)
-  const draft = new Draft(part.vectorRecordBytes)
+  const draft = vectorDraft.begin()
   draft.setTensor(part.input, fourAxes(space.place(input)))
   draft.setTensor(part.output, fourAxes(space.place(output)))
   draft.setInt(part.heads, heads)
