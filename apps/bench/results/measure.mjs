@@ -14,14 +14,14 @@ const tables = [
     name: '1-processor-one-thread',
     title: 'The processor, one thread, relaxed SIMD',
     node: 24,
-    minutes: 8,
+    minutes: 7,
     options: ['--filter', 'prefill,decode,cache,chunked,mask,encoding,gradient,training,linear,small,writing,parallel', '--peers', peers],
   },
   {
     name: '2-processor-two-threads',
     title: 'The processor, two threads, relaxed SIMD',
     node: 24,
-    minutes: 4,
+    minutes: 3,
     options: ['--threads', '2', '--filter', 'prefill/full,prefill/causal,prefill/llama,decode/llama,gradient,linear,parallel', '--peers', peers],
   },
   {
@@ -42,7 +42,7 @@ const tables = [
     name: '5-growth',
     title: 'Growth with length, two threads',
     node: 24,
-    options: ['--threads', '2', '--filter', 'growth', '--rounds', '3', '--patience', '75', '--peers', 'onnxruntime,tensorflow.js/wasm,jax-js'],
+    options: ['--threads', '2', '--filter', 'growth', '--rounds', '3', '--peers', 'onnxruntime,tensorflow.js/wasm,jax-js'],
   },
   {
     name: '6-gpu',

@@ -42,7 +42,7 @@ export async function runCases(options: RunOptions): Promise<{ peers: PeerReport
       const place = { number: index + 1, of: all.length }
       onProgress?.({ event: 'case', bench, ...place })
       const left = end === undefined ? Infinity : end - performance.now()
-      const allowance = shareOf(options, left / (all.length - index), field.length)
+      const allowance = allowanceOf(options, left / (all.length - index))
       const result = left > 0 ? await runCase(bench, field, allowance) : unasked(bench, field)
       results.push(result)
       onProgress?.({ event: 'result', result, ...place })
@@ -53,14 +53,11 @@ export async function runCases(options: RunOptions): Promise<{ peers: PeerReport
   }
 }
 
-/** Its plan, cut to its share of the time that is left, where the run is to end. */
-function shareOf({ plan, deadlineMilliseconds }: RunOptions, share: number, contestants: number): Allowance {
+/** The plan, cut to the case's share of the time that is left, where the run is to end. */
+function allowanceOf({ plan, deadlineMilliseconds }: RunOptions, share: number): Allowance {
   return {
-    plan: {
-      ...plan,
-      budgetMilliseconds: Math.min(plan.budgetMilliseconds, share / contestants),
-      patienceMilliseconds: Math.min(plan.patienceMilliseconds, share / 2),
-    },
+    plan: { ...plan, patienceMilliseconds: Math.min(plan.patienceMilliseconds, share / 2) },
+    shareMilliseconds: share,
     deadlineMilliseconds: Math.min(deadlineMilliseconds, Math.max(10_000, share)),
   }
 }
@@ -79,7 +76,9 @@ async function runCase(bench: BenchCase, field: readonly Seat[], allowance: Allo
     if (row === undefined) ready.push(seat)
     else rows.set(seat, row)
   }
-  const samples = await interleave(new Map(ready.map((seat) => [seat, seat])), allowance.plan)
+  // Those who are ready share the case's time.
+  const budgetMilliseconds = Math.min(allowance.plan.budgetMilliseconds, allowance.shareMilliseconds / ready.length)
+  const samples = await interleave(new Map(ready.map((seat) => [seat, seat])), { ...allowance.plan, budgetMilliseconds })
   const [subject] = field
   const ours = subject && samples.get(subject)
   for (const [seat, taken] of samples) rows.set(seat, seat.row(taken, seat === subject || !Array.isArray(ours) ? undefined : ours))

@@ -18,6 +18,8 @@ export interface SeatOptions {
 /** What a case may take of the run. */
 export interface Allowance {
   readonly plan: Plan
+  /** For all contestants together. */
+  readonly shareMilliseconds: number
   readonly deadlineMilliseconds: number
 }
 

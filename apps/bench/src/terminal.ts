@@ -102,6 +102,7 @@ async function measure(choices: Choices): Promise<BenchReport> {
   const { filter, quick, device, peers, against, title, threads, rounds, minutes = quick ? quickMinutes : undefined } = choices
   const cases = selectCases({ filter, quick })
   if (cases.length === 0) refuse(`--filter ${filter}: no case${quick ? ' of the quick ones' : ''} has this in its name`)
+  const model = readModel(choices.model)
   const machine = describeMachine()
   const commit = currentCommit()
   const rooflines = await measureRooflines(() => startProcess(), threads)
@@ -117,7 +118,7 @@ async function measure(choices: Choices): Promise<BenchReport> {
     fields,
     cases,
     threads,
-    model: readModel(choices.model),
+    model,
     plan: {
       rounds: rounds ?? (quick ? 7 : 9),
       sampleMilliseconds: quick ? 10 : 20,
