@@ -9,8 +9,8 @@
 import * as record from '../src/wasm/record'
 import { fetch, fetchHalves } from './ahead'
 import { dotFourRows, dotFourVectors, storeLanes } from './dot'
-import { elementBytes, inPlace, locateKeys, located, locateValues } from './operands'
-import { wholeBlocks, wholePanels } from './pack'
+import { elementBytes, inPlace, widenKeys, widenValues } from './operands'
+import { wholeBlocks } from './pack'
 import { int, vectorOf } from './problem'
 import { keyScoresBytes } from './softmax'
 import { bfloat, half, halfFactor, halfQueryFactor, halfScoreFactor } from './stored'
@@ -22,59 +22,82 @@ export const chunkVectors: i32 = 32
 
 /** Dtype of keys that are worked on where they lie, or −1. */
 export function keysInPlace(problem: usize): i32 {
-  return inPlace(problem, record.key, record.keyGroupSize, record.headDim, 4)
+  return inPlace(problem, record.key, record.keyGroupSize, record.headDim)
 }
 
 /** The same of values. */
 export function valuesInPlace(problem: usize): i32 {
-  return inPlace(problem, record.value, record.valueGroupSize, record.valueDim, 8)
+  return inPlace(problem, record.value, record.valueGroupSize, record.valueDim)
 }
 
 /**
  * s[key][8] of the tile's keys, of the dtype `keysInPlace`. Queries at `q` are one row, or fours interleaved, multiplied by
  * `halfQueryFactor` if keys are halves. `room` is for converted vectors.
+ *
+ * Of a head dim that is no multiple of 4, reads go on into what follows a key, which the queries' zeros make nothing of,
+ * unless it is infinite or NaN: then a score is.
  */
 export function scoreTile(
   problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, q: usize, s: usize, rowCount: i32, dtype: i32, room: usize,
 ): void {
-  const n = int(problem, record.headDim), rowBytes = usize(wholeBlocks(n)) << 2
+  const n = int(problem, record.headDim), whole = wholeBlocks(n), rowBytes = usize(whole) << 2
   const k = vectorOf(problem, record.key, batch, keyHead, at), stride = int(problem, record.key + record.rowStride)
-  const bytes = usize(n * elementBytes(dtype))
-  if (dtype >= 0 && (dtype != record.float16 || fetchHalves(k, stride, keys, bytes))) {
-    scoreKeys(k, stride, keys, bytes, q, rowBytes, s, rowCount, dtype)
-    if (dtype == record.float16) multiply(s, keys, rowCount, halfScoreFactor)
-    else if (dtype == record.int8) multiplyByScales(problem, record.keyScales, batch, keyHead, at, keys, s, rowCount)
-    return
+  if (canBeRead(k, stride, keys, whole, dtype)) {
+    scoreKeys(k, stride, keys, whole * elementBytes(dtype), q, rowBytes, s, rowCount, dtype)
+    if (n == whole || areFinite(s, keys, rowCount)) {
+      if (dtype == record.float16) multiply(s, keys, rowCount, halfScoreFactor)
+      else if (dtype == record.int8) multiplyByScales(problem, record.keyScales, batch, keyHead, at, keys, s, rowCount)
+      return
+    }
   }
   for (let j = 0; j < keys; j += chunkVectors) {
     const count = min(chunkVectors, keys - j)
-    const step = locateKeys(problem, batch, keyHead, at + j, count, room)
-    scoreKeys(located(), step, count, rowBytes, q, rowBytes, s + j * keyScoresBytes, rowCount, record.float32)
+    widenKeys(problem, batch, keyHead, at + j, count, room)
+    scoreKeys(room, rowBytes, count, rowBytes, q, rowBytes, s + j * keyScoresBytes, rowCount, record.float32)
   }
   if (dtype == record.float16) multiply(s, keys, rowCount, 1 / halfQueryFactor)
 }
 
-/** o = rescale · o + pᵀ · v of the tile's values, of the dtype `valuesInPlace`; p is changed on the way. */
+/**
+ * o = rescale · o + pᵀ · v of the tile's values, of the dtype `valuesInPlace`; p is changed on the way. What follows a value
+ * whose size is no multiple of 4 ends in columns that nobody looks at.
+ */
 export function weighTile(
   problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, p: usize, o: usize, rescales: usize, rowCount: i32, dtype: i32, room: usize,
 ): void {
-  const n = int(problem, record.valueDim), columns = wholePanels(n)
+  const whole = wholeBlocks(int(problem, record.valueDim))
   const v = vectorOf(problem, record.value, batch, keyHead, at), stride = int(problem, record.value + record.rowStride)
-  const bytes = usize(n * elementBytes(dtype))
-  if (dtype >= 0 && (dtype != record.float16 || fetchHalves(v, stride, keys, bytes))) {
+  if (canBeRead(v, stride, keys, whole, dtype)) {
     if (dtype == record.float16) multiply(p, keys, rowCount, halfFactor)
-    else if (rowCount > 1) fetch(v, stride, keys, bytes)
+    else if (rowCount > 1) fetch(v, stride, keys, whole * elementBytes(dtype))
     if (dtype == record.int8) multiplyByScales(problem, record.valueScales, batch, keyHead, at, keys, p, rowCount)
-    weigh(p, v, stride, keys, columns, o, rescales, rowCount, dtype)
+    weigh(p, v, stride, keys, whole, o, rescales, rowCount, dtype)
     return
   }
   for (let j = 0; j < keys; j += chunkVectors) {
     const count = min(chunkVectors, keys - j)
-    const step = locateValues(problem, batch, keyHead, at + j, count, room)
-    weighStored<f32>(p + j * keyScoresBytes, located(), step, count, columns, o, rescales, rowCount)
+    widenValues(problem, batch, keyHead, at + j, count, room)
+    weighStored<f32>(p + j * keyScoresBytes, room, whole << 2, count, whole, o, rescales, rowCount)
     // What has been rescaled once for a tile must not be again.
     v128.store(rescales, splat(1)), v128.store(rescales, splat(1), 16)
   }
+}
+
+/** Whether vectors of `whole` elements can be read where they lie: they are, memory does not end in them, and halves are finite. */
+function canBeRead(vectors: usize, stride: isize, count: i32, whole: i32, dtype: i32): bool {
+  if (dtype < 0) return false
+  const bytes = whole * elementBytes(dtype)
+  if (u64(max(vectors, vectors + (count - 1) * stride)) + bytes > u64(memory.size()) << 16) return false
+  return dtype != record.float16 || fetchHalves(vectors, stride, count, bytes)
+}
+
+function areFinite(s: usize, keys: i32, rowCount: i32): bool {
+  let zeros = splat(0)
+  for (const end = s + keys * keyScoresBytes; s < end; s += keyScoresBytes) {
+    zeros = f32x4.add(zeros, f32x4.mul(rowCount == 1 ? v128.load32_splat(s) : v128.load(s), splat(0)))
+    if (rowCount > 4) zeros = f32x4.add(zeros, f32x4.mul(v128.load(s, 16), splat(0)))
+  }
+  return !v128.any_true(f32x4.ne(zeros, zeros))
 }
 
 /** One row and four keys at a time, or four rows and two keys. `bytes` are those of a key. */

@@ -1,7 +1,7 @@
 /** Queries, keys and values on their way from where they lie, in any dtype and order, into tiles of float32. */
 import * as record from '../src/wasm/record'
 import { loadElements, loadQuantized } from './elements'
-import { packAcross, packFour, wholePanels } from './pack'
+import { packAcross, packFour, wholeBlocks, wholePanels } from './pack'
 import { int, pointer, vectorOf } from './problem'
 import * as rows from './rows'
 import { splat } from './vector'
@@ -118,56 +118,38 @@ function readVector(
   return room
 }
 
-let locatedAt: usize = 0
+/** Keys as float32 rows of whole fours, filled up with zeros, one after the other at `target`. */
+export function widenKeys(problem: usize, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
+  widen(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, head, first, count, target)
+}
 
-/** Where the last `locate…` found or put its vectors. */
-export function located(): usize {
-  return locatedAt
+/** The same for values. */
+export function widenValues(problem: usize, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
+  widen(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, head, first, count, target)
+}
+
+function widen(
+  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, first: i32, count: i32, target: usize,
+): void {
+  const n = int(problem, dim)
+  for (let j = 0; j < count; j++, target += usize(wholeBlocks(n)) << 2) {
+    const source = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, target)
+    for (let i = n & ~3; i < wholeBlocks(n); i++) store<f32>(target + (usize(i) << 2), i < n ? load<f32>(source + (usize(i) << 2)) : 0)
+    if (source != target) for (let i: usize = 0; i < usize(n & ~3) << 2; i += 16) v128.store(target + i, v128.load(source + i))
+  }
 }
 
 /**
- * Keys as float32 rows that can be read in whole vectors of four: in place, or converted into `room` and filled up with
- * zeros. Returns the bytes from one to the next; {@link located} says where they are.
+ * The dtype of vectors whose products can be taken where they lie, or −1: they are without gaps, and quantised ones have a
+ * scale each.
  */
-export function locateKeys(problem: usize, batch: i32, head: i32, first: i32, keys: i32, room: usize): isize {
-  return locate(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, 3, batch, head, first, keys, room)
-}
-
-/** The same for values, in whole panels of eight columns. */
-export function locateValues(problem: usize, batch: i32, head: i32, first: i32, keys: i32, room: usize): isize {
-  return locate(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, 7, batch, head, first, keys, room)
-}
-
-/**
- * The dtype of vectors whose products can be taken where they lie, or −1: they are without gaps, in whole units of `unit`
- * elements, and quantised ones have a scale each.
- */
-export function inPlace(problem: usize, tensor: i32, groupSize: i32, dim: i32, unit: i32): i32 {
-  const dtype = int(problem, tensor + record.dtype), n = int(problem, dim)
-  if (dtype > record.int8 || n % unit != 0 || int(problem, tensor + record.elementStride) != elementBytes(dtype)) return -1
-  return dtype != record.int8 || int(problem, groupSize) >= n ? dtype : -1
+export function inPlace(problem: usize, tensor: i32, groupSize: i32, dim: i32): i32 {
+  const dtype = int(problem, tensor + record.dtype)
+  if (dtype > record.int8 || int(problem, tensor + record.elementStride) != elementBytes(dtype)) return -1
+  return dtype != record.int8 || int(problem, groupSize) >= int(problem, dim) ? dtype : -1
 }
 
 /** Of a dtype of whole bytes. */
 export function elementBytes(dtype: i32): i32 {
   return dtype == record.float32 ? 4 : dtype == record.int8 ? 1 : 2
-}
-
-function locate(
-  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, rest: i32, batch: i32, head: i32, first: i32, keys: i32, room: usize,
-): isize {
-  const n = int(problem, dim)
-  if ((n & rest) == 0 && int(problem, tensor + record.dtype) == record.float32 && int(problem, tensor + record.elementStride) == 4) {
-    locatedAt = vectorOf(problem, tensor, batch, head, first)
-    return int(problem, tensor + record.rowStride)
-  }
-  const bytes = usize((n + rest) & ~rest) << 2
-  for (let j = 0; j < keys; j++) {
-    const target = room + j * bytes
-    const source = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, target)
-    if (source != target) memory.copy(target, source, usize(n) << 2)
-    for (let at = usize(n) << 2; at < bytes; at += 4) store<f32>(target + at, 0)
-  }
-  locatedAt = room
-  return bytes
 }

@@ -86,7 +86,8 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, tile: i32): void {
     packKeys(problem, batch, keyHead, at, keys, k, vectors)
     const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
     for (let panel = 0; panel < panels; panel++) {
-      attendPanel(problem, panelsAt + panel * rows.panelBytes, q + panel * queryPanelBytes, o + panel * outputPanelBytes, at, keys, special)
+      const lanes = min(rows.panelRows, end - first - panel * rows.panelRows)
+      attendPanel(problem, panelsAt + panel * rows.panelBytes, lanes, q + panel * queryPanelBytes, o + panel * outputPanelBytes, at, keys, special)
     }
   }
   for (let panel = 0; panel < panels; panel++) {
@@ -96,10 +97,12 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, tile: i32): void {
 }
 
 /**
- * One panel of rows and those of the packed keys `at` to `at + count` that it may see; `special` where any of their values
- * is infinite or NaN.
+ * One panel, of which `lanes` rows exist, and those of the packed keys `at` to `at + count` that it may see; `special` where
+ * any of their values is infinite or NaN.
  */
-function attendPanel(problem: usize, panel: usize, queries: usize, outputs: usize, at: i32, count: i32, special: bool): void {
+function attendPanel(
+  problem: usize, panel: usize, lanes: i32, queries: usize, outputs: usize, at: i32, count: i32, special: bool,
+): void {
   const tile = tileClass(problem, panel, at)
   if (tile == empty || rows.seesNone(panel, at, at + count)) return
   const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
@@ -115,9 +118,9 @@ function attendPanel(problem: usize, panel: usize, queries: usize, outputs: usiz
   if (changed) changeScores(problem, panel, s, at, keys, registers)
   if (tile == partial) hideByMasks(problem, panel, s, at, keys, registers)
   if (outside) hideOutside(panel, s, at, packedKeys)
-  softmaxTile(s, packedKeys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rows.panelRows)
+  softmaxTile(s, packedKeys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, lanes)
   if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
   const mayHide = outside || changed || tile == partial
   if (special && mayHide) weighSpecialValues(s, values, keys, valueDim, outputs, panel + rows.rescales)
-  else weighValues(s, values, keys, valueDim, outputs, panel + rows.rescales, rows.panelRows)
+  else weighValues(s, values, keys, valueDim, outputs, panel + rows.rescales, lanes)
 }

@@ -18,17 +18,20 @@ export function weighValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usi
   }
 }
 
-/** The same with values as they lie: `columns` (a multiple of 8) elements each, `stride` bytes apart. */
+/** The same with values as they lie: `columns` (a multiple of 4) elements each, `stride` bytes apart. */
 export function weighStored<T>(p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescales: usize, rowCount: i32): void {
-  const rowBytes = usize(columns) << 2
-  if (rowCount == 1) return weighForOneRow<T>(p, v, stride, keys, rowBytes, o, load<f32>(rescales))
-  for (const end = o + rowBytes; o < end; o += 32, v += 8 * sizeof<T>()) {
+  if (rowCount == 1) return weighForOneRow<T>(p, v, stride, keys, columns, o, load<f32>(rescales))
+  const rowBytes = usize(wholePanels(columns)) << 2, whole = o + (usize(columns >> 3) << 5)
+  for (; o < whole; o += 32, v += 8 * sizeof<T>()) {
     for (let row: usize = 0; row < usize(rowCount); row += 4) product<T>(p + (row << 2), 32, v, stride, keys, o + row * rowBytes, rowBytes, rescales + (row << 2))
   }
+  if ((columns & 4) == 0) return
+  for (let row: usize = 0; row < usize(rowCount); row++) weighForOneRow<T>(p + (row << 2), v, stride, keys, 4, o + row * rowBytes, load<f32>(rescales + (row << 2)))
 }
 
 /** Four values at a time, a quarter of the tile apart, are added to the one row from its start to its end. */
-function weighForOneRow<T>(p: usize, v: usize, stride: isize, keys: i32, rowBytes: usize, o: usize, rescale: f32): void {
+function weighForOneRow<T>(p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescale: f32): void {
+  const rowBytes = usize(columns) << 2
   const apart = keys >> 2, pStep = apart * keyScoresBytes, vStep = apart * stride
   for (let i: usize = 0; i < rowBytes; i += 16) v128.store(o + i, f32x4.mul(splat(rescale), v128.load(o + i)))
   for (let j = 0; j < apart; j++, p += keyScoresBytes, v += stride) addFour<T>(p, pStep, v, vStep, o, rowBytes)
