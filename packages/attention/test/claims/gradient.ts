@@ -13,6 +13,7 @@ import { attentionWithGradient, type AttentionOptions } from '@qkv/attention'
 import { kerple, mixedRotary, rotary, t5Bias, temperature, type ScoreEncoding } from '@qkv/positional'
 import { cope, disentangled, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { expect, it } from 'vitest'
+import { expectSlopes } from './slopes.ts'
 import { dot, normal, tensorsHeld, valuesOf, type Subject } from './subject.ts'
 
 /** What holds for `attentionWithGradient()` on any backend. */
@@ -34,14 +35,14 @@ export function gradientClaims(subject: () => Subject): void {
     using result = await attentionWithGradient(q, k, v, { ...options, backend })
     const { dq, dk, dv, dBias, dSinks } = await result.backward(dOutput)
     const loss = (query: HostTensor, key: HostTensor, value: HostTensor): number => lossOf(query, key, options, value, dOutput)
-    await expectGradient(subject(), dq, q, (moved) => loss(moved, k, v))
-    await expectGradient(subject(), dk, k, (moved) => loss(q, moved, v))
-    await expectGradient(subject(), dv, v, (moved) => loss(q, k, moved))
+    await expectSlopes(subject(), dq, q, (moved) => loss(moved, k, v))
+    await expectSlopes(subject(), dk, k, (moved) => loss(q, moved, v))
+    await expectSlopes(subject(), dv, v, (moved) => loss(q, k, moved))
     const { bias, sinks } = options
     if (bias && dBias)
-      await expectGradient(subject(), dBias, bias as HostTensor, (moved) => lossOf(q, k, { ...options, bias: moved }, v, dOutput))
+      await expectSlopes(subject(), dBias, bias as HostTensor, (moved) => lossOf(q, k, { ...options, bias: moved }, v, dOutput))
     if (sinks && dSinks)
-      await expectGradient(subject(), dSinks, tensor(sinks as number[], [4]), (moved) =>
+      await expectSlopes(subject(), dSinks, tensor(sinks as number[], [4]), (moved) =>
         lossOf(q, k, { ...options, sinks: moved }, v, dOutput),
       )
     expect([dBias !== undefined, dSinks !== undefined]).toEqual([bias !== undefined, sinks !== undefined])
@@ -135,11 +136,11 @@ export function gradientClaims(subject: () => Subject): void {
         return lossOf(...positionedByHand(query, key, made, turns), v, dOutput)
       }
       const unmoved: Moved = (parameter) => parameter
-      await expectGradient(subject(), dq, q, (moved) => loss(moved, k, unmoved))
-      await expectGradient(subject(), dk, k, (moved) => loss(q, moved, unmoved))
+      await expectSlopes(subject(), dq, q, (moved) => loss(moved, k, unmoved))
+      await expectSlopes(subject(), dk, k, (moved) => loss(q, moved, unmoved))
       for (const [which, parameter] of parameters.entries()) {
         let count = 0
-        await expectGradient(subject(), captured.get(parameter)!, parameter, (moved) => {
+        await expectSlopes(subject(), captured.get(parameter)!, parameter, (moved) => {
           count = 0
           return loss(q, k, (own) => (count++ === which ? moved : own))
         })
@@ -156,7 +157,7 @@ export function gradientClaims(subject: () => Subject): void {
     {
       using result = await attentionWithGradient(q, k, v, { backend, position: make(table), causal: true })
       const { dq, dk, dv, captured } = await result.backward(dOutput)
-      await expectGradient(subject(), captured.get(table)!, table, (moved) =>
+      await expectSlopes(subject(), captured.get(table)!, table, (moved) =>
         lossOf(...positionedByHand(q, k, make(moved), false), v, dOutput),
       )
       for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
@@ -170,7 +171,7 @@ export function gradientClaims(subject: () => Subject): void {
     const [query, key, value] = [normal('mixed q', [2, 2, 5, 8]), normal('mixed k', [2, 2, 5, 8]), normal('mixed v', [2, 2, 5, 6])]
     const grid = normal('grid', [2, 2, 5], 2)
     const d = normal('gradient of mixed output', [2, 2, 5, 6])
-    const loss = async (theta: HostTensor): Promise<number> => {
+    const loss = (theta: HostTensor): number => {
       const position = mixedRotary({ frequencies: theta, layout })
       const { cos, sin } = position.table(grid)
       const turned = (view: HostTensor): HostTensor => byTable(view, cos as HostTensor, sin as HostTensor, layout)
@@ -182,18 +183,7 @@ export function gradientClaims(subject: () => Subject): void {
       positions: { query: grid, key: grid },
     })
     const { dq, dk, dv, captured } = await result.backward(d)
-    const values = await valuesOf(subject(), captured.get(frequencies)!)
-    const before = toFloat64(frequencies)
-    for (let index = 0; index < before.length; index++) {
-      const moved = (by: number): Promise<number> =>
-        loss(
-          tensor(
-            Float32Array.from(before, (element, other) => (other === index ? element + by : element)),
-            frequencies.shape,
-          ),
-        )
-      expect(values[index]).toBeCloseTo(((await moved(2 ** -8)) - (await moved(-(2 ** -8)))) / 2 ** -7, 2)
-    }
+    await expectSlopes(subject(), captured.get(frequencies)!, frequencies, loss, 12)
     for (const made of [dq, dk, dv, ...captured.values()]) made.dispose()
   })
 
@@ -257,26 +247,4 @@ function byTable(view: HostTensor, cos: HostTensor, sin: HostTensor, layout: 'ha
     return element * c[row * pairs + pair]! + (second ? 1 : -1) * partner * s[row * pairs + pair]!
   })
   return tensor(Float32Array.from(values), view.shape)
-}
-
-/** Every element's slope by central differences, of 2⁻⁷ in float32 inputs. */
-async function expectGradient(
-  subject: Subject,
-  gradient: Parameters<typeof valuesOf>[1],
-  at: HostTensor,
-  loss: (moved: HostTensor) => number,
-): Promise<void> {
-  const values = await valuesOf(subject, gradient)
-  const before = toFloat64(at)
-  expect(values.length).toBe(before.length)
-  for (let index = 0; index < before.length; index += Math.max(1, Math.floor(before.length / 12))) {
-    const moved = (by: number): number =>
-      loss(
-        tensor(
-          Float32Array.from(before, (element, other) => (other === index ? element + by : element)),
-          at.shape,
-        ),
-      )
-    expect(values[index]).toBeCloseTo((moved(2 ** -7) - moved(-(2 ** -7))) / 2 ** -6, 3)
-  }
 }
