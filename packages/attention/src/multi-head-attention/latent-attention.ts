@@ -15,7 +15,7 @@ import { attention } from '../attention.ts'
 import { cachedAttention } from '../cache/attention.ts'
 import type { DecodingCache, CachedKeys } from '../cache/cache.ts'
 import { KeyValueCache, type KeyValueCacheOptions } from '../cache/contiguous.ts'
-import { checkCounts, nextPlaces, takeIn } from '../cache/taking-in.ts'
+import { checkCounts, nextPlaces, appendAndAttend } from '../cache/append.ts'
 import { checkBackend, checkCount, checkShape, invalid } from '../refuse.ts'
 import { withTemporaries, type Temporaries } from '../temporaries.ts'
 import { joinHeads } from './heads.ts'
@@ -157,7 +157,7 @@ export class LatentAttention implements Disposable {
     const absorbed = this.#forEachHead(content, latentDim, scope, (head) => permute(this.#headMatrix(head, 0, contentDim), [1, 0]))
     const query = this.#beside(absorbed, turned, scope)
     const key = this.#beside(splitHeads(latent, 1), sharedKey, scope)
-    const attended = await takeIn(cache, { key, value: slice(key, 3, 0, 0), counts }, async () => {
+    const attended = await appendAndAttend(cache, { key, value: slice(key, 3, 0, 0), counts }, async () => {
       const keys = (): CachedKeys => latentValues(cache.keys(), cache, latentDim)
       const { output } = await cachedAttention(query, { backend: this.backend, keys }, { ...watch, scale: this.#scale })
       return scope.keep(output)

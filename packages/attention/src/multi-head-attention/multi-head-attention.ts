@@ -2,7 +2,7 @@ import type { Backend, HostTensor, OwnedTensor, ProblemOptions, Tensor, Watch } 
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { DecodingCache } from '../cache/cache.ts'
-import { checkCounts } from '../cache/taking-in.ts'
+import { checkCounts } from '../cache/append.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape, invalid } from '../refuse.ts'
 import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'

@@ -4,7 +4,7 @@ import { attention, type AttentionOptions } from '../attention.ts'
 import { optionsOfKeys } from '../cache/attention.ts'
 import type { DecodingCache } from '../cache/cache.ts'
 import { unchanged } from '../cache/reindex.ts'
-import { nextPlaces, takeIn } from '../cache/taking-in.ts'
+import { nextPlaces, appendAndAttend } from '../cache/append.ts'
 import type { OnBackend, WeightOptions } from '../inspect/index.ts'
 import { checkRotaries, followsContent, isRotary } from '../positions.ts'
 import { invalid } from '../refuse.ts'
@@ -58,7 +58,7 @@ async function attendTurned(
     rotaries.reduce((vectors, rotary) => scope.keep(backend.rotate(vectors, rotary.table(places, role))), view)
   const turnedQuery = turned(query, 'query')
   const scores = rotaries.length === 0 ? position : position.filter((encoding) => !isRotary(encoding))
-  return takeIn(cache, { key: turned(key, 'key'), value, counts }, async () => {
+  return appendAndAttend(cache, { key: turned(key, 'key'), value, counts }, async () => {
     const keys = scope.keep(cache.keys())
     const whole = optionsOfKeys(operation, keys, backend, options, scores)
     const { output } = await attention(turnedQuery, keys.key, keys.value, whole)
@@ -77,7 +77,7 @@ async function attendTurningAnew(
   if (positions !== undefined) throw unfit('positions', 'absent', 'positions')
   checkRotaries(operation, position, query.shape[3] ?? 0, cache.lengths !== undefined)
   const places = nextPlaces(cache, query.shape[2] ?? 0, counts)
-  return takeIn(cache, { key, value, counts }, async () => {
+  return appendAndAttend(cache, { key, value, counts }, async () => {
     const keys = scope.keep(cache.keys())
     if (keys.keyScales !== undefined) throw unfit('cache', 'one that keeps floats', 'one with quantised keys')
     if (keys.reindex !== unchanged) throw unfit('cache', 'one that keeps all keys', 'one that has dropped tokens')

@@ -15,7 +15,7 @@ import { joinHeads } from '../multi-head-attention/heads.ts'
 import { fusedRows, weightShapes } from '../multi-head-attention/options.ts'
 import { bringHome } from '../positions.ts'
 import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'
-import type { Passed } from './forward-with-gradient.ts'
+import type { ForwardRecord } from './forward-with-gradient.ts'
 import { linearGradient } from './linear-gradient.ts'
 import { normGradient } from './norm-gradient.ts'
 import { projectionOf, type PartName } from './parts.ts'
@@ -34,13 +34,13 @@ export interface LayerGradients {
 }
 
 /** The backward pass, last step first: output projection, gate, attention, norms, projections. */
-export async function backward(passed: Passed, dOutput: Tensor): Promise<LayerGradients> {
-  const { layer, input, memory, attended, opened, gate } = passed
+export async function backward(record: ForwardRecord, dOutput: Tensor): Promise<LayerGradients> {
+  const { layer, input, memory, attended, opened, gate } = record
   const { backend, config } = layer
   const results = temporaries()
   try {
     return await withTemporaries(async (scope) => {
-      const collected = new Collected(passed, results, scope)
+      const collected = new Collected(record, results, scope)
       const dOpened = scope.keep(collected.through('output', opened, dOutput))
       const dJoined = gate ? gated(backend, dOpened, gate, config, scope) : dOpened
       const { dq, dk, dv, dBias, dSinks, captured } = await attended.backward(splitHeads(dJoined, config.heads))
@@ -49,10 +49,10 @@ export async function backward(passed: Passed, dOutput: Tensor): Promise<LayerGr
       if (dSinks) collected.weight('sinks', dSinks)
 
       const attendedTo = memory ?? input
-      const dQuery = await throughNorm(passed, 'query', dq, collected, scope)
-      const dKey = await throughNorm(passed, 'key', dk, collected, scope)
+      const dQuery = await throughNorm(record, 'query', dq, collected, scope)
+      const dKey = await throughNorm(record, 'key', dk, collected, scope)
       const fromQuery = [collected.through('query', input, dQuery)]
-      if (gate) fromQuery.push(collected.through('gate', input, gateGradient(passed, gate, dOpened, scope)))
+      if (gate) fromQuery.push(collected.through('gate', input, gateGradient(record, gate, dOpened, scope)))
       const fromKeys = [
         collected.through('key', attendedTo, dKey),
         collected.through('value', attendedTo, joinHeads(backend, dv, scope)),
@@ -68,7 +68,7 @@ export async function backward(passed: Passed, dOutput: Tensor): Promise<LayerGr
 }
 
 /** dgate = Σ dy·y·σ(gate)·σ(−gate), over the elements that share a gate; y being what was gated. */
-function gateGradient({ layer, joined }: Passed, gate: Tensor, dOpened: Tensor, scope: Temporaries): Tensor {
+function gateGradient({ layer, joined }: ForwardRecord, gate: Tensor, dOpened: Tensor, scope: Temporaries): Tensor {
   const { backend, config } = layer
   const product = scope.keep(backend.multiply(dOpened, joined))
   const opposite = scope.keep(backend.multiply(gate, minusOne))
@@ -80,7 +80,7 @@ function gateGradient({ layer, joined }: Passed, gate: Tensor, dOpened: Tensor, 
 
 /** From the gradient of heads to that of what was projected, [batch, length, heads·headDim]. */
 async function throughNorm(
-  { layer, projected }: Passed,
+  { layer, projected }: ForwardRecord,
   name: 'query' | 'key',
   dHeads: Tensor,
   collected: Collected,
@@ -107,20 +107,20 @@ async function throughNorm(
 /** What the steps back have given so far. */
 class Collected {
   readonly weights: Record<string, OwnedTensor> = {}
-  readonly #passed: Passed
+  readonly #record: ForwardRecord
   readonly #results: Temporaries
   readonly #scope: Temporaries
 
   /** @param results gives back what it keeps should anything fail */
-  constructor(passed: Passed, results: Temporaries, scope: Temporaries) {
-    this.#passed = passed
+  constructor(record: ForwardRecord, results: Temporaries, scope: Temporaries) {
+    this.#record = record
     this.#results = results
     this.#scope = scope
   }
 
   /** Back through a projection of `from`. @returns what `from` receives. */
   through(name: PartName | 'output' | 'gate', from: Tensor, dOutput: Tensor): OwnedTensor {
-    const { layer } = this.#passed
+    const { layer } = this.#record
     const { dInput, dWeight, dBias } = linearGradient(layer.backend, from, projectionOf(layer, name), dOutput, this.#scope)
     this.#results.keep(dInput)
     this.#part(name, 'weight', dWeight)
@@ -135,7 +135,7 @@ class Collected {
   /** All that an input received, in place of its parts. */
   sum(parts: readonly OwnedTensor[]): OwnedTensor {
     return parts.reduce((total, part) => {
-      const sum = this.#results.keep(this.#passed.layer.backend.add(total, part))
+      const sum = this.#results.keep(this.#record.layer.backend.add(total, part))
       total.dispose()
       part.dispose()
       return sum
@@ -144,7 +144,7 @@ class Collected {
 
   /** The gradient of a weight, or of its rows of a fused one. */
   #part(name: PartName | 'output' | 'gate', kind: 'weight' | 'bias', gradient: OwnedTensor): void {
-    const { backend, config } = this.#passed.layer
+    const { backend, config } = this.#record.layer
     if (!config.fused || name === 'output' || name === 'gate') return this.weight(`${name}.${kind}`, gradient)
     const whole = `queryKeyValue.${kind}`
     if (!(whole in this.weights)) this.weight(whole, backend.empty(weightShapes(config)[whole]!))

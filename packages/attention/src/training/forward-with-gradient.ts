@@ -27,7 +27,7 @@ export interface DifferentiableForward extends Disposable {
 }
 
 /** What the forward pass keeps for the backward pass. */
-export interface Passed {
+export interface ForwardRecord {
   readonly layer: MultiHeadAttention
   readonly input: Tensor
   readonly memory: Tensor | undefined
@@ -60,12 +60,12 @@ export async function forwardWithGradient(
   check(layer, input, options)
   const scope = temporaries()
   try {
-    const passed = await pass(layer, input, options, scope)
+    const record = await pass(layer, input, options, scope)
     const result: DifferentiableForward = {
-      output: scope.keep(layer.backend.linear(passed.opened, layer.weight('output.weight')!, layer.weight('output.bias'))),
+      output: scope.keep(layer.backend.linear(record.opened, layer.weight('output.weight')!, layer.weight('output.bias'))),
       async backward(dOutput) {
         checkShape('forwardWithGradient', 'dOutput', dOutput.shape, input.shape)
-        return backward(passed, dOutput)
+        return backward(record, dOutput)
       },
       dispose: scope.dispose,
       [Symbol.dispose]: scope.dispose,
@@ -77,7 +77,12 @@ export async function forwardWithGradient(
   }
 }
 
-async function pass(layer: MultiHeadAttention, input: Tensor, options: TrainingOptions, scope: Temporaries): Promise<Passed> {
+async function pass(
+  layer: MultiHeadAttention,
+  input: Tensor,
+  options: TrainingOptions,
+  scope: Temporaries,
+): Promise<ForwardRecord> {
   const { backend, config } = layer
   const { memory, positions, ...shared } = options
   const projected = eachPart((name) => {

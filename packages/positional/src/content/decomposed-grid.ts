@@ -30,7 +30,7 @@ export function decomposedGrid({ height, width, rows, columns }: DecomposedGridO
   checkTable(operation, 'columns', columns, [2 * width - 1, headDim])
   return relativeProducts(operation, { headDim }, [
     {
-      metBy: 'query',
+      multiplied: 'query',
       table: rows,
       factor: 1,
       step: ({ query, key }) =>
@@ -41,7 +41,7 @@ export function decomposedGrid({ height, width, rows, columns }: DecomposedGridO
           .clamp(0, 2 * height - 2),
     },
     {
-      metBy: 'query',
+      multiplied: 'query',
       table: columns,
       factor: 1,
       step: ({ query, key }) =>

@@ -34,8 +34,8 @@ export function disentangled({ positionKeys, positionQueries, maxDistance }: Dis
   if (rows % 2 !== 0) throw refused(operation, name, 'of an even number of rows, 2·span', rows)
   const step = maxDistance === undefined ? plainStep(rows / 2) : bucketStep(rows / 2, maxDistance)
   const parts: RelativePart[] = []
-  if (positionKeys !== undefined) parts.push({ metBy: 'query', table: positionKeys, step })
-  if (positionQueries !== undefined) parts.push({ metBy: 'key', table: positionQueries, step })
+  if (positionKeys !== undefined) parts.push({ multiplied: 'query', table: positionKeys, step })
+  if (positionQueries !== undefined) parts.push({ multiplied: 'key', table: positionQueries, step })
   return relativeProducts(operation, { headDim, heads }, parts)
 }
 

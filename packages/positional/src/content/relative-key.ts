@@ -31,7 +31,7 @@ export function relativeKeyQuery({ table }: RelativeKeyOptions): ContentScore {
   return byDistance('relativeKeyQuery', table, ['query', 'key'])
 }
 
-function byDistance(operation: string, table: HostTensor, metBy: readonly RelativePart['metBy'][]): ContentScore {
+function byDistance(operation: string, table: HostTensor, multiplied: readonly RelativePart['multiplied'][]): ContentScore {
   const [distances = 0, headDim = 0] = checkTable(operation, 'table', table, ['2·longest − 1', 'headDim'])
   if (distances % 2 === 0) throw refused(operation, 'table', 'of an odd number of rows, 2·longest − 1', distances)
   const furthest = (distances - 1) / 2
@@ -43,6 +43,6 @@ function byDistance(operation: string, table: HostTensor, metBy: readonly Relati
   return relativeProducts(
     operation,
     { headDim },
-    metBy.map((tokens) => ({ metBy: tokens, table, step })),
+    multiplied.map((tokens) => ({ multiplied: tokens, table, step })),
   )
 }

@@ -4,7 +4,7 @@ import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, 
 
 /** A table with a trained vector for each distance, and whether queries or keys are multiplied with it. */
 export interface RelativePart {
-  readonly metBy: 'query' | 'key'
+  readonly multiplied: 'query' | 'key'
   /** [steps, headDim], or [heads, steps, headDim] where each head has vectors of its own. */
   readonly table: HostTensor
   /** Which vector a pair of tokens has. */
@@ -45,14 +45,14 @@ function terms(
   const tokens = { query: readVectors(query), key: readVectors(key) }
   const met = parts.map((part) => ({
     ...part,
-    ...products(tokens[part.metBy], part.table, tokens.query.heads, part.factor ?? scale),
+    ...products(tokens[part.multiplied], part.table, tokens.query.heads, part.factor ?? scale),
   }))
   return {
     query,
     key,
     scoreMod: scoreMod((score, pair) =>
-      met.reduce((sum, { metBy, captured, step }) => {
-        const token = metBy === 'query' ? pair.row : pair.key
+      met.reduce((sum, { multiplied, captured, step }) => {
+        const token = multiplied === 'query' ? pair.row : pair.key
         return sum.add(capture(captured).at(pair.batch, pair.head, token, step(pair)))
       }, score),
     ),
@@ -60,7 +60,7 @@ function terms(
     backward: ({ dQuery, dKey, captured }) => {
       const d = { query: readVectors(dQuery), key: readVectors(dKey) }
       const dTables = new Map(parameters.map((table) => [table, new Float64Array(elementCount(table.shape))]))
-      for (const part of met) part.backward(captured.get(part.captured)!, d[part.metBy], dTables.get(part.table)!)
+      for (const part of met) part.backward(captured.get(part.captured)!, d[part.multiplied], dTables.get(part.table)!)
       return {
         dQuery: float32Tensor(d.query.values, d.query.shape),
         dKey: float32Tensor(d.key.values, d.key.shape),

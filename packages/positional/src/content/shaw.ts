@@ -30,5 +30,5 @@ export function shaw({ table, left }: ShawOptions): ContentScore {
       .sub(query)
       .add(before)
       .clamp(0, distances - 1)
-  return relativeProducts('shaw', { headDim }, [{ metBy: 'query', table, step }])
+  return relativeProducts('shaw', { headDim }, [{ multiplied: 'query', table, step }])
 }

@@ -80,15 +80,16 @@ export class PagePool implements Disposable {
     for (let page = this.#prefixes.evict(() => true); page !== undefined; page = this.#prefixes.evict(() => true)) this.give(page)
   }
 
-  /** @returns a free page, held once: the one after `neighbour` if that is free. @throws QkvError `LIMIT_EXCEEDED` when all are held. */
-  take(neighbour: number = this.pages): number {
+  /** @returns a free page, held once; the one that follows page `after`, if that is free. @throws QkvError `LIMIT_EXCEEDED` when all are held. */
+  take(after?: number): number {
     this.check()
     if (this.#free.length === 0) {
       const evicted = this.#prefixes.evict((page) => this.#holders[page] === 1)
       if (evicted !== undefined) this.give(evicted)
     }
-    const after = this.#holders[neighbour + 1] === 0 ? this.#free.indexOf(neighbour + 1) : -1
-    const page = after < 0 ? this.#free.pop() : this.#free.splice(after, 1)[0]
+    // Pages that follow one another are read where they lie; looking for one costs less than the tokens of a page do.
+    const next = after === undefined ? -1 : this.#free.indexOf(after + 1)
+    const page = next < 0 ? this.#free.pop() : this.#free.splice(next, 1)[0]
     if (page === undefined) throw refused('LIMIT_EXCEEDED', 'PagePool', 'pages', 'one that is free', `${this.pages} pages in use`)
     this.#holders[page] = 1
     return page

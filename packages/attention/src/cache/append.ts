@@ -18,7 +18,11 @@ export function checkCounts(operation: string, cache: DecodingCache | undefined,
 }
 
 /** Has a cache take in tokens and attends with them; the cache stays as it was when anything fails. */
-export async function takeIn<T>(cache: DecodingCache, { key, value, counts }: NextTokens, attend: () => Promise<T>): Promise<T> {
+export async function appendAndAttend<T>(
+  cache: DecodingCache,
+  { key, value, counts }: NextTokens,
+  attend: () => Promise<T>,
+): Promise<T> {
   const before = cache.lengths ?? cache.length
   await cache.append(key, value, counts)
   try {
