@@ -1,21 +1,12 @@
-import { tensor, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
+import { tensor, type Backend, type Tensor } from '@qkv/core'
 import type { AttentionCache, CachedKeys, CacheState } from '../cache/cache.ts'
 import { checkEntries, checkRestored, countsTaken, entryOf, lengthsLeft, Life } from '../cache/checks.ts'
 import type { KeyValueCacheOptions } from '../cache/contiguous.ts'
 import { cacheLayout, type CacheLayout } from '../cache/layout.ts'
-import {
-  allocate,
-  byteLength,
-  checkAppended,
-  copyStored,
-  part,
-  readStored,
-  release,
-  store,
-  type StoredKeys,
-} from '../cache/memory.ts'
+import { checkAppended, copyStored, readStored, store, type StoredKeys } from '../cache/memory.ts'
 import { unchanged } from '../cache/reindex.ts'
-import { checkBackend, checkCount, refused } from '../refuse.ts'
+import { Rows } from '../cache/rows.ts'
+import { checkBackend, checkCount } from '../refuse.ts'
 
 /**
  * Sequences of different lengths, one a batch entry, that are decoded together. Each entry takes in as many tokens as it has:
@@ -33,8 +24,7 @@ export class BatchedCache implements AttentionCache {
   readonly layout: CacheLayout
   readonly #life = new Life('BatchedCache')
   readonly #growing: boolean
-  #stored: StoredKeys<OwnedTensor>
-  #rows: number
+  readonly #rows: Rows
   #lengths: readonly number[]
 
   /** @param options `capacity` is that of each entry. */
@@ -45,8 +35,7 @@ export class BatchedCache implements AttentionCache {
     this.backend = backend
     this.layout = cacheLayout('BatchedCache', options)
     this.#growing = capacity === undefined
-    this.#rows = capacity ?? 64
-    this.#stored = allocate(backend, this.layout, this.layout.batch, this.#rows)
+    this.#rows = new Rows(backend, this.layout, capacity ?? 64)
     this.#lengths = new Array<number>(this.layout.batch).fill(0)
   }
 
@@ -60,7 +49,7 @@ export class BatchedCache implements AttentionCache {
   }
 
   get byteLength(): number {
-    return this.#life.ended ? 0 : byteLength(this.#stored)
+    return this.#life.ended ? 0 : this.#rows.byteLength
   }
 
   async append(key: Tensor, value: Tensor, counts?: readonly number[]): Promise<void> {
@@ -82,8 +71,8 @@ export class BatchedCache implements AttentionCache {
   fork(): BatchedCache {
     this.#life.check()
     const { backend, layout } = this
-    const fork = new BatchedCache({ ...layout, backend, capacity: this.#growing ? undefined : this.#rows })
-    fork.#take(part(this.#stored, [0, this.length]), this.#lengths)
+    const fork = new BatchedCache({ ...layout, backend, capacity: this.#growing ? undefined : this.#rows.count })
+    fork.#take(this.#rows.part(0, this.length), this.#lengths)
     return fork
   }
 
@@ -93,13 +82,13 @@ export class BatchedCache implements AttentionCache {
     const lengths = this.#lengths.every((own) => own === length)
       ? undefined
       : tensor(this.#lengths, [this.#lengths.length], { dtype: 'int32' })
-    return { ...part(this.#stored, [0, length]), lengths, mask: undefined, reindex: unchanged, dispose: () => {} }
+    return { ...this.#rows.part(0, length), lengths, mask: undefined, reindex: unchanged, dispose: () => {} }
   }
 
   async save(): Promise<CacheState> {
     this.#life.check()
     const { layout, length, lengths } = this
-    const stored = await readStored(this.backend, part(this.#stored, [0, length]))
+    const stored = await readStored(this.backend, this.#rows.part(0, length))
     return { kind: 'batched', layout, length, lengths, stored }
   }
 
@@ -117,7 +106,7 @@ export class BatchedCache implements AttentionCache {
   }
 
   dispose(): void {
-    if (this.#life.end()) release(this.#stored)
+    if (this.#life.end()) this.#rows.release()
   }
 
   [Symbol.dispose](): void {
@@ -129,13 +118,13 @@ export class BatchedCache implements AttentionCache {
     const tokens = key.shape[2] ?? 0
     const [first = 0] = this.#lengths
     if (this.#lengths.every((length) => length === first) && counts.every((count) => count === tokens)) {
-      store(this.backend, key, value, part(this.#stored, [first, first + tokens]))
+      store(this.backend, key, value, this.#rows.part(first, first + tokens))
       return
     }
     for (const [entry, length] of this.#lengths.entries()) {
       const count = counts[entry] ?? 0
       if (count === 0) continue
-      const target = part(this.#stored, [length, length + count], [entry, entry + 1])
+      const target = this.#rows.part(length, length + count, entry)
       store(this.backend, entryOf(key, entry, count), entryOf(value, entry, count), target)
     }
   }
@@ -144,21 +133,14 @@ export class BatchedCache implements AttentionCache {
     const held = stored.key.shape[2] ?? 0
     this.#lengths = this.#lengths.map(() => 0)
     this.#makeRoom(held)
-    copyStored(this.backend, stored, part(this.#stored, [0, held]))
+    copyStored(this.backend, stored, this.#rows.part(0, held))
     this.#lengths = [...lengths]
   }
 
-  /** Room for `tokens` tokens of each entry, by doubling. @throws QkvError `LIMIT_EXCEEDED` where there is a capacity. */
+  /** Room for `tokens` tokens of each entry, by doubling. */
   #makeRoom(tokens: number): void {
-    if (tokens <= this.#rows) return
-    if (!this.#growing) {
-      throw refused('LIMIT_EXCEEDED', 'cache', 'tokens', `at most ${this.#rows}, its capacity`, String(tokens))
-    }
-    const old = this.#stored
-    const rows = Math.max(tokens, 2 * this.#rows)
-    this.#stored = allocate(this.backend, this.layout, this.layout.batch, rows)
-    copyStored(this.backend, part(old, [0, this.length]), part(this.#stored, [0, this.length]))
-    release(old)
-    this.#rows = rows
+    const { length } = this
+    if (!this.#rows.areTooFew(tokens, this.#growing)) return
+    this.#rows.layOut(Math.max(tokens, 2 * this.#rows.count), length, { first: length, last: 0 })
   }
 }

@@ -1,15 +1,9 @@
-import type { Backend, OwnedTensor, Tensor } from '@qkv/core'
-import { refused } from '../refuse.ts'
+import type { Backend, Tensor } from '@qkv/core'
 import type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
 import { checkRestored, checkTruncation, Life } from './checks.ts'
 import type { CacheLayout } from './layout.ts'
-import { allocate, byteLength, checkAppended, copyStored, part, readStored, release, store, type StoredKeys } from './memory.ts'
-
-/** Which rows to keep when memory is laid out anew: `first` from the start, `last` up to the end. */
-export interface Kept {
-  readonly first: number
-  readonly last: number
-}
+import { checkAppended, copyStored, readStored, store, type StoredKeys } from './memory.ts'
+import { Rows, type Kept } from './rows.ts'
 
 /**
  * What caches have in common whose tokens lie one after another in memory of their own, [batch, heads, rows, dim]. They
@@ -20,8 +14,7 @@ export abstract class HeldTokens implements AttentionCache {
   readonly layout: CacheLayout
   readonly #kind: 'contiguous' | 'sliding'
   readonly #life: Life
-  #stored: StoredKeys<OwnedTensor>
-  #rows: number
+  readonly #rows: Rows
   #length = 0
   #missing = 0
 
@@ -30,8 +23,7 @@ export abstract class HeldTokens implements AttentionCache {
     this.layout = layout
     this.#kind = kind
     this.#life = new Life(`${kind} cache`)
-    this.#rows = rows
-    this.#stored = allocate(backend, layout, layout.batch, rows)
+    this.#rows = new Rows(backend, layout, rows)
   }
 
   /** Whether it may take more memory than it began with. */
@@ -49,7 +41,7 @@ export abstract class HeldTokens implements AttentionCache {
   }
 
   get byteLength(): number {
-    return this.#life.ended ? 0 : byteLength(this.#stored)
+    return this.#life.ended ? 0 : this.#rows.byteLength
   }
 
   /** Tokens held, and for how many there is room. */
@@ -58,7 +50,7 @@ export abstract class HeldTokens implements AttentionCache {
   }
 
   protected get rows(): number {
-    return this.#rows
+    return this.#rows.count
   }
 
   /** Tokens of the text that are not held any more. */
@@ -69,8 +61,8 @@ export abstract class HeldTokens implements AttentionCache {
   async append(key: Tensor, value: Tensor): Promise<void> {
     this.#life.check()
     const count = checkAppended('append', this.layout, key, value)
-    if (this.#exceedsRoom(this.held + count)) this.makeRoom(count)
-    store(this.backend, key, value, this.#part(this.held, this.held + count))
+    if (this.#rows.areTooFew(this.held + count, this.growing)) this.makeRoom(count)
+    store(this.backend, key, value, this.#rows.part(this.held, this.held + count))
     this.#length += count
   }
 
@@ -82,14 +74,14 @@ export abstract class HeldTokens implements AttentionCache {
 
   keys(): CachedKeys {
     this.#life.check()
-    const { key, value, keyScales, valueScales } = this.#part(0, this.held)
+    const { key, value, keyScales, valueScales } = this.#rows.part(0, this.held)
     const { mask, reindex } = this.visibility
     return { key, value, keyScales, valueScales, mask, reindex, dispose: () => {} }
   }
 
   async save(): Promise<CacheState> {
     this.#life.check()
-    const stored = await readStored(this.backend, this.#part(0, this.held))
+    const stored = await readStored(this.backend, this.#rows.part(0, this.held))
     return { kind: this.#kind, layout: this.layout, length: this.#length, stored }
   }
 
@@ -100,7 +92,7 @@ export abstract class HeldTokens implements AttentionCache {
   }
 
   dispose(): void {
-    if (this.#life.end()) release(this.#stored)
+    if (this.#life.end()) this.#rows.release()
   }
 
   [Symbol.dispose](): void {
@@ -111,39 +103,23 @@ export abstract class HeldTokens implements AttentionCache {
   protected forkInto<Cache extends HeldTokens>(make: () => Cache): Cache {
     this.#life.check()
     const fork = make()
-    fork.#take(this.#part(0, this.held), this.#length)
+    fork.#take(this.#rows.part(0, this.held), this.#length)
     return fork
   }
 
   /** Moves what is kept, in order, to new memory of `rows` rows. */
-  protected layOut(rows: number, { first, last }: Kept): void {
+  protected layOut(rows: number, kept: Kept): void {
     const { held } = this
-    const old = this.#stored
-    this.#stored = allocate(this.backend, this.layout, this.layout.batch, rows)
-    copyStored(this.backend, part(old, [0, first]), this.#part(0, first))
-    copyStored(this.backend, part(old, [held - last, held]), this.#part(first, first + last))
-    release(old)
-    this.#rows = rows
-    this.#missing += held - first - last
+    this.#rows.layOut(rows, held, kept)
+    this.#missing += held - kept.first - kept.last
   }
 
   /** Holds these tokens and no others, the last of a text of `length`. */
   #take(stored: StoredKeys, length: number): void {
     const held = stored.key.shape[2] ?? 0
-    if (this.#exceedsRoom(held)) this.layOut(held, { first: 0, last: 0 })
-    copyStored(this.backend, stored, this.#part(0, held))
+    if (this.#rows.areTooFew(held, this.growing)) this.layOut(held, { first: 0, last: 0 })
+    copyStored(this.backend, stored, this.#rows.part(0, held))
     this.#length = length
     this.#missing = length - held
-  }
-
-  /** @throws QkvError `LIMIT_EXCEEDED` where more room is not to be had. */
-  #exceedsRoom(tokens: number): boolean {
-    if (tokens <= this.#rows) return false
-    if (this.growing) return true
-    throw refused('LIMIT_EXCEEDED', 'cache', 'tokens', `at most ${this.#rows}, its capacity`, String(tokens))
-  }
-
-  #part(start: number, end: number): StoredKeys {
-    return part(this.#stored, [start, end])
   }
 }
