@@ -83,9 +83,15 @@ function ofCachedKeys(operation: string, encoding: RotaryEncoding | ScoreEncodin
     throw invalid(operation, 'position', 'score encodings (rotate before appending)', 'a rotary one')
   }
   if (encoding.follows === 'positions') return { ...encoding, scoreMod: keys.reindex(encoding.scoreMod) }
-  if (keys.reindex === unchanged && keys.keyScales === undefined) return encoding
-  const cache = keys.keyScales === undefined ? 'a cache that has dropped tokens' : 'quantised keys'
-  throw invalid(operation, 'position', `encodings that follow positions alone, with ${cache}`, 'one that follows content')
+  const kept = keptOtherwise(keys)
+  if (kept === undefined) return encoding
+  throw invalid(operation, 'position', `encodings that follow positions alone, with ${kept}`, 'one that follows content')
+}
+
+/** What keeps encodings from reading a cache's keys as they came; undefined where nothing does. */
+export function keptOtherwise(keys: CachedKeys): string | undefined {
+  if (keys.keyScales !== undefined) return 'quantised keys'
+  return keys.reindex === unchanged ? undefined : 'a cache that has dropped tokens'
 }
 
 /** The caller's mask and the cache's. */

@@ -1,9 +1,8 @@
-import type { Backend, ProblemOptions, QkvError, Tensor, Watch } from '@qkv/core'
+import type { Backend, ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { attention, type AttentionOptions } from '../attention.ts'
-import { optionsOfKeys } from '../cache/attention.ts'
+import { keptOtherwise, optionsOfKeys } from '../cache/attention.ts'
 import type { DecodingCache } from '../cache/cache.ts'
-import { unchanged } from '../cache/reindex.ts'
 import { nextPlaces, appendAndAttend } from '../cache/append.ts'
 import type { OnBackend, WeightOptions } from '../inspect/index.ts'
 import { checkRotaries, followsContent, isRotary } from '../positions.ts'
@@ -30,10 +29,19 @@ export interface SelfAttention extends KeyValueHeads {
 export async function attendSelf(backend: Backend, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
   const { query, key, value, position, positions, options, inspect } = asked
   const places = positions === undefined ? undefined : { query: positions, key: positions }
-  const whole = { ...options, position, positions: places, backend }
-  const { output } = await attention(query, key, value, whole)
+  return attendAndShow(query, { key, value }, { ...options, position, positions: places, backend }, inspect, scope)
+}
+
+async function attendAndShow(
+  query: Tensor,
+  { key, value }: KeyValueHeads,
+  options: AttentionOptions,
+  inspect: Inspect | undefined,
+  scope: Temporaries,
+): Promise<Tensor> {
+  const { output } = await attention(query, key, value, options)
   scope.keep(output)
-  await inspect?.(query, key, whole)
+  await inspect?.(query, key, options)
   return output
 }
 
@@ -60,11 +68,7 @@ async function attendTurned(
   const scores = rotaries.length === 0 ? position : position.filter((encoding) => !isRotary(encoding))
   return appendAndAttend(cache, { key: turned(key, 'key'), value, counts }, async () => {
     const keys = scope.keep(cache.keys())
-    const whole = optionsOfKeys(operation, keys, backend, options, scores)
-    const { output } = await attention(turnedQuery, keys.key, keys.value, whole)
-    scope.keep(output)
-    await inspect?.(turnedQuery, keys.key, whole)
-    return output
+    return attendAndShow(turnedQuery, keys, optionsOfKeys(operation, keys, backend, options, scores), inspect, scope)
   })
 }
 
@@ -74,24 +78,17 @@ async function attendTurningAnew(
   { query, key, value, position, positions, counts, inspect, options }: SelfAttention,
   scope: Temporaries,
 ): Promise<Tensor> {
-  if (positions !== undefined) throw unfit('positions', 'absent', 'positions')
+  if (positions !== undefined) throw invalid(operation, 'positions', 'absent where all keys turn anew', 'positions')
   checkRotaries(operation, position, query.shape[3] ?? 0, cache.lengths !== undefined)
   const places = nextPlaces(cache, query.shape[2] ?? 0, counts)
   return appendAndAttend(cache, { key, value, counts }, async () => {
     const keys = scope.keep(cache.keys())
-    if (keys.keyScales !== undefined) throw unfit('cache', 'one that keeps floats', 'one with quantised keys')
-    if (keys.reindex !== unchanged) throw unfit('cache', 'one that keeps all keys', 'one that has dropped tokens')
+    const kept = keptOtherwise(keys)
+    if (kept !== undefined) throw invalid(operation, 'cache', 'one with all keys as floats, where all turn anew', kept)
     const plain = optionsOfKeys(operation, keys, cache.backend, options, undefined)
     const whole = { ...plain, position, positions: { query: places, key: { start: 0, length: keys.key.shape[2] ?? 0 } } }
-    const { output } = await attention(query, keys.key, keys.value, whole)
-    scope.keep(output)
-    await inspect?.(query, keys.key, whole)
-    return output
+    return attendAndShow(query, keys, whole, inspect, scope)
   })
 }
 
 const operation = 'MultiHeadAttention.forward'
-
-function unfit(argument: string, expected: string, received: string): QkvError {
-  return invalid(operation, argument, `${expected} where a rotary position turns all keys anew at each step`, received)
-}
