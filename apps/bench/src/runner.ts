@@ -30,9 +30,10 @@ export type Progress =
 
 /** Runs every case among every field's contestants. A contestant that refuses, fails, hangs or is wrong is a row that says so. */
 export async function runCases(options: RunOptions): Promise<{ peers: PeerReport[]; cases: CaseReport[] }> {
-  const { fields, cases, budgetMilliseconds, onProgress, signal } = options
+  const { fields, budgetMilliseconds, onProgress, signal } = options
   const end = budgetMilliseconds === undefined ? undefined : performance.now() + budgetMilliseconds
   const seats = fields.map((field) => [field.subject, ...field.peers].map((peer) => new Seat(peer, options)))
+  const cases = budgetMilliseconds === undefined ? options.cases : lightFirst(options.cases)
   const results: CaseReport[] = []
   try {
     for (const seat of seats.flat()) onProgress?.({ event: 'peer', peer: await seat.introduce() })
@@ -47,10 +48,21 @@ export async function runCases(options: RunOptions): Promise<{ peers: PeerReport
       results.push(result)
       onProgress?.({ event: 'result', result, ...place })
     }
-    return { peers: await Promise.all(seats.flat().map((seat) => seat.introduce())), cases: results }
+    return { peers: await Promise.all(seats.flat().map((seat) => seat.introduce())), cases: inOrder(results, options.cases) }
   } finally {
     for (const seat of seats.flat()) seat.close()
   }
+}
+
+/** What light cases leave of their shares, heavy ones can use. */
+function lightFirst(cases: readonly BenchCase[]): readonly BenchCase[] {
+  return cases.toSorted((a, b) => flopsOf(a) - flopsOf(b))
+}
+
+/** Results as the cases were given; of two fields, one case's stand together. */
+function inOrder(results: readonly CaseReport[], cases: readonly BenchCase[]): CaseReport[] {
+  const place = new Map(cases.map(({ id }, index) => [id, index]))
+  return results.toSorted((a, b) => place.get(a.bench.id)! - place.get(b.bench.id)!)
 }
 
 /** The plan, cut to the case's share of the time that is left, where the run is to end. */

@@ -118,6 +118,18 @@ describe('a run', () => {
     expect(cases[0]!.rows[1]).toMatchObject({ status: 'skipped', reason: expect.stringContaining('there are for it') })
   })
 
+  it('a run with a budget begins with what is light, and reports in the order that was asked', async () => {
+    const heavy = { ...bench, id: 'test/heavy', keyLength: 90 }
+    const order: string[] = []
+    const { cases } = await runCases({
+      ...options([], [heavy, bench]),
+      budgetMilliseconds: 5000,
+      onProgress: (progress) => progress.event === 'case' && order.push(progress.bench.id),
+    })
+    expect(order).toEqual(['test/small', 'test/heavy'])
+    expect(cases.map(({ bench: { id } }) => id)).toEqual(['test/heavy', 'test/small'])
+  })
+
   it('a peer whose result holds NaN is called wrong', async () => {
     const broken = peer('broken', async () => ({
       ...(await answering(bench)),

@@ -56,6 +56,7 @@ export const caseGroups: readonly CaseGroup[] = [
     name: 'cache',
     title: 'The same with smaller caches',
     cases: [
+      decode(models.llama3_8b, 2048, 'float16'),
       decode(models.llama3_8b, 8192, 'float16'),
       decode(models.llama3_8b, 8192, 'int8'),
       decode(models.llama3_8b, 32768, 'float16'),
@@ -87,8 +88,8 @@ export const caseGroups: readonly CaseGroup[] = [
     name: 'encoding',
     title: 'Positions inside the kernel',
     cases: [
-      { ...attention('encoding/rotary/llama-3.2-1b/1024', models.llama3_1b, 1024, 1024), rotary: true },
       { ...plain('encoding/rotary/64/1024', 8, 64, 1024, true), rotary: true },
+      { ...attention('encoding/rotary/llama-3.2-1b/1024', models.llama3_1b, 1024, 1024), rotary: true },
       { ...plain('encoding/none/64/1024', 8, 64, 1024, true), source: 'the same without positions' },
       { ...plain('encoding/alibi/64/1024', 8, 64, 1024, true), alibi: true, source: 'BLOOM and MPT' },
       { ...plain('encoding/bias/64/1024', 8, 64, 1024, false), bias: true, source: 'T5, whose bias is a tensor' },
