@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { compactWgsl } from './tooling/vite/compact-wgsl.ts'
 import { markdownSnippets } from './tooling/vite/markdown-snippets.ts'
 import { wasmBytes } from './tooling/vite/wasm-bytes.ts'
 
@@ -30,6 +31,7 @@ export default defineConfig({
       },
       {
         ...source,
+        plugins: [...source.plugins, compactWgsl()],
         test: {
           name: 'gpu',
           include: ['{packages,apps}/*/test/**/*.gpu.test.ts'],

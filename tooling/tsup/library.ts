@@ -1,7 +1,7 @@
 import { defineConfig, type Options } from 'tsup'
 
 /** How every package is bundled: ES modules for any platform; `tsc` makes the declarations. */
-export function libraryConfig(entry: string[]): ReturnType<typeof defineConfig> {
+export function libraryConfig(entry: string[], esbuildPlugins: Options['esbuildPlugins'] = []): ReturnType<typeof defineConfig> {
   const options: Options = {
     entry,
     format: 'esm',
@@ -13,6 +13,7 @@ export function libraryConfig(entry: string[]): ReturnType<typeof defineConfig> 
     clean: true,
     silent: true,
     loader: { '.wasm': 'binary' },
+    esbuildPlugins,
   }
   return defineConfig(options)
 }

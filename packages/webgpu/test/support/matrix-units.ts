@@ -21,10 +21,10 @@ export function withoutMatrixUnits(code: string, { m, n, k, largestSubgroup }: M
 }`
   })
   return `${code
-    .replace(/^(enable chromium_experimental_subgroup_matrix|diagnostic\(off, chromium[^)]*\));/gm, '')
-    .replace(/^alias (Left|Right|Result) .*$/gm, '')
-    .replace(/subgroupMatrixLoad<(\w+)>\(&(\w+), /g, 'load$1Of_$2(')
-    .replace(/subgroupMatrixStore\(&scores, /g, 'storeResult(')
+    .replace(/enable chromium_experimental_subgroup_matrix;|diagnostic\(off, ?chromium[^)]*\);/g, '')
+    .replace(/alias (Left|Right|Result) ?=[^;]*;/g, '')
+    .replace(/subgroupMatrixLoad<(\w+)>\(&(\w+), ?/g, 'load$1Of_$2(')
+    .replace(/subgroupMatrixStore\(&scores, ?/g, 'storeResult(')
     .replace('i32(subgroupIndex)', `lane % ${largestSubgroup}`)
     .replace('i32(size)', String(largestSubgroup))}
 ${types.join('\n')}

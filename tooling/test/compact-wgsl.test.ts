@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest'
+import { withCompactTemplates } from '../tsup/compact-wgsl.ts'
+
+test('WGSL loses comments and the spaces that nothing needs, also beside what is put into it', () => {
+  const written = [
+    'const shader = `',
+    '/* Twice as much,',
+    '   of course. */',
+    'fn twice(x: f32) -> ${type} {',
+    '  var ${kind} ${name} = ${ x } * 2.0;',
+    '  return y;',
+    "}` + ' kept  as it is '",
+  ].join('\n')
+  expect(withCompactTemplates(written)).toBe(
+    "const shader = ` fn twice(x:f32)-> ${type}{var ${kind} ${name} = ${ x } * 2.0;return y;}` + ' kept  as it is '",
+  )
+})
