@@ -15,27 +15,14 @@ export function contiguousStrides(shape: readonly number[]): number[] {
   return strides
 }
 
-/** Whether a layout touches none but the first `length` elements. */
-export function liesWithin(length: number, shape: readonly number[], strides: readonly number[], offset: number): boolean {
-  let first = offset
-  let end = offset + 1
-  for (let axis = 0; axis < shape.length; axis++) {
-    const size = shape[axis] ?? 1
-    if (size === 0) return true
-    const span = (size - 1) * (strides[axis] ?? 0)
-    if (span < 0) first += span
-    else end += span
-  }
-  return first >= 0 && end <= length
-}
-
 /** The lowest and highest element that a layout touches; `last < first` when it touches none. */
 export function reach(shape: readonly number[], strides: readonly number[], offset: number): { first: number; last: number } {
-  if (elementCount(shape) === 0) return { first: 0, last: -1 }
   let first = offset
   let last = offset
   for (let axis = 0; axis < shape.length; axis++) {
-    const span = ((shape[axis] ?? 1) - 1) * (strides[axis] ?? 0)
+    const size = shape[axis] ?? 1
+    if (size === 0) return { first: 0, last: -1 }
+    const span = (size - 1) * (strides[axis] ?? 0)
     if (span < 0) first += span
     else last += span
   }
@@ -63,7 +50,7 @@ export function stridesLike(
 
 /**
  * The first `count` axes by how far apart their elements lie. Axes of one element, and repeated ones, lie anywhere: they
- * keep their places among the others.
+ * keep their places among the others. Sorted by insertion: there are three or four axes, and results ask at every call.
  */
 function outermostFirst(
   count: number,

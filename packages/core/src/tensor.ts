@@ -1,7 +1,7 @@
 import { arrayConstructors, bytesPerElement, dtypes, type ArrayOf, type Dtype, type TypedArray } from './dtype.ts'
 import { describe, type QkvError } from './errors.ts'
 import { refusal } from './refusal.ts'
-import { contiguousStrides, elementCount, liesWithin, reach } from './strides.ts'
+import { contiguousStrides, elementCount, reach } from './strides.ts'
 
 /** Memory that a backend owns: a GPU buffer, a range of WebAssembly memory. Only its backend looks inside. */
 export interface DeviceStorage {
@@ -100,8 +100,8 @@ function checkLayout(operation: string, argument: string, view: Tensor): void {
     )
   }
   const length = Math.floor(storage.byteLength / bytesPerElement[dtype])
-  if (!Number.isSafeInteger(offset) || !liesWithin(length, shape, strides, offset)) {
-    const { first, last } = reach(shape, strides, offset)
+  const { first, last } = reach(shape, strides, offset)
+  if (!Number.isSafeInteger(offset) || (last >= first && (first < 0 || last >= length))) {
     throw refusal(
       'SHAPE_MISMATCH',
       operation,

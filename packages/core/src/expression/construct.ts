@@ -150,5 +150,5 @@ function isInt32(value: unknown): boolean {
 
 function mistyped(operator: string, operands: readonly ExpressionNode[]): QkvError {
   const types = operands.map(({ type }) => type).join(', ')
-  return rejected(`the operands of ${describe(operator)}`, 'of the types that an operator of the language takes', types)
+  return rejected(`the operands of ${describe(operator)}`, 'of types that go together', types)
 }

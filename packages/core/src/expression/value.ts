@@ -20,17 +20,11 @@ export class BoolExpression {
   }
 
   and(...others: readonly BoolOperand[]): BoolExpression {
-    return others.reduce<BoolExpression>(
-      (all, other) => new BoolExpression(binaryNode('and', all.node, boolNode('the operand of and()', other))),
-      this,
-    )
+    return this.chain('and', others)
   }
 
   or(...others: readonly BoolOperand[]): BoolExpression {
-    return others.reduce<BoolExpression>(
-      (any, other) => new BoolExpression(binaryNode('or', any.node, boolNode('the operand of or()', other))),
-      this,
-    )
+    return this.chain('or', others)
   }
 
   not(): BoolExpression {
@@ -39,6 +33,11 @@ export class BoolExpression {
 
   toString(): string {
     return printExpression(this.node)
+  }
+
+  private chain(operator: 'and' | 'or', others: readonly BoolOperand[]): BoolExpression {
+    const operands = others.map((other) => boolNode(`the operand of ${operator}()`, other))
+    return new BoolExpression(operands.reduce<ExpressionNode>((left, right) => binaryNode(operator, left, right), this.node))
   }
 }
 

@@ -87,11 +87,8 @@ export function checkScore(score: ScoreMod | undefined): ScoreMod | undefined {
 export function checkSinks(sinks: ProblemOptions['sinks'], queryHeads: number): Tensor | undefined {
   if (sinks === undefined) return undefined
   const view = asTensor('sinks', sinks, 'float32')
-  checkTensor(operation, 'sinks', view)
   if (!isFloat(view.dtype)) throw unsupported('sinks', 'a float dtype', view.dtype)
-  if (view.shape.length !== 1 || view.shape[0] !== queryHeads) {
-    throw mismatch('sinks', `one logit per query head, [${queryHeads}]`, shapeOf(view))
-  }
+  if (!isVector(view, queryHeads)) throw mismatch('sinks', `one logit per query head, [${queryHeads}]`, shapeOf(view))
   return view
 }
 
@@ -99,13 +96,14 @@ export function checkLengths(lengths: ProblemOptions['lengths'], batch: number, 
   if (lengths === undefined) return undefined
   if (Array.isArray(lengths)) checkEachLength(lengths, keyLength)
   const view = asTensor('lengths', lengths, 'int32')
-  checkTensor(operation, 'lengths', view)
   if (view.dtype !== 'int32') throw unsupported('lengths', 'int32', view.dtype)
-  if (view.shape.length !== 1 || view.shape[0] !== batch) {
-    throw mismatch('lengths', `one length per batch entry, [${batch}]`, shapeOf(view))
-  }
+  if (!isVector(view, batch)) throw mismatch('lengths', `one length per batch entry, [${batch}]`, shapeOf(view))
   if (isHostTensor(view)) checkEachLength(toFloat64(view), keyLength)
   return view
+}
+
+function isVector({ shape }: Tensor, size: number): boolean {
+  return shape.length === 1 && shape[0] === size
 }
 
 function checkEachLength(lengths: ArrayLike<number>, keyLength: number): void {
@@ -116,9 +114,10 @@ function checkEachLength(lengths: ArrayLike<number>, keyLength: number): void {
 }
 
 function asTensor(argument: string, numbers: Tensor | readonly number[], dtype: Dtype): Tensor {
-  if (isTensor(numbers)) return numbers
   if (Array.isArray(numbers)) return tensor(numbers, [numbers.length], { dtype })
-  throw invalid(argument, 'a tensor or an array of numbers', describe(numbers))
+  if (!isTensor(numbers)) throw invalid(argument, 'a tensor or an array of numbers', describe(numbers))
+  checkTensor(operation, argument, numbers)
+  return numbers
 }
 
 /** @returns none where nothing is dropped. */

@@ -22,11 +22,11 @@ export function checkShapes(query: Tensor, key: Tensor, value: Tensor): Sizes {
   const [batch, queryHeads, queryLength, headDim] = query.shape as Shape4
   const [keyBatch, keyHeads, keyLength] = key.shape as Shape4
   const [valueBatch, valueHeads, valueLength] = value.shape as Shape4
-  if (keyBatch !== batch) throw unequal('batch size', { query }, batch, { key }, keyBatch)
-  if (valueBatch !== batch) throw unequal('batch size', { query }, batch, { value }, valueBatch)
-  if (dimOf(key) !== headDim) throw unequal('head size', { query }, headDim, { key }, dimOf(key))
-  if (valueHeads !== keyHeads) throw unequal('head count', { key }, keyHeads, { value }, valueHeads)
-  if (valueLength !== keyLength) throw unequal('length', { key }, keyLength, { value }, valueLength)
+  if (keyBatch !== batch) throw unequal('batch size', 'query', query, batch, 'key', key, keyBatch)
+  if (valueBatch !== batch) throw unequal('batch size', 'query', query, batch, 'value', value, valueBatch)
+  if (dimOf(key) !== headDim) throw unequal('head size', 'query', query, headDim, 'key', key, dimOf(key))
+  if (valueHeads !== keyHeads) throw unequal('head count', 'key', key, keyHeads, 'value', value, valueHeads)
+  if (valueLength !== keyLength) throw unequal('length', 'key', key, keyLength, 'value', value, valueLength)
   if (keyHeads === 0 ? queryHeads !== 0 : queryHeads % keyHeads !== 0) {
     const shapes = `(query ${shapeOf(query)}, key ${shapeOf(key)})`
     const sentence = `query has ${queryHeads} heads, key has ${keyHeads} ${shapes}; query heads must be a multiple of key heads`
@@ -36,12 +36,12 @@ export function checkShapes(query: Tensor, key: Tensor, value: Tensor): Sizes {
   return { batch, queryHeads, keyHeads, group, queryLength, keyLength, headDim, valueDim: dimOf(value) }
 }
 
-/** A tensor under the name of its argument. */
-type Named = Readonly<Record<string, Tensor>>
-
-function unequal(what: string, left: Named, expected: number, right: Named, received: number): QkvError {
-  const [[leftName, leftView], [rightName, rightView]] = [Object.entries(left)[0]!, Object.entries(right)[0]!]
-  const shapes = `(${leftName} ${shapeOf(leftView)}, ${rightName} ${shapeOf(rightView)})`
+/** What is not the same of `right` as of `left`, each an argument's name, its tensor and its size. */
+function unequal(
+  what: string,
+  ...[leftName, left, expected, rightName, right, received]: [string, Tensor, number, string, Tensor, number]
+): QkvError {
+  const shapes = `(${leftName} ${shapeOf(left)}, ${rightName} ${shapeOf(right)})`
   const sentence = `${rightName} has ${what} ${received}, ${leftName} has ${expected} ${shapes}; they must be equal`
   return disagreement(rightName, `${what} ${expected}`, String(received), sentence)
 }

@@ -1,6 +1,6 @@
 import type { BinaryOperator, UnaryOperator } from '../node.ts'
 import { compareDifference } from './int-steps.ts'
-import { setBool, type Ranges, type Step } from './range.ts'
+import { setBool, setFromEnds, type Ranges, type Step } from './range.ts'
 
 /**
  * Kernels compute floats in float32, each platform with its own rounding, and the reference in float64: a range that
@@ -69,7 +69,7 @@ export function floatBinaryStep(operator: BinaryOperator, ranges: Ranges, slot: 
     case 'subtract':
       return () => setFloat(ranges, slot, low[a]! - high[b]!, high[a]! - low[b]!)
     case 'multiply':
-      return () => corners(ranges, slot, a, b, (x, y) => x * y)
+      return () => setFromEnds(setFloat, ranges, slot, a, b, (x, y) => x * y)
     case 'divide':
       return () => quotient(ranges, slot, a, b)
     case 'minimum':
@@ -88,16 +88,7 @@ export function floatBinaryStep(operator: BinaryOperator, ranges: Ranges, slot: 
 
 function quotient(ranges: Ranges, slot: number, a: number, b: number): void {
   if (ranges.low[b]! <= 0 && ranges.high[b]! >= 0) setFloat(ranges, slot, -Infinity, Infinity)
-  else corners(ranges, slot, a, b, (x, y) => x / y)
-}
-
-function corners(ranges: Ranges, slot: number, a: number, b: number, operation: (x: number, y: number) => number): void {
-  const { low, high } = ranges
-  const p = operation(low[a]!, low[b]!)
-  const q = operation(low[a]!, high[b]!)
-  const r = operation(high[a]!, low[b]!)
-  const s = operation(high[a]!, high[b]!)
-  setFloat(ranges, slot, Math.min(p, q, r, s), Math.max(p, q, r, s))
+  else setFromEnds(setFloat, ranges, slot, a, b, (x, y) => x / y)
 }
 
 export function floatCompareStep(operator: BinaryOperator, ranges: Ranges, slot: number, a: number, b: number): Step {

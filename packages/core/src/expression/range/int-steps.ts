@@ -1,7 +1,17 @@
 import { floorModulo, highestInt, lowestInt } from '../arithmetic.ts'
 import type { BinaryOperator } from '../node.ts'
 import type { Linear } from './linear.ts'
-import { commonStep, greatestCommonDivisor, setAnyInt, setBool, setInt, stepOf, type Ranges, type Step } from './range.ts'
+import {
+  commonStep,
+  greatestCommonDivisor,
+  setAnyInt,
+  setBool,
+  setFromEnds,
+  setInt,
+  stepOf,
+  type Ranges,
+  type Step,
+} from './range.ts'
 
 /** Up to here, sums of float64 products are exact. */
 const exactSums = 2 ** 52
@@ -100,11 +110,11 @@ export function intStep(operator: BinaryOperator, ranges: Ranges, slot: number, 
   const { low, high } = ranges
   switch (operator) {
     case 'multiply':
-      return () => corners(ranges, slot, a, b, (x, y) => x * y)
+      return () => setFromEnds(setInt, ranges, slot, a, b, (x, y) => x * y)
     case 'floorDivide':
       return () => {
         if (low[b]! <= 0 && high[b]! >= 0) setAnyInt(ranges, slot)
-        else corners(ranges, slot, a, b, (x, y) => Math.floor(x / y))
+        else setFromEnds(setInt, ranges, slot, a, b, (x, y) => Math.floor(x / y))
       }
     case 'modulo':
       return () => modulo(ranges, slot, a, b)
@@ -115,16 +125,6 @@ export function intStep(operator: BinaryOperator, ranges: Ranges, slot: number, 
     default:
       return () => setAnyInt(ranges, slot)
   }
-}
-
-/** For operations that are monotone in each operand, so that extremes lie at the ends. */
-function corners(ranges: Ranges, slot: number, a: number, b: number, operation: (x: number, y: number) => number): void {
-  const { low, high } = ranges
-  const p = operation(low[a]!, low[b]!)
-  const q = operation(low[a]!, high[b]!)
-  const r = operation(high[a]!, low[b]!)
-  const s = operation(high[a]!, high[b]!)
-  setInt(ranges, slot, Math.min(p, q, r, s), Math.max(p, q, r, s))
 }
 
 function modulo(ranges: Ranges, slot: number, a: number, b: number): void {

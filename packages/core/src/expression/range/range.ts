@@ -60,3 +60,20 @@ export function greatestCommonDivisor(a: number, b: number): number {
   while (b !== 0) [a, b] = [b, a % b]
   return a
 }
+
+/** Sets the range of an operation that is monotone in each operand: its extremes lie at the ends of theirs. */
+export function setFromEnds(
+  set: (ranges: Ranges, slot: number, from: number, to: number) => void,
+  ranges: Ranges,
+  slot: number,
+  a: number,
+  b: number,
+  operation: (x: number, y: number) => number,
+): void {
+  const { low, high } = ranges
+  const p = operation(low[a]!, low[b]!)
+  const q = operation(low[a]!, high[b]!)
+  const r = operation(high[a]!, low[b]!)
+  const s = operation(high[a]!, high[b]!)
+  set(ranges, slot, Math.min(p, q, r, s), Math.max(p, q, r, s))
+}
