@@ -14,9 +14,9 @@ export type bfloat = i16
 export function loadFour<T>(at: usize): v128 {
   if (isFloat<T>()) return v128.load(at)
   if (sizeof<T>() == 1) return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(at))))
-  // A bfloat16 is a float32's upper half; a half's exponent and mantissa belong three places lower.
-  const upper = i8x16.shuffle(i32x4.splat(0), v128.load64_zero(at), 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23)
-  return isSigned<T>() ? upper : v128.and(i32x4.shr_s(upper, 3), v128.load32_splat(halfPlaces))
+  // A bfloat16 is a float32's upper half; of a half, sign-extended, exponent and mantissa belong 13 places higher.
+  if (isSigned<T>()) return i8x16.shuffle(i32x4.splat(0), v128.load64_zero(at), 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23)
+  return v128.and(i32x4.shl(v128.load16x4_s(at), 13), v128.load32_splat(halfPlaces))
 }
 
 /** A half's sign, exponent and mantissa in float32's places. */
