@@ -5,7 +5,7 @@ import { machineLine } from './markdown.ts'
 import { figures } from './plots.ts'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
 import { standings, sweepEnds, sweepsOf } from './summary.ts'
-import { count, findings, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
+import { count, findings, mebibytes, milliseconds, question, rate, ratio, leftOut, times } from './words.ts'
 
 /** A report as one file that needs nothing else: pictures as SVG, words for who has never heard of us. */
 export function html(report: BenchReport): string {
@@ -86,9 +86,9 @@ function details(report: BenchReport): string {
 
 function caseTable(report: BenchReport, result: CaseReport): string {
   const measured = result.rows.flatMap((row) => (row.status === 'measured' ? [cells(report, result, row)] : []))
-  const others = result.rows.flatMap((row) => {
-    const reason = remark(row)
-    return reason === undefined ? [] : [`<li class="${row.status}">${escape(titleOf(report, row))}: ${escape(reason)}</li>`]
+  const others = leftOut(result.rows).map(({ reason, rows }) => {
+    const names = rows.map((row) => titleOf(report, row)).join(', ')
+    return `<li class="${rows[0]!.status}">${escape(names)}: ${escape(reason)}</li>`
   })
   return `<section><h3>${escape(result.bench.id)}</h3><p>${escape(question(result))}</p>
 ${measured.length === 0 ? '' : `<table><thead><tr><th></th><th>QKV is faster</th><th>time</th><th>rate</th><th>result</th></tr></thead><tbody>${measured.join('\n')}</tbody></table>`}
@@ -141,7 +141,7 @@ h3 + p { margin: 0 0 0.4rem; opacity: 0.7; font-size: 0.9rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; font-weight: normal; padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
 thead th { font-size: 0.8rem; opacity: 0.65; }
-section table { table-layout: fixed; } section th:first-child { width: 38%; }
+section table { table-layout: fixed; } section th:first-child { width: 34%; } section th:last-child { width: 26%; }
 .summary { width: auto; min-width: 60%; }
 small, figcaption, .skipped { opacity: 0.65; }
 .won { color: light-dark(#187a3c, #6fd3a0); } .lost, .failed, .wrong { color: light-dark(#b3541e, #ff9a6b); }

@@ -2,7 +2,7 @@ import Table from 'cli-table3'
 import colours from 'picocolors'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
 import { ceilingShares, standings, sweepEnds, sweepsOf } from './summary.ts'
-import { count, findings, milliseconds, question, rate, ratio, remark, times } from './words.ts'
+import { count, findings, milliseconds, question, rate, ratio, leftOut, times } from './words.ts'
 
 /** One case: ratio first, for it is what lasts; times are this machine's. What was left out stands below, by its reason. */
 export function caseTable(result: CaseReport): string {
@@ -22,16 +22,10 @@ function cells(result: CaseReport, row: Row & Measured): string[] {
   ]
 }
 
-/** Contestants with the same reason share a line. */
 function remarks(rows: readonly Row[]): string[] {
-  const byReason = new Map<string, Row[]>()
-  for (const row of rows) {
-    const reason = remark(row)
-    if (reason !== undefined) byReason.set(reason, [...(byReason.get(reason) ?? []), row])
-  }
-  return [...byReason].map(([reason, those]) => {
+  return leftOut(rows).map(({ reason, rows: those }) => {
     const line = `  ${those.map(({ peer }) => peer).join(', ')}  ${reason}`
-    return those.some(({ status }) => status === 'failed' || status === 'wrong') ? colours.red(line) : colours.dim(line)
+    return those.some(({ status }) => status !== 'skipped') ? colours.red(line) : colours.dim(line)
   })
 }
 

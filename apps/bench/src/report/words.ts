@@ -53,6 +53,16 @@ export function remark(row: Row): string | undefined {
   return `${row.status}: ${row.reason}`
 }
 
+/** Contestants that came to no figures, those with the same reason together. */
+export function leftOut(rows: readonly Row[]): readonly { readonly reason: string; readonly rows: readonly Row[] }[] {
+  const byReason = new Map<string, Row[]>()
+  for (const row of rows) {
+    const reason = remark(row)
+    if (reason !== undefined) byReason.set(reason, [...(byReason.get(reason) ?? []), row])
+  }
+  return [...byReason].map(([reason, those]) => ({ reason, rows: those }))
+}
+
 /** How exact: errors up to the bound of a correct float32 kernel count as exact. */
 export function exactness({ agreement: { ofBound, relative } }: Measured): string {
   if (relative === 0) return 'the same'
