@@ -99,6 +99,23 @@ describe('a pool', () => {
     const pool = await opening
     expect(() => pool.run(task('mark'), 0, 2)).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
   })
+
+  test('waits for all units before it passes on that one of its own failed', async () => {
+    const { thread, ready } = fakeThread()
+    const trap = new Error('out of bounds')
+    const done: number[] = []
+    const runsBadly = (_: number, unit: number): void => {
+      if (unit === 0) throw trap
+      done.push(unit)
+    }
+    const opening = openPool({ ...poolOptions({ runsBadly: { run: runsBadly } }), spawn: () => thread })
+    ready()
+    const pool = await opening
+    expect(() => pool.run(task('runsBadly'), 0, 3)).toThrow(expect.objectContaining({ code: 'WORKER_FAILED', cause: trap }))
+    expect(done).toEqual([1, 2])
+    pool.run(task('runsBadly'), 1, 3)
+    expect(done).toEqual([1, 2, 1, 2])
+  })
 })
 
 function fakeThread() {

@@ -96,18 +96,25 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
     if (Atomics.load(control, words.sleepers) > 0) Atomics.notify(control, words.generation)
   }
 
-  function takeUnits({ kernel, record, scratch }: Task, end: number): void {
+  /** As in worker.js. A unit that fails counts as finished: memory is given back only when no thread writes to it any more. */
+  function takeUnits({ kernel, record, scratch }: Task, end: number): unknown {
     const { run } = kernels[kernel]!
+    let cause: unknown
     for (;;) {
       const left = Atomics.load(control, words.left)
-      if (left === 0) return
+      if (left === 0) return cause
       if (Atomics.compareExchange(control, words.left, left, left - 1) !== left) continue
-      run(record, end - left, scratch)
+      try {
+        run(record, end - left, scratch)
+      } catch (error) {
+        cause = error
+        Atomics.store(control, words.failed, 1)
+      }
       Atomics.sub(control, words.unfinished, 1)
     }
   }
 
-  function awaitOthers(): void {
+  function awaitOthers(cause: unknown): void {
     let since = 0
     let before = 0
     for (let turn = 1; ; turn++) {
@@ -120,7 +127,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
       if (now - since > patience) fail(`none in ${patience} ms`)
       if (mayBlock) Atomics.wait(control, words.unfinished, unfinished, 1)
     }
-    if (Atomics.load(control, words.failed) !== 0) fail('a unit that did not')
+    if (Atomics.load(control, words.failed) !== 0) fail('a unit that did not', cause)
   }
 
   return {
@@ -131,8 +138,7 @@ export async function openPool(options: PoolOptions): Promise<Crew> {
       if (lost.length > 0 && alive) fail('a worker that ended', lost[0])
       if (!alive || end - first <= 1 || task.work < worthSharing) return runAlone(kernels, task, first, end)
       publish(task, first, end)
-      takeUnits(task, end)
-      awaitOthers()
+      awaitOthers(takeUnits(task, end))
     },
     scratchBytes: (kernel, record) => scratchBytes(kernels, kernel, record),
     dispose,
