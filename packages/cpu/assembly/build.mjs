@@ -22,9 +22,7 @@ const common = [
 
 const relaxed = await compile(['--enable', 'relaxed-simd'])
 const simd = await compile([])
-const lengths = Buffer.alloc(8)
-lengths.writeUInt32LE(relaxed.length, 0)
-lengths.writeUInt32LE(simd.length, 4)
+const lengths = Buffer.from(new Uint32Array([relaxed.length, simd.length, sliceBytes]).buffer)
 const slices = []
 for (let at = 0; at < Math.max(relaxed.length, simd.length); at += sliceBytes) {
   slices.push(relaxed.subarray(at, at + sliceBytes), simd.subarray(at, at + sliceBytes))

@@ -22,15 +22,12 @@ export function copyScratch(copying: usize, _unit: i32, _scratch: usize): usize 
   return converts ? usize(load<i32>(copying, record.elements)) << 2 : 0
 }
 
-/** Rows that one unit takes. */
-const unitRows: i32 = 16
-
 /** Rows of a table, the input, by their numbers, which lie without gaps in place of the weight. */
 export function gather(gathering: usize, unit: i32, _scratch: usize): void {
-  const n = load<i32>(gathering, layer.inputs), end = min((unit + 1) * unitRows, load<i32>(gathering, layer.rows))
+  const n = load<i32>(gathering, layer.inputs), end = min((unit + 1) * layer.unitRows, load<i32>(gathering, layer.rows))
   const from = gathering + layer.input, to = gathering + layer.output
   const dtype = load<i32>(from, layer.dtype)
-  for (let row = unit * unitRows; row < end; row++) {
+  for (let row = unit * layer.unitRows; row < end; row++) {
     const number = load<i32>(load<usize>(gathering, layer.weight) + (usize(row) << 2))
     moveElements(
       load<usize>(from) + number * load<i32>(from, layer.rowStride), load<i32>(from, layer.elementStride), dtype,

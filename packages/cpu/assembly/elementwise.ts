@@ -7,16 +7,13 @@ import { allFloat32, floatsOf } from './layer'
 import { startAt, takeFloats, taken } from './scratch'
 import { multiplyAdd, splat } from './vector'
 
-/** Elements that one unit takes. */
-export const unitElements: i32 = 4096
-
 /** Where what is no float32 is converted to. */
 let x: usize, other: usize
 
 function layOut(scratch: usize): usize {
   startAt(scratch)
-  x = takeFloats(unitElements)
-  other = takeFloats(unitElements)
+  x = takeFloats(record.unitElements)
+  other = takeFloats(record.unitElements)
   return taken()
 }
 
@@ -27,7 +24,7 @@ export function activateScratch(layer: usize, _unit: i32, _scratch: usize): usiz
 export function activate(layer: usize, unit: i32, scratch: usize): void {
   layOut(scratch)
   const operation = load<i32>(layer, record.operation)
-  const first = unit * unitElements, n = min(unitElements, load<i32>(layer, record.inputs) - first)
+  const first = unit * record.unitElements, n = min(record.unitElements, load<i32>(layer, record.inputs) - first)
   const source = floatsOf(layer + record.input, first, n, x), target = resultOf(layer, first)
   const bytes = usize(n) << 2, whole = bytes & ~15
   for (let i: usize = 0; i < whole; i += 16) v128.store(target + i, activated(operation, v128.load(source + i)))
@@ -81,8 +78,8 @@ function normalDistribution(x: v128): v128 {
 export function combine(layer: usize, unit: i32, scratch: usize): void {
   layOut(scratch)
   const operation = load<i32>(layer, record.operation), period = load<i32>(layer, record.outputs)
-  let first = unit * unitElements
-  const end = min(load<i32>(layer, record.inputs), first + unitElements)
+  let first = unit * record.unitElements
+  const end = min(load<i32>(layer, record.inputs), first + record.unitElements)
   while (first < end) {
     const within = first % period, n = min(end - first, period - within)
     const left = floatsOf(layer + record.input, first, n, x), right = floatsOf(layer + record.weight, within, n, other)

@@ -102,18 +102,15 @@ function storeRow(layer: usize, row: i32, column: i32, n: i32, sums: usize): voi
   storeElements(sums, n, target + column * step, step, load<i32>(layer, record.output + record.dtype))
 }
 
-/** Rows that `linearRows` takes. */
-const fewRows: i32 = 8
-
 /** The input as rows of whole vectors, two outputs' sums for 8 rows, the tile of outputs, and room for four weights. */
 let x: usize, sums: usize, y: usize, room: usize
 
 function layOutRows(layer: usize, scratch: usize): usize {
   const rowFloats = wholeBlocks(load<i32>(layer, record.inputs))
   startAt(scratch)
-  x = takeFloats(fewRows * rowFloats)
-  y = takeFloats(fewRows * load<i32>(layer, record.tileColumns) + 3)
-  sums = takeFloats(2 * fewRows)
+  x = takeFloats(record.fewRows * rowFloats)
+  y = takeFloats(record.fewRows * load<i32>(layer, record.tileColumns) + 3)
+  sums = takeFloats(2 * record.fewRows)
   room = takeFloats(4 * rowFloats)
   return taken()
 }
@@ -140,7 +137,7 @@ function readInputs(layer: usize, rowCount: i32, rowBytes: usize): void {
     readVector(layer + record.input, 0, load<i32>(layer, record.inputs), x)
     return
   }
-  memory.fill(x, 0, rowBytes * fewRows)
+  memory.fill(x, 0, rowBytes * record.fewRows)
   for (let i = 0; i < rowCount; i++) {
     readVector(layer + record.input, i, load<i32>(layer, record.inputs), room)
     interleaveRow(room, rowBytes, i & 3, x + (i >> 2) * 4 * rowBytes)

@@ -6,9 +6,6 @@ import { allFloat32, floatsOf } from './layer'
 import { startAt, takeFloats, taken } from './scratch'
 import { multiplyAdd, splat, sumOfLanes } from './vector'
 
-/** Rows that one unit takes. */
-export const unitRows: i32 = 16
-
 /** Where what is no float32 is converted to: a row, and weight and bias. */
 let row: usize, factors: usize, offsets: usize
 
@@ -28,12 +25,12 @@ export function normaliseScratch(layer: usize, _unit: i32, _scratch: usize): usi
 export function normalise(layer: usize, unit: i32, scratch: usize): void {
   layOut(layer, scratch)
   const n = load<i32>(layer, record.inputs)
-  const end = min((unit + 1) * unitRows, load<i32>(layer, record.rows))
+  const end = min((unit + 1) * record.unitRows, load<i32>(layer, record.rows))
   const centred = load<i32>(layer, record.operation) == record.meanAndDeviation
   const weight = floatsOf(layer + record.weight, 0, n, factors)
   const bias = load<usize>(layer, record.bias) == 0 ? 0 : floatsOf(layer + record.bias, 0, n, offsets)
   const dtype = load<i32>(layer, record.output + record.dtype), step = floatBytes(dtype)
-  for (let number = unit * unitRows; number < end; number++) {
+  for (let number = unit * record.unitRows; number < end; number++) {
     const x = floatsOf(layer + record.input, number * n, n, row)
     const target = load<usize>(layer, record.output) + number * n * step
     const y = dtype == float32 ? target : row

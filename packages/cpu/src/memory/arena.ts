@@ -55,6 +55,7 @@ export class Arena {
     const size = blockBytes(bytes)
     this.#held -= 1
     this.#used -= size
+    if (this.memory === noMemory) return
     const next = this.#firstAfter(address)
     const before = next > 0 ? this.#free[next - 1] : undefined
     const after = this.#free[next]

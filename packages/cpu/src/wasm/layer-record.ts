@@ -31,6 +31,12 @@ export const operation = 92
 
 export const layerRecordBytes = 96
 
+/** What one unit takes: rows of a norm or of gathered ones, elements of an activation, a sum or a product. */
+export const unitRows = 16
+export const unitElements = 4096
+/** As many rows as `linearRows` takes; more of them are `linear`'s. */
+export const fewRows = 8
+
 /** Values of `operation`. */
 export const silu = 0
 export const relu = 1

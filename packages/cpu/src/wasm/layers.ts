@@ -8,9 +8,6 @@ const layerDraft = /* @__PURE__ */ new Draft(part.layerRecordBytes)
 
 /** Each operation answers whether it did the work: false where there is no kernel for the operands' dtypes or strides. */
 
-/** As many rows as `linearRows` takes. */
-const fewRows = 8
-
 export function linear(
   wasm: Wasm,
   space: Workspace,
@@ -34,7 +31,7 @@ export function linear(
   draft.setInt(part.inputs, inputs)
   draft.setInt(part.outputs, outputs)
   const { threads } = wasm.crew
-  const kernel = rows <= fewRows ? 'linearRows' : 'linear'
+  const kernel = rows <= part.fewRows ? 'linearRows' : 'linear'
   const { tileRows, tileColumns } =
     kernel === 'linear'
       ? outputTile(rows, outputs, threads)
@@ -97,7 +94,7 @@ function normalise(
   draft.setInt(part.inputs, n)
   draft.setInt(part.operation, operation)
   draft.setFloat(part.epsilon, epsilon)
-  run(wasm, space, 'normalise', draft, Math.ceil(rows / unitRows), rows * n)
+  run(wasm, space, 'normalise', draft, Math.ceil(rows / part.unitRows), rows * n)
   return true
 }
 
@@ -116,7 +113,7 @@ export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation
   draft.setMatrix(part.output, space.place(output), n, 1)
   draft.setInt(part.inputs, n)
   draft.setInt(part.operation, operations[activation])
-  run(wasm, space, 'activate', draft, Math.ceil(n / unitElements), 8 * n)
+  run(wasm, space, 'activate', draft, Math.ceil(n / part.unitElements), 8 * n)
   return true
 }
 
@@ -138,7 +135,7 @@ export function combine(
   draft.setInt(part.inputs, n)
   draft.setInt(part.outputs, period)
   draft.setInt(part.operation, how === 'add' ? part.add : part.multiply)
-  run(wasm, space, 'combine', draft, Math.ceil(n / unitElements), n)
+  run(wasm, space, 'combine', draft, Math.ceil(n / part.unitElements), n)
   return true
 }
 
@@ -153,13 +150,9 @@ export function gather(wasm: Wasm, space: Workspace, table: Tensor, indices: Ten
   draft.setMatrix(part.output, space.place(output), n, 1)
   draft.setInt(part.rows, rows)
   draft.setInt(part.inputs, n)
-  run(wasm, space, 'gather', draft, Math.ceil(rows / unitRows), rows * n)
+  run(wasm, space, 'gather', draft, Math.ceil(rows / part.unitRows), rows * n)
   return true
 }
-
-/** What one unit of the kernels takes. */
-const unitRows = 16
-const unitElements = 4096
 
 function run(wasm: Wasm, space: Workspace, kernel: string, draft: Draft, units: number, work: number): void {
   wasm.crew.run(taskOf(wasm, space, kernel, draft.place(space), work), 0, units)

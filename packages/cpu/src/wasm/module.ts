@@ -32,13 +32,13 @@ export async function compileKernels(shared: boolean, instructions: Instructions
   }
 }
 
-/** Both binaries, as `assembly/build.mjs` puts them together: two lengths, then slices of both in turns. */
+/** Both binaries, as `assembly/build.mjs` puts them together: the lengths of both and of a slice, then slices of both in turns. */
 async function inflate(): Promise<Readonly<Record<Instructions, Uint8Array<ArrayBuffer>>>> {
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream('deflate-raw'))
   const buffer = await new Response(stream).arrayBuffer()
-  const [relaxed = 0, simd = 0] = new Uint32Array(buffer, 0, 2)
+  const [relaxed = 0, simd = 0, sliceBytes = 0] = new Uint32Array(buffer, 0, 3)
   const binaries = { 'relaxed SIMD': new Uint8Array(relaxed), SIMD: new Uint8Array(simd) }
-  let next = 8
+  let next = 12
   for (let at = 0; at < Math.max(relaxed, simd); at += sliceBytes) {
     for (const binary of [binaries['relaxed SIMD'], binaries.SIMD]) {
       const slice = new Uint8Array(buffer, next, Math.max(0, Math.min(sliceBytes, binary.length - at)))
@@ -48,8 +48,6 @@ async function inflate(): Promise<Readonly<Record<Instructions, Uint8Array<Array
   }
   return binaries
 }
-
-const sliceBytes = 4096
 
 /** A function of three vectors that is one `f32x4.relaxed_madd`. */
 const probe = new Uint8Array([
