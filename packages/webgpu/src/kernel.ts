@@ -19,8 +19,9 @@ export interface Kernel<Spec> {
 
 /** A kernel that not every program needs: it is loaded when it is first compiled. */
 export interface LazyKernel<Spec> {
+  /** As the kernel's own. */
   readonly name: string
-  /** The buffers that it writes. */
+  /** The buffers that it writes: those of its interface with access `read_write`, in that order. */
   readonly writes: readonly string[]
   load(): Promise<Kernel<Spec>>
 }

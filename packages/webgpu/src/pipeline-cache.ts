@@ -50,6 +50,7 @@ export class PipelineCache {
       },
       ready: load().then(
         async (kernel) => {
+          expectAnnounced({ name, writes }, { name: kernel.name, writes: writesOf(kernel.interface(spec)) })
           const loaded = this.#compile(kernel, spec)
           await loaded.ready
           compiled.program = loaded.program
@@ -85,7 +86,7 @@ export class PipelineCache {
     }
     const program = (pipeline: GPUComputePipeline): Program => (compiled.program ??= { kernel: parts, layout, pipeline })
     const compiled: CompiledKernel = {
-      writes: buffers.filter(([, { access }]) => access === 'read_write').map(([name]) => name),
+      writes: writesOf(parts),
       program: undefined,
       now: () => compiled.program ?? program(device.createComputePipeline(descriptor)),
       ready: device.createComputePipelineAsync(descriptor).then(
@@ -101,6 +102,20 @@ export class PipelineCache {
 }
 
 const computeStage = 0x4 // GPUShaderStage.COMPUTE
+
+function writesOf({ buffers }: KernelInterface): string[] {
+  return Object.keys(buffers).filter((name) => buffers[name]?.access === 'read_write')
+}
+
+type Announced = Pick<LazyKernel<never>, 'name' | 'writes'>
+
+/** @throws QkvError `INTERNAL` where failures would be remembered with buffers that the kernel does not write. */
+function expectAnnounced(announced: Announced, loaded: Announced): void {
+  const described = ({ name, writes }: Announced): string => `${name}, which writes ${writes.join(', ')}`
+  const [expected, received] = [described(announced), described(loaded)]
+  if (expected === received) return
+  throw new QkvError({ code: 'INTERNAL', operation: 'webgpu', argument: 'lazy kernel', expected, received })
+}
 
 function pipelineFailed(name: string, cause: unknown): QkvError {
   return new QkvError({

@@ -14,12 +14,12 @@ import type { RotateSpec } from './rotate.wgsl.ts'
 
 /**
  * Kernels in chunks of their own, so that a page that only attends loads none of them: those of gradients, those of the layers
- * around attention, and what only devices with matrix units can run. Operations are recorded without them; they are needed once they are to be compiled, and nobody
- * waits for that either.
+ * around attention, and what only devices with matrix units can run. Operations are recorded without them; they are needed once
+ * they are to be compiled, and nobody waits for that either. What each writes is known before it is loaded, and held against the
+ * kernel once it is.
  */
 const gradients = (): Promise<typeof import('./gradients.ts')> => import('./gradients.ts')
 const layers = (): Promise<typeof import('./layers.ts')> => import('./layers.ts')
-
 const matrices = (): Promise<typeof import('./prefill-matrix.wgsl.ts')> => import('./prefill-matrix.wgsl.ts')
 
 type None = Record<string, never>
@@ -45,8 +45,9 @@ export const prefillMatrix: LazyKernel<PrefillMatrixSpec> = lazy(matrices, 'pref
 
 function lazy<Name extends string, Spec>(
   chunk: () => Promise<{ readonly [N in NoInfer<Name>]: Kernel<Spec> }>,
-  name: Name,
+  exported: Name,
   writes: readonly string[],
 ): LazyKernel<Spec> {
-  return { name, writes, load: async () => (await chunk())[name] }
+  const name = exported.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  return { name, writes, load: async () => (await chunk())[exported] }
 }
