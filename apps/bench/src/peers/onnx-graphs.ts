@@ -1,6 +1,6 @@
 import { hasWindow, type AttentionCase, type BenchCase, type SequenceCase } from '../cases/case.ts'
 import { attentionVectors, linearVectors, sequenceVectors, swapHeadsAndLength } from '../cases/vectors.ts'
-import { onnxModel, type OnnxNode, type OnnxValue } from './onnx-model.ts'
+import { onnxModel, type OnnxNode, type OnnxValue, type OnnxWeight } from './onnx-model.ts'
 import { rotaryCaches } from './onnx-rotary.ts'
 import { Unavailable } from './peer.ts'
 
@@ -10,7 +10,7 @@ export interface OnnxInput {
   readonly shape: readonly number[]
 }
 
-/** A case as an ONNX graph with what it is fed. */
+/** A case as an ONNX graph with what it is fed; what stays the same from call to call is a part of the model. */
 export interface OnnxGraph {
   readonly how: string
   readonly layer?: 'lstm' | undefined
@@ -22,13 +22,14 @@ export interface OnnxGraph {
 
 /**
  * The ways in which ONNX Runtime can do a case, all of which are tried so that its fastest counts: the contrib operators
- * `MultiHeadAttention` and `GroupQueryAttention`, which its providers have kernels for, and ONNX's own `Attention`.
+ * `MultiHeadAttention` and `GroupQueryAttention`, which its providers have kernels for, and ONNX's own `Attention`. Matrices of
+ * weights go in as constants, which it packs when it opens, and as inputs, for packing does not always pay.
  *
  * @throws Unavailable where no operator says what the case asks for.
  */
 export function onnxGraphs(bench: BenchCase): readonly OnnxGraph[] {
-  if (bench.kind === 'linear') return [matMul(bench)]
-  if (bench.kind === 'sequence') return [lstm(bench)]
+  if (bench.kind === 'linear') return bothWays(matMul(bench))
+  if (bench.kind === 'sequence') return bothWays(lstm(bench))
   if (bench.kind === 'writing') throw new Unavailable('writes as transformers.js')
   refuse(bench)
   const { queryHeads, keyHeads, queryLength, keyLength, causal, softcap, sinks, rotary } = bench
@@ -67,9 +68,9 @@ function multiHeadAttention(bench: AttentionCase): OnnxGraph {
     outputs: ['y'],
     integers: { num_heads: queryHeads, unidirectional: seesAll(bench) ? 0 : Number(causal) },
   }
-  return graph(
-    rotary ? [rotates('q'), rotates('k'), attends] : [attends],
-    {
+  return graph({
+    nodes: rotary ? [rotates('q'), rotates('k'), attends] : [attends],
+    inputs: {
       q: floats(swapHeadsAndLength(vectors.query, batch, queryHeads, queryLength, headDim), [batch, queryLength, width]),
       k: floats(swapHeadsAndLength(vectors.key, batch, queryHeads, keyLength, headDim), [batch, keyLength, width]),
       v: floats(swapHeadsAndLength(vectors.value, batch, queryHeads, keyLength, valueDim), [
@@ -77,18 +78,27 @@ function multiHeadAttention(bench: AttentionCase): OnnxGraph {
         keyLength,
         queryHeads * valueDim,
       ]),
-      ...(rotary && { positions: { element: 'int64', data: BigInt64Array.of(0n), shape: [1] }, ...caches(bench) }),
-      ...(bias && { bias: floats(bias, [1, queryHeads, queryLength, keyLength]) }),
     },
-    [batch, queryLength, queryHeads * valueDim],
-    (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
-  )
+    weights: [
+      ...(rotary ? [{ name: 'positions', data: BigInt64Array.of(0n), shape: [1] }, ...caches(bench)] : []),
+      ...biasWeight(bench, bias),
+    ],
+    outputShape: [batch, queryLength, queryHeads * valueDim],
+    resultOf: (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
+  })
 }
 
-/** Cosines and sines of every position, as inputs. */
-function caches({ keyLength, headDim }: AttentionCase): Readonly<Record<'cos' | 'sin', OnnxInput>> {
+/** Cosines and sines of every position. */
+function caches({ keyLength, headDim }: AttentionCase): readonly OnnxWeight[] {
   const { cos, sin, shape } = rotaryCaches(keyLength, headDim, 10_000)
-  return { cos: floats(cos, shape), sin: floats(sin, shape) }
+  return [
+    { name: 'cos', data: cos, shape },
+    { name: 'sin', data: sin, shape },
+  ]
+}
+
+function biasWeight({ queryHeads, queryLength, keyLength }: AttentionCase, bias: Float32Array | undefined): readonly OnnxWeight[] {
+  return bias ? [{ name: 'bias', data: bias, shape: [1, queryHeads, queryLength, keyLength] }] : []
 }
 
 function attention(bench: AttentionCase): OnnxGraph {
@@ -101,17 +111,16 @@ function attention(bench: AttentionCase): OnnxGraph {
     integers: { is_causal: seesAll(bench) ? 0 : Number(causal) },
     floats: softcap === undefined ? {} : { softcap },
   }
-  return graph(
-    [node],
-    {
+  return graph({
+    nodes: [node],
+    inputs: {
       q: floats(vectors.query, [batch, queryHeads, queryLength, headDim]),
       k: floats(vectors.key, [batch, keyHeads, keyLength, headDim]),
       v: floats(vectors.value, [batch, keyHeads, keyLength, valueDim]),
-      ...(bias && { bias: floats(bias, [1, queryHeads, queryLength, keyLength]) }),
     },
-    [batch, queryHeads, queryLength, valueDim],
-    (y) => y,
-  )
+    weights: biasWeight(bench, bias),
+    outputShape: [batch, queryHeads, queryLength, valueDim],
+  })
 }
 
 /** With a past of all keys but the newest, as when decoding; at prefill the past is empty. */
@@ -168,49 +177,56 @@ function groupQueryAttention(bench: AttentionCase): OnnxGraph {
     pastValue: value.past,
     lengths: { element: 'int32', data: Int32Array.of(keyLength - 1), shape: [batch] },
     total: { element: 'int32', data: Int32Array.of(keyLength), shape: [1] },
-    ...(rotary && caches(bench)),
-    ...(sinks && { sinks: floats(sinks, [queryHeads]) }),
   }
-  return graph(
-    [node],
+  return graph({
+    nodes: [node],
     inputs,
-    [batch, queryLength, queryHeads * valueDim],
-    (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
-    [
+    weights: [...(rotary ? caches(bench) : []), ...(sinks ? [{ name: 'sinks', data: sinks, shape: [queryHeads] }] : [])],
+    outputShape: [batch, queryLength, queryHeads * valueDim],
+    further: [
       ['presentKey', 'float32'],
       ['presentValue', 'float32'],
     ],
-  )
+    resultOf: (y) => swapHeadsAndLength(y, batch, queryLength, queryHeads, valueDim),
+  })
 }
 
-function matMul(bench: Extract<BenchCase, { kind: 'linear' }>): OnnxGraph {
+function matMul(bench: Extract<BenchCase, { kind: 'linear' }>): GraphParts {
   const { rows, inputs, outputs } = bench
   const { input, weight } = linearVectors(bench)
   const transposed = new Float32Array(weight.length)
   for (let o = 0; o < outputs; o++) for (let i = 0; i < inputs; i++) transposed[i * outputs + o] = weight[o * inputs + i] ?? NaN
-  return graph(
-    [{ operator: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] }],
-    { x: floats(input, [rows, inputs]), w: floats(transposed, [inputs, outputs]) },
-    [rows, outputs],
-    (y) => y,
-  )
+  return {
+    nodes: [{ operator: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] }],
+    inputs: { x: floats(input, [rows, inputs]) },
+    weights: [{ name: 'w', data: transposed, shape: [inputs, outputs] }],
+    outputShape: [rows, outputs],
+  }
 }
 
 /** ONNX keeps an LSTM's gates in the order input, output, forget, cell. */
-function lstm(bench: SequenceCase): OnnxGraph {
+function lstm(bench: SequenceCase): GraphParts {
   const { length, width } = bench
   const { input, inputWeights, recurrentWeights } = sequenceVectors(bench)
-  const made = graph(
-    [{ operator: 'LSTM', inputs: ['x', 'w', 'r'], outputs: ['y'], integers: { hidden_size: width } }],
-    {
-      x: floats(input, [length, 1, width]),
-      w: floats(inputWeights, [1, 4 * width, width]),
-      r: floats(recurrentWeights, [1, 4 * width, width]),
-    },
-    [length, 1, 1, width],
-    (y) => y,
+  return {
+    layer: 'lstm',
+    nodes: [{ operator: 'LSTM', inputs: ['x', 'w', 'r'], outputs: ['y'], integers: { hidden_size: width } }],
+    inputs: { x: floats(input, [length, 1, width]) },
+    weights: [
+      { name: 'w', data: inputWeights, shape: [1, 4 * width, width] },
+      { name: 'r', data: recurrentWeights, shape: [1, 4 * width, width] },
+    ],
+    outputShape: [length, 1, 1, width],
+  }
+}
+
+/** With the weights as a part of the model, and among what it is fed. */
+function bothWays({ weights = [], ...parts }: GraphParts): readonly OnnxGraph[] {
+  const fed = Object.fromEntries(
+    weights.map(({ name, data, shape }): [string, OnnxInput] => [name, { element: 'float32', data, shape }]),
   )
-  return { ...made, layer: 'lstm' }
+  const asInputs = graph({ ...parts, inputs: { ...parts.inputs, ...fed } })
+  return [graph({ ...parts, weights }), { ...asInputs, how: `${asInputs.how}, weights as inputs` }]
 }
 
 /** One query at the end sees every key, causal or not. */
@@ -218,20 +234,26 @@ function seesAll({ queryLength, causal }: AttentionCase): boolean {
   return !causal || queryLength === 1
 }
 
-function graph(
-  nodes: readonly OnnxNode[],
-  inputs: Readonly<Record<string, OnnxInput>>,
-  outputShape: readonly number[],
-  resultOf: OnnxGraph['resultOf'],
-  further: readonly OnnxValue[] = [],
-): OnnxGraph {
+interface GraphParts {
+  readonly layer?: OnnxGraph['layer']
+  readonly nodes: readonly OnnxNode[]
+  readonly inputs: OnnxGraph['inputs']
+  readonly weights?: readonly OnnxWeight[]
+  /** Of `y`. */
+  readonly outputShape: readonly number[]
+  /** Outputs that nobody reads but the operator wants. */
+  readonly further?: readonly OnnxValue[]
+  readonly resultOf?: OnnxGraph['resultOf']
+}
+
+function graph({ layer, nodes, inputs, weights = [], outputShape, further = [], resultOf = (y) => y }: GraphParts): OnnxGraph {
   const values = Object.entries(inputs).map(([name, { element, shape }]): OnnxValue => [name, element, shape])
   const outputs: OnnxValue[] = [['y', 'float32', outputShape], ...further]
   const how = nodes
     .map(({ operator }) => operator)
     .filter((operator, index, all) => all.indexOf(operator) === index)
     .join(', ')
-  return { how, model: onnxModel({ nodes, inputs: values, outputs }), inputs, resultOf }
+  return { how, layer, model: onnxModel({ nodes, inputs: values, outputs, weights }), inputs, resultOf }
 }
 
 function floats(data: Float32Array, shape: readonly number[]): OnnxInput {

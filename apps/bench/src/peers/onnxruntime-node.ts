@@ -32,7 +32,7 @@ export const onnxRuntimeNodeWebGpu: Peer = {
     if (!listSupportedBackends().some(({ name }) => name === 'webgpu')) throw new Unavailable('has no WebGPU on this system')
     return {
       version: ort.env.versions.node ?? ort.env.versions.common,
-      settings: 'webgpu provider',
+      settings: 'webgpu provider, inputs uploaded at each call: its binding has no GPU buffers',
       prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['webgpu'], logSeverityLevel: 4, ...onGpuAlone }),
     }
   },
