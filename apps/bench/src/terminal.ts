@@ -121,6 +121,7 @@ async function measure(choices: Choices): Promise<BenchReport> {
     model,
     plan: {
       rounds: rounds ?? (quick ? 7 : 9),
+      warmMilliseconds: 200,
       sampleMilliseconds: quick ? 10 : 20,
       budgetMilliseconds: 8000,
       patienceMilliseconds: 1000 * choices.patience,

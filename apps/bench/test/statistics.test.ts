@@ -47,7 +47,7 @@ describe('noise', () => {
 })
 
 describe('interleaving', () => {
-  const plan = { rounds: 4, sampleMilliseconds: 10, budgetMilliseconds: 1e6, patienceMilliseconds: Infinity }
+  const plan = { rounds: 4, warmMilliseconds: 20, sampleMilliseconds: 10, budgetMilliseconds: 1e6, patienceMilliseconds: Infinity }
   const firstRun = 0
 
   it('every contestant gets every round, and none is always first', async () => {
@@ -70,6 +70,23 @@ describe('interleaving', () => {
     expect(order.slice(4)).toEqual(['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a'])
   })
 
+  it('short runs are warmed by many, long ones by few', async () => {
+    for (const [time, calls] of [
+      [0.001, 20_000],
+      [7, 3],
+      [600, 1],
+    ] as const) {
+      let taken = 0
+      const sample = async (repetitions: number) => {
+        taken += repetitions
+        return time
+      }
+      await interleave(new Map([['a', { firstRun, sample }]]), { ...plan, rounds: 0 })
+      expect(taken).toBeGreaterThanOrEqual(calls)
+      expect(taken).toBeLessThanOrEqual(2 * calls)
+    }
+  })
+
   it('short runs are repeated until a sample lasts', async () => {
     const asked: number[] = []
     const sample = async (repetitions: number) => {
@@ -77,7 +94,7 @@ describe('interleaving', () => {
       return 0.5
     }
     await interleave(new Map([['a', { firstRun, sample }]]), plan)
-    expect(asked.slice(2)).toEqual([20, 20, 20, 20])
+    expect(asked.slice(-4)).toEqual([20, 20, 20, 20])
   })
 
   it('a slow contestant gets fewer rounds, but three', async () => {

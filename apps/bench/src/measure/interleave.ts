@@ -6,6 +6,8 @@ export interface Timed {
 }
 
 export interface Plan {
+  /** Each runs this long before its first sample counts: JavaScript is compiled for good only after many calls. */
+  readonly warmMilliseconds: number
   /** This many pairs, or fewer where they are slower than the budget allows. */
   readonly rounds: number
   /** A sample shorter than this is repeated: clocks and calls would drown it. */
@@ -51,12 +53,19 @@ export async function interleave<Key>(contestants: ReadonlyMap<Key, Timed>, plan
   return samples
 }
 
-/** The time of a warm run: the first compiles, fills caches and may take many times as long; one of many seconds was warm for most of them. */
+/**
+ * The time of a warm run: the first compile, fill caches and may take many times as long. One of many seconds was warm for most
+ * of them, and of one of half a second the next is.
+ */
 async function warm(timed: Timed, plan: Plan): Promise<number> {
   if (timed.firstRun > plan.patienceMilliseconds) throw tooSlow('its first run took', timed.firstRun, plan)
   if (timed.firstRun > 5000) return timed.firstRun
-  const second = await timed.sample(1)
-  return second > 500 ? second : Math.min(second, await timed.sample(2))
+  let time = 0
+  for (let repetitions = 1, warmed = 0; warmed < plan.warmMilliseconds && time < 500; repetitions *= 2) {
+    time = await timed.sample(repetitions)
+    warmed += time * repetitions
+  }
+  return time
 }
 
 function pace(time: number, plan: Plan): { repetitions: number; rounds: number } {
