@@ -1,6 +1,5 @@
 import {
   composeScores,
-  maskMod,
   mergePartials,
   permute,
   problem,
@@ -18,6 +17,7 @@ import { attention } from '@qkv/attention'
 import { alibi, rotary, sinusoidal } from '@qkv/positional'
 import { expectWithinBound, randomProblems } from '@qkv/testing'
 import { expect, it } from 'vitest'
+import { repeatHeads } from './properties.ts'
 import { expectReference, home, normal, outputOf, valuesOf, type Subject } from './subject.ts'
 
 /** What holds for `attention()` on any backend. */
@@ -52,36 +52,8 @@ export function attentionClaims(subject: () => Subject): void {
     }
   })
 
-  it('does not mind the order of keys', async () => {
-    const order = [...Array(21).keys()].sort((a, b) => ((a * 8) % 21) - ((b * 8) % 21))
-    const actual = await attend(q, rowsOf(k, order), rowsOf(v, order))
-    expectReference(subject(), actual, q, k, v, {})
-  })
-
-  it('never lets what comes later reach a row', async () => {
-    const clean = await attend(q, k, v, { causal: true })
-    const poisoned = await attend(q, poison(k, 15), poison(v, 15), { causal: true })
-    // Row i stands at 8 + i: rows 0…6 see keys 0…14 at most.
-    rows(clean, poisoned, 12, 13, 0, 7)
-  })
-
-  it('never lets what the window leaves out reach a row', async () => {
-    const options = { causal: true, window: { left: 4 } }
-    const clean = await attend(q, k, v, options)
-    const poisoned = await attend(q, poison(k, 0, 6), poison(v, 0, 6), options)
-    rows(clean, poisoned, 12, 13, 2, 13)
-  })
-
-  it('does not mind the neighbours in a batch, nor the other heads', async () => {
-    const whole = await attend(q, k, v, { causal: true })
-    const second = await attend(slice(q, 0, 1, 2), slice(k, 0, 1, 2), slice(v, 0, 1, 2), { causal: true })
-    expect(second).toEqual(whole.subarray(whole.length / 2))
-    const head = await attend(slice(q, 1, 2, 4), slice(k, 1, 1, 2), slice(v, 1, 1, 2), { causal: true })
-    expect(head.subarray(0, head.length / 2)).toEqual(whole.subarray(whole.length / 4, whole.length / 2))
-  })
-
-  it('reads grouped keys as if they were repeated for each query head', async () => {
-    expect(await attend(q, repeated(k), repeated(v), { causal: true })).toEqual(await attend(q, k, v, { causal: true }))
+  it('reads grouped keys, for many queries, with the very bits that they give when repeated', async () => {
+    expect(await attend(q, repeatHeads(k, 2), repeatHeads(v, 2), { causal: true })).toEqual(await attend(q, k, v, { causal: true }))
   })
 
   it('does not mind how tensors lie in memory', async () => {
@@ -92,32 +64,7 @@ export function attentionClaims(subject: () => Subject): void {
     expect(await attend(headsLast(q), headsLast(k), headsLast(v))).toEqual(await attend(q, k, v))
   })
 
-  it('sees through a window what the same mask shows', async () => {
-    const mask = maskMod(({ query, key }) => key.le(query).and(query.sub(key).le(5)))
-    expectReference(subject(), await attend(q, k, v, { causal: true, window: { left: 5 } }), q, k, v, { mask })
-    expectReference(subject(), await attend(q, k, v, { mask }), q, k, v, { causal: true, window: { left: 5 } })
-  })
-
-  it('gives in chunks, and token by token, what it gives at once', async () => {
-    const self = normal('self', [2, 4, 21, 16])
-    const exact = { causal: true }
-    for (const chunk of [1, 8]) {
-      for (let start = 0; start < 21; start += chunk) {
-        const end = Math.min(21, start + chunk)
-        const part = await attend(slice(self, 2, start, end), slice(k, 2, 0, end), slice(v, 2, 0, end), { causal: true })
-        const asked = problem(slice(self, 2, start, end), slice(k, 2, 0, end), slice(v, 2, 0, end), exact)
-        const whole = reference(problem(self, k, v, exact), { backend: subject().platform })
-        expectWithinBound(part, rowsOfReference(whole, asked, 21, start), {
-          name: `rows ${start}…${end}`,
-          token: 'chunk',
-          shape: [part.length],
-          backend: subject().platform,
-        })
-      }
-    }
-  })
-
-  it('merges from any split of the keys, in any order, to the whole', async () => {
+  it('merges many parts at once, or two by two at home, to the whole', async () => {
     const { backend } = subject()
     const parts = await Promise.all(
       [
@@ -332,63 +279,4 @@ export function optionsOf(problem: AttentionProblem): ProblemOptions {
     mask: mask ?? maskMod,
     score: scoreMod,
   }
-}
-
-function rowsOf(view: HostTensor, order: readonly number[]): HostTensor {
-  const [batch = 0, heads = 0, length = 0, dim = 0] = view.shape
-  const values = toFloat32(view)
-  return tensor(
-    values.map((_, index) => {
-      const row = Math.floor(index / dim)
-      const from = Math.floor(row / length) * length + order[row % length]!
-      return values[from * dim + (index % dim)]!
-    }),
-    [batch, heads, length, dim],
-  )
-}
-
-/** The same with NaN in tokens `start ≤ j < end`. */
-function poison(view: HostTensor, start: number, end = Infinity): HostTensor {
-  const [, , length = 0, dim = 0] = view.shape
-  return tensor(
-    toFloat32(view).map((element, index) => {
-      const token = Math.floor(index / dim) % length
-      return token >= start && token < end ? NaN : element
-    }),
-    view.shape,
-  )
-}
-
-function repeated(view: HostTensor): HostTensor {
-  const [batch = 0, heads = 0, length = 0, dim = 0] = view.shape
-  const values = toFloat32(view)
-  const size = length * dim
-  return tensor(
-    Float32Array.from({ length: 2 * values.length }, (_, index) => values[Math.floor(index / size / 2) * size + (index % size)]!),
-    [batch, 2 * heads, length, dim],
-  )
-}
-
-/** Rows `first ≤ row < end` of every head are the same, bit for bit. */
-function rows(a: Float64Array, b: Float64Array, dim: number, length: number, first: number, end: number): void {
-  for (let head = 0; head < a.length / (dim * length); head++) {
-    const from = (head * length + first) * dim
-    const to = (head * length + end) * dim
-    expect(b.subarray(from, to)).toEqual(a.subarray(from, to))
-  }
-}
-
-function rowsOfReference(
-  whole: { output: Float64Array; bound: Float64Array },
-  part: AttentionProblem,
-  length: number,
-  start: number,
-): { values: Float64Array; bound: Float64Array } {
-  const { batch, queryHeads, queryLength, valueDim } = part
-  const pick = (all: Float64Array): Float64Array =>
-    Float64Array.from({ length: batch * queryHeads * queryLength * valueDim }, (_, index) => {
-      const row = Math.floor(index / valueDim)
-      return all[(Math.floor(row / queryLength) * length + start + (row % queryLength)) * valueDim + (index % valueDim)]!
-    })
-  return { values: pick(whole.output), bound: pick(whole.bound) }
 }

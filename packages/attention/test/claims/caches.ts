@@ -204,21 +204,6 @@ export function cacheClaims(subject: () => Subject): void {
       expect(cache.byteLength).toBe(cacheBytes(shape, 4))
     })
 
-    it('gives, from pages in any order, the bits that keys in one piece give', async () => {
-      const { backend } = subject()
-      using plain = new KeyValueCache({ ...shape, backend })
-      using pool = scattered(new PagePool({ ...shape, backend, pages: 24, pageSize: 4 }))
-      using cache = new PagedCache({ pool })
-      for (const each of [plain, cache]) await each.append(part(k, 0, 30), part(v, 0, 30))
-      const gather = vi.spyOn(backend, 'gather')
-      const [one, other] = await Promise.all(
-        [plain, cache].map((each) => outputOf(subject(), cachedAttention(part(q, 27, 30), each))),
-      )
-      expect(other).toEqual(one)
-      expect(gather).toHaveBeenCalled()
-      gather.mockRestore()
-    })
-
     it('is read where it lies as long as its pages follow one another, also after others came and went', async () => {
       const { backend } = subject()
       using pool = new PagePool({ ...shape, backend, pages: 12, pageSize: 4 })

@@ -8,6 +8,7 @@ import { latentClaims } from './latent.ts'
 import { multiHeadClaims } from './multi-head.ts'
 import { onnxClaims } from './onnx-vectors.ts'
 import { positionClaims } from './positions.ts'
+import { propertyClaims } from './properties.ts'
 import { trainingClaims } from './training.ts'
 import { relativeValueClaims } from './relative-values.ts'
 import type { Subject } from './subject.ts'
@@ -15,6 +16,7 @@ import type { Subject } from './subject.ts'
 /** All that this package claims of any backend. */
 export function attentionPackageClaims(subject: () => Subject): void {
   describe('attention', () => attentionClaims(subject))
+  describe('whatever the problem, attention', () => propertyClaims(subject))
   describe('positions', () => positionClaims(subject))
   describe('relative values', () => relativeValueClaims(subject))
   onnxClaims(subject)
