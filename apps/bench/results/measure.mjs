@@ -15,14 +15,14 @@ const tables = [
     title: 'The processor, one thread, relaxed SIMD',
     node: 24,
     minutes: 7,
-    options: ['--filter', 'prefill,decode,cache,chunked,mask,encoding,gradient,training,linear,small,writing,parallel', '--peers', peers],
+    options: ['--filter', 'prefill,decode,cache,chunked,ragged,mask,encoding,gradient,training,linear,small,writing,parallel', '--peers', peers],
   },
   {
     name: '2-processor-two-threads',
     title: 'The processor, two threads, relaxed SIMD',
     node: 24,
     minutes: 3,
-    options: ['--threads', '2', '--filter', 'prefill/full,prefill/causal,prefill/llama,decode/llama,gradient,linear,parallel', '--peers', peers],
+    options: ['--threads', '2', '--filter', 'prefill/full,prefill/causal,prefill/llama,decode/llama,gradient,linear,parallel', '--peers', `${peers},qkv/one-thread`],
   },
   {
     name: '3-processor-plain-simd',

@@ -20,7 +20,8 @@ import type { BenchReport, CaseReport } from './report/report.ts'
 import { caseTable, closing, peerLine } from './report/terminal.ts'
 import { runCases, type Progress } from './runner.ts'
 
-const plainJavaScript = new Set(['tensorflow.js/cpu', 'qkv/javascript', 'plain-loop'])
+/** Left out of a quick run unless asked for: some take seconds a call. */
+const aside = new Set(['tensorflow.js/cpu', 'qkv/javascript', 'qkv/one-thread', 'plain-loop'])
 
 /** What a quick run plans to take; starting and ending come on top. */
 const quickMinutes = 1.5
@@ -110,8 +111,7 @@ async function measure(choices: Choices): Promise<BenchReport> {
     .filter(({ subject }) => device === 'both' || subject.device === device)
     .map(({ subject, peers: all }) => {
       const named = all.filter(({ id }) => peers.split(',').some((name) => id.includes(name)))
-      // Some of these take seconds a call: a quick run has them only where they are asked for.
-      const chosen = quick && peers === '' ? named.filter(({ id }) => !plainJavaScript.has(id)) : named
+      const chosen = quick && peers === '' ? named.filter(({ id }) => !aside.has(id)) : named
       return { subject, peers: against === undefined ? chosen : [otherBuildOf(subject), ...chosen] }
     })
   const results = await runCases({

@@ -65,11 +65,20 @@ export const caseGroups: readonly CaseGroup[] = [
   },
   {
     name: 'chunked',
-    title: 'A prompt in pieces: 256 queries over what is cached',
+    title: 'A prompt in pieces: 128 or 256 queries over what is cached',
     cases: [
       attention('chunked/llama-3.2-1b/128x1024', models.llama3_1b, 128, 1024),
       attention('chunked/llama-3.2-1b/256x4096', models.llama3_1b, 256, 4096),
       attention('chunked/llama-3-8b/256x4096', models.llama3_8b, 256, 4096),
+    ],
+  },
+  {
+    name: 'ragged',
+    title: 'Lengths and head dims that are no multiple of a tile: what they cost beside one that is',
+    cases: [
+      { ...plain('ragged/full-64/1000', 8, 64, 1000, false), source: '1000 tokens: no multiple' },
+      { ...plain('ragged/full-64/1024', 8, 64, 1024, false), source: 'to compare with' },
+      { ...plain('ragged/full-60/1024', 8, 60, 1024, false), source: 'headDim 60: no multiple' },
     ],
   },
   {
@@ -123,6 +132,7 @@ export const caseGroups: readonly CaseGroup[] = [
     cases: [
       plain('small/full-64/64', 1, 64, 64, false),
       plain('small/full-32/16', 4, 32, 16, false),
+      { ...plain('small/full-8/1', 1, 8, 1, false), source: 'next to no arithmetic: checks and dispatch' },
       plain('small/causal-64x8/128', 8, 64, 128, true),
       attention('small/decode/gpt-2/256', models.gpt2, 1, 256),
     ],

@@ -24,7 +24,7 @@ function jax(backend: 'wasm' | 'webgpu', device: Peer['device']): Peer {
       jax.defaultDevice(backend)
       return {
         version: installed.version,
-        settings: `${backend} device`,
+        settings: backend === 'wasm' ? 'wasm device, threads as it chooses' : 'webgpu device',
         async prepare(bench) {
           if (bench.kind !== 'attention') throw new Unavailable('attention only')
           refuse(bench)
@@ -38,7 +38,7 @@ function jax(backend: 'wasm' | 'webgpu', device: Peer['device']): Peer {
 function refuse(bench: AttentionCase): void {
   const { batch, queryHeads, queryLength, keyLength, causal } = bench
   if (bench.gradient === 'alone') throw new Unavailable('its gradients come with the forward pass: see training')
-  if (bench.keyDtype !== 'float32') throw new Unavailable('not compared')
+  if (bench.keyDtype !== 'float32') throw new Unavailable('float32 only')
   if (bench.softcap !== undefined || bench.sinks || bench.documents || bench.alibi || bench.rotary) {
     throw new Unavailable('its attention has no such option')
   }

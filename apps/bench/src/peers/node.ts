@@ -4,7 +4,7 @@ import { onnxRuntimeNodeCpu, onnxRuntimeNodeWebGpu } from './onnxruntime-node.ts
 import { onnxRuntimeWeb } from './onnxruntime-web.ts'
 import { Unavailable } from './peer.ts'
 import { plainLoop } from './plain-loop.ts'
-import { qkvCpu, qkvPortable, qkvWebGpu } from './qkv.ts'
+import { qkvCpu, qkvOneThread, qkvPortable, qkvWebGpu } from './qkv.ts'
 import { tensorflowCpu, tensorflowWasm } from './tensorflow.ts'
 import { transformersNative, transformersWasm } from './transformers-js.ts'
 
@@ -20,6 +20,7 @@ export const nodeFields: Fields = {
       tensorflowWasm(),
       tensorflowCpu,
       jaxWasm,
+      qkvOneThread,
       qkvPortable,
       plainLoop,
     ],

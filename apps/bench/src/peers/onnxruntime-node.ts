@@ -10,7 +10,7 @@ export const onnxRuntimeNodeCpu: Peer = {
     const { default: ort } = await import('onnxruntime-node')
     return {
       version: ort.env.versions.node ?? ort.env.versions.common,
-      settings: `native cpu provider, ${threads} thread${threads === 1 ? '' : 's'}`,
+      settings: `native cpu provider, ${threads} thread${threads === 1 ? '' : 's'}, weights packed where that is faster`,
       prepare: (bench) =>
         onnxContestant(ort, bench, {
           executionProviders: ['cpu'],

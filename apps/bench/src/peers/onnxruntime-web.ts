@@ -16,7 +16,7 @@ export function onnxRuntimeWeb(entry: () => Promise<OnnxRuntimeWeb>): Peer {
       ort.env.logLevel = 'error'
       return {
         version: ort.env.versions.web ?? ort.env.versions.common,
-        settings: `wasm provider, ${threads} thread${threads === 1 ? '' : 's'}, inputs copied in at each call`,
+        settings: `wasm provider, ${threads} thread${threads === 1 ? '' : 's'}, inputs copied in at each call, weights packed where that is faster`,
         prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['wasm'] }),
       }
     },
@@ -44,7 +44,7 @@ export const onnxRuntimeWebGpu: Peer = {
     } as const
     return {
       version: ort.env.versions.web ?? ort.env.versions.common,
-      settings: 'webgpu provider, inputs in GPU buffers',
+      settings: 'webgpu provider, inputs in GPU buffers, weights packed where that is faster',
       prepare: (bench) => onnxContestant({ InferenceSession: ort.InferenceSession, Tensor: ort.Tensor, upload }, bench, options),
     }
   },

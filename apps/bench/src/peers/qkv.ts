@@ -1,7 +1,7 @@
 import type { Backend } from '@qkv/core'
 import type { CpuBackend } from '@qkv/cpu'
 import type { BenchCase } from '../cases/case.ts'
-import type { Contestant, LoadedPeer, Peer, PeerSettings } from './peer.ts'
+import { Unavailable, type Contestant, type LoadedPeer, type Peer, type PeerSettings } from './peer.ts'
 import { attends, attendsBackward } from './qkv/attention.ts'
 import { projects } from './qkv/linear.ts'
 import { readsSequence } from './qkv/sequence.ts'
@@ -14,6 +14,17 @@ export const qkvCpu: Peer = {
   async load(settings) {
     const { createCpuBackend } = await import('@qkv/cpu')
     return onCpu(await createCpuBackend({ threads: settings.threads }), settings)
+  },
+}
+
+/** The same without its other threads: how many times as fast they make it. */
+export const qkvOneThread: Peer = {
+  ...qkvCpu,
+  id: 'qkv/one-thread',
+  title: 'QKV (one thread)',
+  async load(settings) {
+    if (settings.threads === 1) throw new Unavailable('is QKV itself without --threads')
+    return qkvCpu.load({ ...settings, threads: 1 })
   },
 }
 
