@@ -20,6 +20,7 @@ export class BufferPool {
   readonly #maxIdleBytes: number
   readonly #idle = new Map<number, GPUBuffer[]>()
   #settling: GPUBuffer[] = []
+  readonly #condemned = new WeakSet<GPUBuffer>()
   readonly #live = new Set<GPUBuffer>()
   #liveBytes = 0
   #idleBytes = 0
@@ -60,10 +61,20 @@ export class BufferPool {
     this.#settling.push(buffer)
   }
 
+  /** Never to be reused, for the device had no memory for it; known only some time after it was acquired. */
+  condemn(buffer: GPUBuffer): void {
+    this.#condemned.add(buffer)
+    const shelf = this.#idle.get(buffer.size) ?? []
+    if (!shelf.includes(buffer)) return
+    shelf.splice(shelf.indexOf(buffer), 1)
+    this.#idleBytes -= buffer.size
+    buffer.destroy()
+  }
+
   /** Call when all recorded work has been submitted. */
   settle(): void {
     for (const buffer of this.#settling) {
-      if (this.#idleBytes + buffer.size > this.#maxIdleBytes) {
+      if (this.#condemned.has(buffer) || this.#idleBytes + buffer.size > this.#maxIdleBytes) {
         buffer.destroy()
         continue
       }

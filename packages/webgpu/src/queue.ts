@@ -65,6 +65,7 @@ export class Queue {
     const buffer = this.device.createBuffer(descriptor)
     this.#check(this.device.popErrorScope(), (cause) => {
       this.#failures.set(buffer, outOfMemory(descriptor.size, cause))
+      this.pool.condemn(buffer)
     })
     return buffer
   }
@@ -256,7 +257,8 @@ export function uniformBuffer(device: GPUDevice, bytes: Uint8Array): GPUBuffer {
 
 export function writeBytes(device: GPUDevice, buffer: GPUBuffer, bytes: Uint8Array, offset = 0): void {
   const whole = bytes.byteLength - (bytes.byteLength % 4)
-  const own = bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes) // not all devices take shared memory
+  const isShared = !(bytes.buffer instanceof ArrayBuffer) // what not all devices take
+  const own = isShared ? new Uint8Array(bytes) : (bytes as Uint8Array<ArrayBuffer>)
   if (whole > 0) device.queue.writeBuffer(buffer, offset, own, 0, whole)
   if (whole === bytes.byteLength) return
   const tail = new Uint8Array(4)

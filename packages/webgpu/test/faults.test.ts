@@ -1,4 +1,4 @@
-import { problem, QkvError, tensor, zeros, type AttentionResult } from '@qkv/core'
+import { problem, QkvError, tensor, zeros, type AttentionResult, type OwnedTensor } from '@qkv/core'
 import { failingGpu, type Fault } from '@qkv/testing/failing-gpu'
 import { createWebGpuBackend, type WebGpuBackend } from '@qkv/webgpu'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -90,6 +90,60 @@ describe.each(Object.entries(operations))('%s', (_, operation) => {
       expect(await codeOf(operation(await createWebGpuBackend({ device: failingGpu().device })))).toBeUndefined()
     },
   )
+})
+
+describe('a buffer that there was no memory for is never used again', () => {
+  /** A tensor whose buffer was refused, which is known once `tell` is called. */
+  const refusal = async () => {
+    const gpu = failingGpu()
+    const { popErrorScope } = gpu.device
+    let tell = (): void => undefined
+    const told = new Promise<void>((resolve) => (tell = resolve))
+    gpu.device.popErrorScope = async () => (await Promise.all([popErrorScope(), told]))[0]
+    const backend = await createWebGpuBackend({ device: gpu.device })
+    gpu.inject({ call: 0, fault: 'out-of-memory' })
+    const refused = backend.upload(host(8, 8))
+    return { backend, refused, buffer: backend.toBuffer(refused).buffer, tell }
+  }
+  const giveBack = async (backend: WebGpuBackend, held: OwnedTensor): Promise<void> => {
+    held.dispose()
+    backend.upload(host(100, 100)).dispose() // what is given back may be reused once later work was submitted
+    await backend.flush()
+  }
+  const expectAnother = async (backend: WebGpuBackend, refused: GPUBuffer): Promise<void> => {
+    using next = backend.upload(host(8, 8))
+    expect(backend.toBuffer(next).buffer).not.toBe(refused)
+    expect(await codeOf(backend.read(next))).toBeUndefined()
+  }
+
+  test('where that is known before it is given back', async () => {
+    const { backend, refused, buffer, tell } = await refusal()
+    tell()
+    expect(await codeOf(backend.read(refused))).toBe('OUT_OF_MEMORY')
+    await giveBack(backend, refused)
+    await expectAnother(backend, buffer)
+  })
+
+  test('where that is known after it was given back', async () => {
+    const { backend, refused, buffer, tell } = await refusal()
+    await giveBack(backend, refused)
+    const { idleBytes } = backend.memory
+    tell()
+    await new Promise((resolve) => setTimeout(resolve))
+    expect(backend.memory.idleBytes).toBe(idleBytes - buffer.size)
+    await expectAnother(backend, buffer)
+  })
+
+  test('where that is known after others got it, who are told', async () => {
+    const { backend, refused, buffer, tell } = await refusal()
+    await giveBack(backend, refused)
+    const heir = backend.upload(host(8, 8))
+    expect(backend.toBuffer(heir).buffer).toBe(buffer)
+    tell()
+    expect(await codeOf(backend.read(heir))).toBe('OUT_OF_MEMORY')
+    await giveBack(backend, heir)
+    await expectAnother(backend, buffer)
+  })
 })
 
 test('a lost device is told once to who listens, and every later call throws DEVICE_LOST', async () => {
