@@ -1,4 +1,5 @@
-import { problem, roundTo, tensor, type HostTensor, type Watch } from '@qkv/core'
+import { problem, roundTo, tensor, toFloat64, type AttentionProblem, type HostTensor, type Tensor, type Watch } from '@qkv/core'
+import { reference, type Reference } from '@qkv/core/reference'
 import { matrixUnitOf } from './device-profile.ts'
 import { createWebGpuBackend, type DeviceProfile, type MatrixUnit, type Tiling, type WebGpuBackend } from './index.ts'
 
@@ -12,8 +13,9 @@ export interface TuneOptions extends Watch {
 
 /**
  * Times the kernels that a device could run and keeps the fastest of each kind: with or without tiles, with or without
- * subgroups, the shapes of tiles, matrix units where there are any, and among how many workgroups to divide the keys of a decoder. Most of the time goes into
- * compiling, some seconds on a GPU: worth doing once for a device, not once for a page. What is known to be a CPU stays one.
+ * subgroups, the shapes of tiles, matrix units where there are any, and among how many workgroups to divide the keys of a decoder.
+ * What a device gets wrong, by more than rounding explains, is not kept however fast it is. Most of the time goes into compiling,
+ * some seconds on a GPU: worth doing once for a device, not once for a page. What is known to be a CPU stays one.
  *
  * @throws QkvError `ABORTED`, or what befalls the device
  */
@@ -22,19 +24,43 @@ export async function tune(backend: WebGpuBackend, options: TuneOptions = {}): P
   const trials = trialsOf(headDims, matrixUnitOf(backend.device))
   const { software, subgroupSize, tilings, matrixUnit, invocations } = backend.profile
   let chosen: TunedProfile = { software, subgroupSize, tilings, matrixUnit, invocations }
-  for (const [index, { question, candidates }] of trials.entries()) {
-    let fastest = { milliseconds: Infinity, choice: {} }
-    let length: number | undefined
-    for (const choice of candidates(chosen)) {
-      using trial = await createWebGpuBackend({ device: backend.device, profile: { ...chosen, ...choice } })
-      length ??= await lengthWorthTiming(trial, question, signal)
-      const milliseconds = await millisecondsOf(trial, question(length), signal)
-      if (milliseconds < fastest.milliseconds) fastest = { milliseconds, choice }
-    }
-    chosen = { ...chosen, ...fastest.choice }
+  for (const [index, trial] of trials.entries()) {
+    chosen = { ...chosen, ...(await fastest(backend.device, trial, chosen, signal)) }
     onProgress?.((index + 1) / trials.length)
   }
   return chosen
+}
+
+/** The candidate that is right and takes the least time; nothing, and so no change, where there is none. */
+async function fastest(device: GPUDevice, trial: Trial, chosen: TunedProfile, signal: Signal): Promise<Partial<TunedProfile>> {
+  const choices = trial.candidates(chosen)
+  if (choices.length === 0) return {}
+  const example = asked(trial.question(lengthToCheck))
+  const exact = reference(example, { backend: 'wgsl' })
+  let best: { readonly milliseconds: number; readonly choice: Partial<TunedProfile> } = { milliseconds: Infinity, choice: {} }
+  let length: number | undefined
+  for (const choice of choices) {
+    using candidate = await createWebGpuBackend({ device, profile: { ...chosen, ...choice } })
+    if (!(await isRight(candidate, example, exact, signal))) continue
+    length ??= await lengthWorthTiming(candidate, trial.question, signal)
+    const milliseconds = await millisecondsOf(candidate, trial.question(length), signal)
+    if (milliseconds < best.milliseconds) best = { milliseconds, choice }
+  }
+  return best.choice
+}
+
+/** A tile and a part of one, whatever the tiling. */
+const lengthToCheck = 70
+
+async function isRight(
+  backend: WebGpuBackend,
+  example: AttentionProblem,
+  { output: exact, bound }: Reference,
+  signal: Signal,
+): Promise<boolean> {
+  using output = backend.attention(example).output
+  const values = toFloat64(tensor(await backend.read(output, { signal }), output.shape, { dtype: output.dtype }))
+  return exact.every((value, index) => Math.abs((values[index] ?? NaN) - value) <= (bound[index] ?? 0))
 }
 
 /** Candidates for a part of the profile, given the parts that are chosen, and what they are timed on. */
@@ -72,10 +98,14 @@ const tilingsToTry: readonly Tiling[] = [
   { rowGroups: 8, columns: 8, depth: 32 },
 ]
 
-interface Question {
-  readonly query: HostTensor
-  readonly key: HostTensor
-  readonly value: HostTensor
+interface Question<View extends Tensor = HostTensor> {
+  readonly query: View
+  readonly key: View
+  readonly value: View
+}
+
+function asked({ query, key, value }: Question<Tensor>): AttentionProblem {
+  return problem(query, key, value, { causal: true })
 }
 
 function prefillOf(length: number, headDim: number, dtype: 'float32' | 'float16' = 'float32'): Question {
@@ -106,11 +136,11 @@ async function millisecondsOf(backend: WebGpuBackend, question: Question, signal
   using query = backend.upload(question.query)
   using key = backend.upload(question.key)
   using value = backend.upload(question.value)
-  const asked = problem(query, key, value, { causal: true })
+  const example = asked({ query, key, value })
   let shortest = Infinity
   for (let time = 0; time < 5; time++) {
     const start = performance.now()
-    const { output } = await backend.attentionInSteps(asked, { signal })
+    const { output } = await backend.attentionInSteps(example, { signal })
     output.dispose()
     if (time > 0) shortest = Math.min(shortest, performance.now() - start)
   }

@@ -2,7 +2,7 @@ import { QkvError } from '@qkv/core'
 import { drawTokens, randomProblem } from '@qkv/testing'
 import type { WebGpuOptions } from '@qkv/webgpu'
 import { tune } from '@qkv/webgpu/tune'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { expectAttention, testBackend } from './support/backend.ts'
 
 test('a device is timed once, and what was found is plain data that the next backend takes', async () => {
@@ -26,6 +26,18 @@ test('a device is timed once, and what was found is plain data that the next bac
     const { problem } = randomProblem(token)
     await expectAttention(tuned, problem, token)
   }
+})
+
+test('kernels that are wrong on a device are not kept, however fast they are', async () => {
+  using backend = await testBackend({ software: false })
+  const make = backend.device.createShaderModule.bind(backend.device)
+  vi.spyOn(backend.device, 'createShaderModule').mockImplementation((descriptor) => {
+    const isFastest = descriptor.label === 'attention-rows' // on a CPU that plays a GPU
+    const code = isFastest ? descriptor.code.replaceAll('parameters.scale', '(1.01 * parameters.scale)') : descriptor.code
+    return make({ ...descriptor, code })
+  })
+  const profile = await tune(backend, { headDims: [16] })
+  expect(profile.software).toBe(false)
 })
 
 test('tuning can be aborted', async () => {

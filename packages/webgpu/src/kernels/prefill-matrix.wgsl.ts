@@ -31,6 +31,11 @@ const [lanesPerRow, keysPerLane] = [matrixGroupSize / rows, (keys * rows) / matr
  *
  * Units that multiply float16 sum in float32. Queries, keys and values that are float16 lose nothing in them, as they are not
  * scaled before; a weight p does, so it goes in two parts, p = p₁ + p₂, each rounded to float16.
+ *
+ * WGSL does not say which invocations make a subgroup. Assumed is what devices do: that subgroups are full and of one size, and
+ * that subgroup `i` is the invocations from `i · size` on, in their order. Rows are shared by neighbours, who exchange maxima and
+ * sums, and matrices are dealt by `i`; where it does not hold, results are wrong, so these units are never a default, and `tune`
+ * compares what comes out with the reference before it chooses them.
  */
 export const prefillMatrix: Kernel<PrefillMatrixSpec> = {
   name: 'prefill-matrix',
@@ -184,12 +189,12 @@ fn main(
     ${stage('vectors', keys, valueDim, 'valueAt(tile, tileKey + row, chunk, hides)')}
     let someRose = workgroupUniformLoad(&risen) != 0u;
     if (someRose) {
-    if (lane == 0) { risen = 0u; }
-    ${eachOwnUnpacked(
-      `for (var c = 0; c < 4; c++) { scores[place + c] *= factors[row]; }`,
-      (o) => `if (task < ${outputTasks}) { ${o} = subgroupMatrixLoad<Result>(&scores, u32(subgroup * ${m * n}), false, ${n}u); }
+      if (lane == 0) { risen = 0u; }
+      ${eachOwnUnpacked(
+        `for (var c = 0; c < 4; c++) { scores[place + c] *= factors[row]; }`,
+        (o) => `if (task < ${outputTasks}) { ${o} = subgroupMatrixLoad<Result>(&scores, u32(subgroup * ${m * n}), false, ${n}u); }
       workgroupBarrier();`,
-    )}
+      )}
     }
     ${eachOwn(
       (o) => `
