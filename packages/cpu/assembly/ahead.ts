@@ -22,7 +22,7 @@ export function fetch(vectors: usize, stride: isize, count: i32, bytes: usize): 
 
 /**
  * Reads vectors of halves. Whether all are finite: twice their bits are then below 0xf800. What follows a vector that is
- * no multiple of 32 bytes is looked at, too.
+ * no multiple of 32 bytes is looked at, too; the arena leaves room for that behind its last block.
  */
 export function fetchHalves(vectors: usize, stride: isize, count: i32, bytes: usize): bool {
   if (isOneLine(stride, count, bytes)) bytes *= count >> 2, stride = bytes, count = 4

@@ -4,6 +4,9 @@ import type { LinearMemory } from './linear-memory.ts'
 /** Every block starts at a multiple of this: a cache line, and any vector. */
 export const alignment = 64
 
+/** No block ends closer to the end of memory: kernels look at whole vectors, also where a block ends within one. */
+export const margin = 64
+
 export interface MemoryReport {
   /** Bytes that tensors and running operations hold. */
   readonly used: number
@@ -107,12 +110,12 @@ export class Arena {
   #extend(operation: string, size: number): Block {
     const last = this.#free.at(-1)
     const open = last !== undefined && last.address + last.bytes === this.#end ? last : undefined
-    this.#reserve(operation, size, this.#end + size - (open?.bytes ?? 0))
+    this.#reserve(operation, size, this.#end + size - (open?.bytes ?? 0) + margin)
     const block = open ?? { address: this.#end, bytes: 0 }
     if (open === undefined) this.#free.push(block)
-    const { byteLength } = this.memory.buffer
-    block.bytes += byteLength - this.#end
-    this.#end = byteLength
+    const end = this.memory.buffer.byteLength - margin
+    block.bytes += end - this.#end
+    this.#end = end
     return block
   }
 

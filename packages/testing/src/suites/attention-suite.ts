@@ -35,6 +35,17 @@ export function attentionSuite(suite: Suite): void {
       )
     })
 
+    test('problems of few queries over many keys, as in decoding, are within their bounds', async () => {
+      await checkProblems(
+        'of few queries',
+        drawTokens({
+          count: problemCount(suite, 2000),
+          seed: 8,
+          limits: { ...everything, work: 2 ** 14, ...limits, queryLength: 2 },
+        }),
+      )
+    })
+
     test('problems of many tiles are within their bounds', async () => {
       await checkProblems(
         'of many tiles',
