@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { defineCommand, runMain } from 'citty'
 import { createLogUpdate } from 'log-update'
 import colours from 'picocolors'
@@ -9,9 +8,9 @@ import { selectCases } from './cases/index.ts'
 import { startProcess } from './host/process.ts'
 import { currentCommit, describeMachine } from './measure/machine.ts'
 import { measureRooflines } from './measure/rooflines.ts'
+import { callerFolder, choicesOf, commandOptions, readModel, refuse, type Choices } from './options.ts'
 import { nodeFields } from './peers/node.ts'
 import { isOtherBuild, otherBuildOf } from './peers/other-build.ts'
-import type { ModelFiles } from './peers/peer.ts'
 import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } from './report/compare.ts'
 import { grouped } from './report/groups.ts'
 import { html } from './report/html.ts'
@@ -28,52 +27,11 @@ const quickMinutes = 1.5
 
 const command = defineCommand({
   meta: { name: 'bench', description: 'How fast exact attention runs here, and against what one would pick instead' },
-  args: {
-    filter: {
-      type: 'string',
-      default: '',
-      description: 'Only cases whose name contains this, e.g. prefill or llama; or one of several, separated by commas',
-    },
-    quick: { type: 'boolean', default: false, description: 'One case of each kind, in less than two minutes' },
-    device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
-    peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },
-    threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
-    minutes: { type: 'string', description: 'Ends by about then: the slow get fewer rounds or are left out, and rows say so' },
-    patience: {
-      type: 'string',
-      default: '120',
-      description: 'Leaves out who needs more than so many seconds for three rounds of a case',
-    },
-    rounds: { type: 'string', description: 'Interleaved pairs: 9 unless said otherwise, 7 with --quick' },
-    model: {
-      type: 'string',
-      description:
-        'A folder with stories260K.bin and tok512.bin, for cases that write; by default ../shared/models/stories260k beside the repository',
-    },
-    out: { type: 'string', description: 'Writes PATH.json, PATH.md and PATH.html; a PATH that ends in .json, only that' },
-    title: { type: 'string', description: 'A name for the report' },
-    compare: {
-      type: 'boolean',
-      default: false,
-      description: 'With two reports, a.json b.json: says what changed beyond noise, runs nothing',
-    },
-    against: {
-      type: 'string',
-      description: 'Another build’s apps/bench folder: that build of QKV competes too; exit code 1 where this one is slower',
-    },
-    baseline: {
-      type: 'string',
-      description: 'A saved report: compares this run with it; exit code 1 where QKV fell behind its peers',
-    },
-  },
+  args: commandOptions,
   async run({ args }) {
     if (args.compare) return compare(args._)
-    const threads = args.threads === 'auto' ? availableParallelism() : countOption('threads', args.threads)
-    const rounds = args.rounds === undefined ? undefined : countOption('rounds', args.rounds)
-    const minutes = args.minutes === undefined ? undefined : positiveOption('minutes', args.minutes)
-    const patience = positiveOption('patience', args.patience)
     const baseline = args.baseline === undefined ? undefined : read(args.baseline)
-    const report = await measure({ ...args, threads, rounds, minutes, patience })
+    const report = await measure(choicesOf(args))
     console.log(closing(report))
     if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
     if (baseline !== undefined) judge(baseline, report)
@@ -83,21 +41,6 @@ const command = defineCommand({
 
 await runMain(command)
 process.exit()
-
-interface Choices {
-  readonly filter: string
-  readonly quick: boolean
-  readonly device: string
-  readonly peers: string
-  readonly against?: string | undefined
-  readonly model?: string | undefined
-  readonly title?: string | undefined
-  readonly threads: number
-  readonly rounds: number | undefined
-  readonly minutes: number | undefined
-  /** In seconds. */
-  readonly patience: number
-}
 
 async function measure(choices: Choices): Promise<BenchReport> {
   const { filter, quick, device, peers, against, title, threads, rounds, minutes = quick ? quickMinutes : undefined } = choices
@@ -143,34 +86,6 @@ async function measure(choices: Choices): Promise<BenchReport> {
     rooflines,
     ...results,
   }
-}
-
-/** The files of a model that writes; undefined where none was named and none lies beside the repository. */
-function readModel(named: string | undefined): ModelFiles | undefined {
-  const beside = fileURLToPath(new URL('../../../../shared/models/stories260k', import.meta.url))
-  const folder = named === undefined ? beside : resolve(callerFolder(), named)
-  const [checkpoint, tokenizer] = [join(folder, 'stories260K.bin'), join(folder, 'tok512.bin')]
-  if (existsSync(checkpoint) && existsSync(tokenizer))
-    return { checkpoint: readFileSync(checkpoint), tokenizer: readFileSync(tokenizer) }
-  return named === undefined ? undefined : refuse(`--model ${named}: there are no stories260K.bin and tok512.bin`)
-}
-
-/** What the user can put right is said in one line. */
-function refuse(message: string): never {
-  console.error(message)
-  process.exit(1)
-}
-
-function countOption(name: string, text: string): number {
-  const count = Number(text)
-  if (Number.isSafeInteger(count) && count > 0) return count
-  return refuse(`--${name} must be a whole number > 0; received '${text}'`)
-}
-
-function positiveOption(name: string, text: string): number {
-  const number = Number(text)
-  if (Number.isFinite(number) && number > 0) return number
-  return refuse(`--${name} must be a number > 0; received '${text}'`)
 }
 
 function hostOf(folder: string): URL {
@@ -231,9 +146,4 @@ function judgeBuilds(report: BenchReport): void {
 
 function read(path: string): BenchReport {
   return JSON.parse(readFileSync(resolve(callerFolder(), path), 'utf8')) as BenchReport
-}
-
-/** Where the command was given, which may not be where the package lies. */
-function callerFolder(): string {
-  return process.env['INIT_CWD'] ?? process.cwd()
 }

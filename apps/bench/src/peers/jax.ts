@@ -1,7 +1,7 @@
 import installed from '../../node_modules/@jax-js/jax/package.json'
 import { hasWindow, type AttentionCase } from '../cases/case.ts'
 import { attentionVectors, swapHeadsAndLength } from '../cases/vectors.ts'
-import { Unavailable, type Contestant, type Peer } from './peer.ts'
+import { inThreads, Unavailable, type Contestant, type Peer } from './peer.ts'
 
 type Jax = typeof import('@jax-js/jax')
 type JaxArray = ReturnType<Jax['numpy']['array']>
@@ -15,16 +15,18 @@ function jax(backend: 'wasm' | 'webgpu', device: Peer['device']): Peer {
     id: `jax-js/${backend}`,
     title: `jax-js (${backend})`,
     device,
-    async load() {
+    async load({ threads }) {
       if (typeof Iterator === 'undefined') throw new Unavailable('needs iterator helpers: Node 22, or a browser of 2024')
       if (typeof navigator === 'undefined') throw new Unavailable('needs the global navigator: Node 21, or a browser')
+      // It takes a thread for each core that it is told of, where there are web workers, as Node has none of.
+      Object.defineProperty(navigator, 'hardwareConcurrency', { value: threads, configurable: true })
       const jax = await import('@jax-js/jax')
       const devices = await jax.init()
       if (!devices.includes(backend)) throw new Unavailable(`no ${backend} device; there are ${devices.join(', ')}`)
       jax.defaultDevice(backend)
       return {
         version: installed.version,
-        settings: backend === 'wasm' ? 'wasm device, threads as it chooses' : 'webgpu device',
+        settings: backend === 'wasm' ? `wasm device, ${inThreads(typeof Worker === 'undefined' ? 1 : threads)}` : 'webgpu device',
         async prepare(bench) {
           if (bench.kind !== 'attention') throw new Unavailable('attention only')
           refuse(bench)

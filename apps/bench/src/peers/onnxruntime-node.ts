@@ -1,5 +1,5 @@
 import { onGpuAlone, onnxContestant } from './onnxruntime.ts'
-import { Unavailable, type Peer } from './peer.ts'
+import { inThreads, Unavailable, type Peer } from './peer.ts'
 
 /** ONNX Runtime's native CPU kernels: no browser runs them; the line to be measured against. */
 export const onnxRuntimeNodeCpu: Peer = {
@@ -10,7 +10,7 @@ export const onnxRuntimeNodeCpu: Peer = {
     const { default: ort } = await import('onnxruntime-node')
     return {
       version: ort.env.versions.node ?? ort.env.versions.common,
-      settings: `native cpu provider, ${threads} thread${threads === 1 ? '' : 's'}, weights packed where that is faster`,
+      settings: `native cpu provider, ${inThreads(threads)}, weights packed where that is faster`,
       prepare: (bench) =>
         onnxContestant(ort, bench, {
           executionProviders: ['cpu'],

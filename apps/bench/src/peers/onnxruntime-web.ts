@@ -1,6 +1,6 @@
 import type { Tensor } from 'onnxruntime-common'
 import { onGpuAlone, onnxContestant } from './onnxruntime.ts'
-import { Unavailable, type Peer } from './peer.ts'
+import { inThreads, Unavailable, type Peer } from './peer.ts'
 
 type OnnxRuntimeWeb = typeof import('onnxruntime-web/wasm')
 
@@ -16,7 +16,7 @@ export function onnxRuntimeWeb(entry: () => Promise<OnnxRuntimeWeb>): Peer {
       ort.env.logLevel = 'error'
       return {
         version: ort.env.versions.web ?? ort.env.versions.common,
-        settings: `wasm provider, ${threads} thread${threads === 1 ? '' : 's'}, inputs copied in at each call, weights packed where that is faster`,
+        settings: `wasm provider, ${inThreads(threads)}, inputs copied in at each call, weights packed where that is faster`,
         prepare: (bench) => onnxContestant(ort, bench, { executionProviders: ['wasm'] }),
       }
     },

@@ -56,6 +56,11 @@ export class Unavailable extends Error {
   override readonly name = 'Unavailable'
 }
 
+/** For settings. */
+export function inThreads(threads: number): string {
+  return `${threads} thread${threads === 1 ? '' : 's'}`
+}
+
 /** @throws Unavailable where there is no model. */
 export function requireModel(files: ModelFiles | undefined): ModelFiles {
   if (files === undefined) throw new Unavailable('needs a model: --model FOLDER with stories260K.bin and tok512.bin')

@@ -1,7 +1,7 @@
 import type * as Tensorflow from '@tensorflow/tfjs-core'
 import { hasWindow, type AttentionCase, type BenchCase } from '../cases/case.ts'
 import { attentionVectors, linearVectors, repeatHeads } from '../cases/vectors.ts'
-import { Unavailable, type Contestant, type Peer } from './peer.ts'
+import { inThreads, Unavailable, type Contestant, type Peer } from './peer.ts'
 
 type TensorflowBackend = 'wasm' | 'cpu' | 'webgpu'
 
@@ -33,7 +33,7 @@ function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: s
       await tf.ready()
       return {
         version: tf.version_core,
-        settings: `${backend} backend${backend === 'wasm' ? `, ${urls === undefined ? threads : 1} thread${urls === undefined && threads > 1 ? 's' : ''}` : ''}`,
+        settings: backend === 'wasm' ? `wasm backend, ${inThreads(urls === undefined ? threads : 1)}` : `${backend} backend`,
         prepare: async (bench) => contestant(tf, bench),
       }
     },

@@ -5,7 +5,7 @@ import { readLlama2cCheckpoint, readLlama2cTokenizer, type DecoderSizes } from '
 import type { InferenceSession } from 'onnxruntime-common'
 import type { WritingCase } from '../cases/case.ts'
 import { onnxDecoder } from './onnx-decoder.ts'
-import { requireModel, Unavailable, type Contestant, type LoadedPeer, type ModelFiles, type Peer } from './peer.ts'
+import { inThreads, requireModel, Unavailable, type Contestant, type LoadedPeer, type ModelFiles, type Peer } from './peer.ts'
 
 type Transformers = typeof import('@huggingface/transformers')
 
@@ -18,7 +18,7 @@ export const transformersNative: Peer = {
   async load({ threads, model }) {
     const transformers = await import('@huggingface/transformers')
     const session = { intraOpNumThreads: threads, interOpNumThreads: 1 }
-    return loaded(transformers, model, `native cpu provider, ${threadsOf(threads)}`, 'cpu', session)
+    return loaded(transformers, model, `native cpu provider, ${inThreads(threads)}`, 'cpu', session)
   },
 }
 
@@ -39,12 +39,8 @@ export const transformersWasm: Peer = {
     // It points at a server for the binary; the package has its own beside it.
     delete (ort.env.wasm as { wasmPaths?: unknown }).wasmPaths
     ort.env.wasm.numThreads = threads
-    return loaded(transformers, model, `wasm provider, ${threadsOf(threads)}`, 'auto', { executionProviders: ['wasm'] })
+    return loaded(transformers, model, `wasm provider, ${inThreads(threads)}`, 'auto', { executionProviders: ['wasm'] })
   },
-}
-
-function threadsOf(threads: number): string {
-  return `${threads} thread${threads === 1 ? '' : 's'}`
 }
 
 function loaded(

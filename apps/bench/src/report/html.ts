@@ -4,7 +4,7 @@ import { grouped } from './groups.ts'
 import { machineLine } from './markdown.ts'
 import { figures } from './plots.ts'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
-import { standings, sweepEnds, sweepsOf } from './summary.ts'
+import { allSweepEnds, standings, titleOf } from './summary.ts'
 import { count, findings, mebibytes, milliseconds, question, rate, ratio, leftOut, times } from './words.ts'
 
 /** A report as one file that needs nothing else: pictures as SVG, words for who has never heard of us. */
@@ -67,11 +67,9 @@ function pictures(report: BenchReport): string {
 }
 
 function details(report: BenchReport): string {
-  const ends = sweepsOf(report).flatMap((sweep) =>
-    sweepEnds(report, sweep).map(
-      ({ title, reached, reason }) =>
-        `<tr><td>${escape(sweep.title)}</td><th scope="row">${escape(title)}</th><td>${reached === undefined ? 'none' : `${count(reached)} tokens`}</td><td>${escape(reason)}</td></tr>`,
-    ),
+  const ends = allSweepEnds(report).map(
+    ({ sweep, title, reached, reason }) =>
+      `<tr><td>${escape(sweep)}</td><th scope="row">${escape(title)}</th><td>${reached === undefined ? 'none' : `${count(reached)} tokens`}</td><td>${escape(reason)}</td></tr>`,
   )
   const endTable =
     ends.length === 0
@@ -87,7 +85,7 @@ function details(report: BenchReport): string {
 function caseTable(report: BenchReport, result: CaseReport): string {
   const measured = result.rows.flatMap((row) => (row.status === 'measured' ? [cells(report, result, row)] : []))
   const others = leftOut(result.rows).map(({ reason, rows }) => {
-    const names = rows.map((row) => titleOf(report, row)).join(', ')
+    const names = rows.map((row) => titleOf(report, row.peer)).join(', ')
     return `<li class="${rows[0]!.status}">${escape(names)}: ${escape(reason)}</li>`
   })
   return `<section><h3>${escape(result.bench.id)}</h3><p>${escape(question(result))}</p>
@@ -98,7 +96,7 @@ ${others.length === 0 ? '' : `<ul class="left-out">${others.join('')}</ul>`}</se
 function cells(report: BenchReport, result: CaseReport, row: Row & Measured): string {
   const verdict = row.ratio === undefined ? '' : row.ratio.median >= 1 ? 'won' : 'lost'
   return [
-    `<tr><th scope="row">${escape(titleOf(report, row))} <small>${escape(row.how)}</small></th>`,
+    `<tr><th scope="row">${escape(titleOf(report, row.peer))} <small>${escape(row.how)}</small></th>`,
     `<td class="${verdict}">${row.ratio === undefined ? '' : ratio(row.ratio)}</td>`,
     `<td>${milliseconds(row.milliseconds.median)}</td><td>${rate(result, row)}</td><td>${findings(result, row)}</td></tr>`,
   ].join('')
@@ -119,10 +117,6 @@ function contestants({ peers }: BenchReport): string {
     peer.status === 'ready' ? `${peer.version}, ${peer.settings}` : `${peer.status}: ${peer.reason}`
   return `<h2>Who ran</h2>
 <table><tbody>${peers.map((peer) => `<tr><th scope="row">${escape(peer.title)}</th><td class="${peer.status}">${escape(said(peer))}</td></tr>`).join('\n')}</tbody></table>`
-}
-
-function titleOf({ peers }: BenchReport, { peer }: Row): string {
-  return peers.find(({ id }) => id === peer)?.title ?? peer
 }
 
 function escape(text: string): string {

@@ -1,6 +1,6 @@
 import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
-import { standings, sweepEnds, sweepsOf } from './summary.ts'
+import { allSweepEnds, standings } from './summary.ts'
 import { count, findings, mebibytes, milliseconds, question, rate, ratio, remark, times } from './words.ts'
 
 /** A report as Markdown: the machine, who ran, and a table for each case. */
@@ -48,11 +48,9 @@ function summary(report: BenchReport): string[] {
     ({ title, cases, won, least, median, most }) =>
       `| ${title} | ${times(median)} | ${won} of ${cases} | ${times(least)} – ${times(most)} |`,
   )
-  const ends = sweepsOf(report).flatMap((sweep) =>
-    sweepEnds(report, sweep).map(
-      ({ title, reached, reason }) =>
-        `- ${sweep.title}: ${title} reached ${reached === undefined ? 'none' : `${count(reached)} tokens`} (${reason})`,
-    ),
+  const ends = allSweepEnds(report).map(
+    ({ sweep, title, reached, reason }) =>
+      `- ${sweep}: ${title} reached ${reached === undefined ? 'none' : `${count(reached)} tokens`} (${reason})`,
   )
   return [
     ...(rows.length === 0

@@ -1,6 +1,6 @@
 import * as Plot from '@observablehq/plot'
 import type { BenchReport, CaseReport, Measured, Row } from './report.ts'
-import { ceilingAt, sweepsOf } from './summary.ts'
+import { ceilingAt, sweepsOf, titleOf } from './summary.ts'
 
 /** A picture of a report, with what it shows in words. */
 export interface Figure {
@@ -120,7 +120,11 @@ function roofline(report: BenchReport, document: Document): Figure | undefined {
   })
   return {
     title: 'What is left to gain',
-    caption: `QKV’s cases under what this machine can do at most with ${rooflines.threads === 1 ? 'one thread' : `${rooflines.threads} threads`}, measured in the same run: ${rooflines.gigabytes.toFixed(1)} GB/s of reading on the slope, ${rooflines.gigaflops.toFixed(1)} GFLOP/s of multiply-adds on the level. What fits the caches may lie above the slope.`,
+    caption: [
+      `QKV’s cases under what this machine can do at most with ${rooflines.threads === 1 ? 'one thread' : `${rooflines.threads} threads`},`,
+      `measured in the same run: ${rooflines.gigabytes.toFixed(1)} GB/s of reading on the slope,`,
+      `${rooflines.gigaflops.toFixed(1)} GFLOP/s of multiply-adds on the level. What fits the caches may lie above the slope.`,
+    ].join(' '),
     picture,
   }
 }
@@ -194,8 +198,4 @@ function curves(
 function roofPoint({ bench, flops, bytes }: CaseReport, { milliseconds }: Row & Measured) {
   const [group = ''] = bench.id.split('/')
   return { bench: bench.id, group, intensity: flops / bytes, rate: flops / milliseconds.median / 1e6 }
-}
-
-function titleOf({ peers }: BenchReport, peer: string): string {
-  return peers.find(({ id }) => id === peer)?.title ?? peer
 }

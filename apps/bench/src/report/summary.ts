@@ -17,7 +17,6 @@ export interface Standing {
 
 /** Contestants by how close they come. Steps of sweeps are left out: they would count one question many times. */
 export function standings(report: BenchReport): readonly Standing[] {
-  const titles = new Map(report.peers.map(({ id, title }) => [id, title]))
   const ratios = new Map<string, number[]>()
   for (const { bench, rows } of report.cases) {
     if (bench.sweep) continue
@@ -28,7 +27,7 @@ export function standings(report: BenchReport): readonly Standing[] {
   return [...ratios]
     .map(([peer, all]) => ({
       peer,
-      title: titles.get(peer) ?? peer,
+      title: titleOf(report, peer),
       cases: all.length,
       won: all.filter((ratio) => ratio > 1).length,
       least: Math.min(...all),
@@ -61,6 +60,16 @@ export function sweepEnds(report: BenchReport, { name }: Pick<Sweep, 'name'>): r
     }
     return []
   })
+}
+
+/** Where contestants' parts in any sweep ended, sweep by sweep. */
+export function allSweepEnds(report: BenchReport): readonly (SweepEnd & { readonly sweep: string })[] {
+  return sweepsOf(report).flatMap((sweep) => sweepEnds(report, sweep).map((end) => ({ sweep: sweep.title, ...end })))
+}
+
+/** What people call a contestant. */
+export function titleOf({ peers }: BenchReport, peer: string): string {
+  return peers.find(({ id }) => id === peer)?.title ?? peer
 }
 
 /** A report's sweeps, in order. */

@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import colours from 'picocolors'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
-import { ceilingShares, standings, sweepEnds, sweepsOf } from './summary.ts'
+import { allSweepEnds, ceilingShares, standings } from './summary.ts'
 import { count, findings, milliseconds, question, rate, ratio, leftOut, times } from './words.ts'
 
 /** One case: ratio first, for it is what lasts; times are this machine's. What was left out stands below, by its reason. */
@@ -40,11 +40,9 @@ export function closing(report: BenchReport): string {
   for (const { title, cases, won, least, median, most } of standings(report)) {
     table.push([title, `${won} of ${cases}`, verdict(median)(times(median)), times(least), times(most)])
   }
-  const ends = sweepsOf(report).flatMap((sweep) =>
-    sweepEnds(report, sweep).map(
-      ({ title, reached, reason }) =>
-        `  ${sweep.title}: ${title} ${reached === undefined ? 'did no step' : `reached ${count(reached)} tokens`} ${colours.dim(`(${reason})`)}`,
-    ),
+  const ends = allSweepEnds(report).map(
+    ({ sweep, title, reached, reason }) =>
+      `  ${sweep}: ${title} ${reached === undefined ? 'did no step' : `reached ${count(reached)} tokens`} ${colours.dim(`(${reason})`)}`,
   )
   const lines = [...ends, ...rooflineLine(report)]
   if (table.length + lines.length === 0) return ''

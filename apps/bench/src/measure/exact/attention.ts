@@ -1,7 +1,7 @@
 import { problem, slice, tensor, type AttentionProblem, type HostTensor } from '@qkv/core'
 import { reference } from '@qkv/core/reference'
 import { keysOfRow, type AttentionCase } from '../../cases/case.ts'
-import { problemOf } from '../../peers/qkv/problem.ts'
+import { problemOf } from '../../cases/problem.ts'
 import { sampledRows, type Sample } from './sample.ts'
 
 /** Sampled rows of the first, the middle and the last head, each as a problem of one query over the keys it sees. */

@@ -30,14 +30,14 @@ export function headGradient(bench: AttentionCase): { dQuery: Bounded; dKey: Bou
   const row = new RowOfWeights(keyLength, valueDim)
   for (let i = 0; i < queryLength; i++) {
     const { first, end } = keysOfRow(bench, i)
-    for (let j = first; j < end; j++) row.score(j, scale, dot(q, i, k, j, headDim), headDim)
+    for (let j = first; j < end; j++) row.score(j, scale, product(q, i, k, j, headDim), headDim)
     row.normalise(first, end)
     const { delta, deltaError } = row.delta(dO, i, v, first, end)
     const summed = rounding(Math.max(queryLength, keyLength) + 2)
     for (let j = first; j < end; j++) {
       const p = row.weights[j]!
       const pError = row.weightErrors[j]!
-      const dP = dot(dO, i, v, j, valueDim)
+      const dP = product(dO, i, v, j, valueDim)
       const difference = dP.value - delta
       const differenceError = rounding(valueDim + 1) * dP.size + deltaError + unit * Math.abs(difference)
       const dS = scale * p * difference
@@ -147,13 +147,13 @@ interface Product {
 }
 
 /** Vector `i` of `a` times vector `j` of `b`. */
-function dot(a: Float32Array, i: number, b: Float32Array, j: number, dim: number): Product {
+function product(a: Float32Array, i: number, b: Float32Array, j: number, dim: number): Product {
   let value = 0
   let size = 0
   for (let c = 0; c < dim; c++) {
-    const product = a[i * dim + c]! * b[j * dim + c]!
-    value += product
-    size += Math.abs(product)
+    const term = a[i * dim + c]! * b[j * dim + c]!
+    value += term
+    size += Math.abs(term)
   }
   return { value, size }
 }

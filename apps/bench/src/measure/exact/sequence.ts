@@ -1,5 +1,6 @@
 import type { SequenceCase } from '../../cases/case.ts'
 import { sequenceVectors } from '../../cases/vectors.ts'
+import { attendInto, logistic, times } from './float64.ts'
 import { sampledRows, type Sample } from './sample.ts'
 
 /** Longer sequences are checked this far: an LSTM's outputs come one after the other. */
@@ -45,35 +46,13 @@ function attentionLayer(bench: SequenceCase, length: number): Float64Array[] {
   const [q, k, v] = [query, key, value].map((weight) => rows.map((row) => times(weight, row))) as [Rows, Rows, Rows]
   return rows.map((_, row) => {
     const merged = new Float64Array(width)
+    const [keys, values] = [k.slice(0, row + 1), v.slice(0, row + 1)]
     for (let start = 0; start < width; start += dim) {
-      const weights = k.slice(0, row + 1).map((vector) => Math.exp(dot(q[row]!, vector, start, dim) / Math.sqrt(dim)))
-      const sum = weights.reduce((total, weight) => total + weight, 0)
-      weights.forEach((weight, j) => {
-        for (let c = start; c < start + dim; c++) merged[c]! += (weight / sum) * v[j]![c]!
-      })
+      const end = start + dim
+      attendInto(merged.subarray(start, end), q[row]!.subarray(start, end), keys, values, start)
     }
     return times(output, merged)
   })
 }
 
 type Rows = Float64Array[]
-
-/** A matrix [outputs, inputs] times a vector. */
-function times(matrix: Float32Array, vector: ArrayLike<number>): Float64Array {
-  const inputs = vector.length
-  return Float64Array.from({ length: matrix.length / inputs }, (_, row) => {
-    let sum = 0
-    for (let i = 0; i < inputs; i++) sum += matrix[row * inputs + i]! * vector[i]!
-    return sum
-  })
-}
-
-function dot(a: Float64Array, b: Float64Array, start: number, count: number): number {
-  let sum = 0
-  for (let c = start; c < start + count; c++) sum += a[c]! * b[c]!
-  return sum
-}
-
-function logistic(x: number): number {
-  return 1 / (1 + Math.exp(-x))
-}

@@ -2,6 +2,7 @@ import { toFloat64, type HostTensor } from '@qkv/core'
 import { readLlama2cCheckpoint, readLlama2cTokenizer, type DecoderCheckpoint } from '@qkv/transformer'
 import type { WritingCase } from '../../cases/case.ts'
 import { requireModel, type ModelFiles } from '../../peers/peer.ts'
+import { attendInto, logistic, times } from './float64.ts'
 import type { Sample } from './sample.ts'
 
 /** The tokens that float64 writes: a contestant writes the same, or something else. */
@@ -42,26 +43,23 @@ function step(
   blocks.forEach(({ attentionNorm, attention, feedForwardNorm, feedForward }, layer) => {
     const { keys, values } = caches[layer]!
     const read = normed(hidden, attentionNorm.weight)
-    const query = rotated(times(attention['query.weight']!, read), position, headDim)
-    keys.push(rotated(times(attention['key.weight']!, read), position, headDim))
-    values.push(times(attention['value.weight']!, read))
+    const query = rotated(times(floats(attention['query.weight']!), read), position, headDim)
+    keys.push(rotated(times(floats(attention['key.weight']!), read), position, headDim))
+    values.push(times(floats(attention['value.weight']!), read))
     const merged = new Float64Array(modelDim)
     for (let h = 0; h < heads; h++) {
-      const [from, shared] = [h * headDim, Math.floor((h * kvHeads) / heads) * headDim]
-      const weights = keys.map((key) => Math.exp(dot(query, from, key, shared, headDim) / Math.sqrt(headDim)))
-      const sum = weights.reduce((total, weight) => total + weight, 0)
-      weights.forEach((weight, j) => {
-        for (let c = 0; c < headDim; c++) merged[from + c]! += (weight / sum) * values[j]![shared + c]!
-      })
+      const [start, end] = [h * headDim, (h + 1) * headDim]
+      const shared = Math.floor((h * kvHeads) / heads) * headDim
+      attendInto(merged.subarray(start, end), query.subarray(start, end), keys, values, shared)
     }
-    hidden = plus(hidden, times(attention['output.weight']!, merged))
+    hidden = plus(hidden, times(floats(attention['output.weight']!), merged))
     const fed = normed(hidden, feedForwardNorm.weight)
     if (feedForward.kind !== 'gated') throw new Error('a Llama has gates')
-    const up = times(feedForward.up.weight, fed)
-    const inner = times(feedForward.gate.weight, fed).map((x, c) => (x / (1 + Math.exp(-x))) * up[c]!)
-    hidden = plus(hidden, times(feedForward.down.weight, inner))
+    const up = times(floats(feedForward.up.weight), fed)
+    const inner = times(floats(feedForward.gate.weight), fed).map((x, c) => x * logistic(x) * up[c]!)
+    hidden = plus(hidden, times(floats(feedForward.down.weight), inner))
   })
-  return times(head.weight, normed(hidden, norm.weight))
+  return times(floats(head.weight), normed(hidden, norm.weight))
 }
 
 function normed(row: Float64Array, weight: HostTensor): Float64Array {
@@ -78,17 +76,6 @@ function rotated(row: Float64Array, position: number, headDim: number): Float64A
     turned[i + 1] = row[i + 1]! * Math.cos(angle) + row[i]! * Math.sin(angle)
   }
   return turned
-}
-
-function times(weight: HostTensor, row: Float64Array): Float64Array {
-  const matrix = floats(weight)
-  return Float64Array.from({ length: matrix.length / row.length }, (_, o) => dot(matrix, o * row.length, row, 0, row.length))
-}
-
-function dot(a: Float64Array, from: number, b: Float64Array, start: number, count: number): number {
-  let sum = 0
-  for (let c = 0; c < count; c++) sum += a[from + c]! * b[start + c]!
-  return sum
 }
 
 function plus(a: Float64Array, b: Float64Array): Float64Array {

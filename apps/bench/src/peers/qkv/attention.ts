@@ -10,9 +10,9 @@ import {
 } from '@qkv/core'
 import { rotary } from '@qkv/positional'
 import type { AttentionCase } from '../../cases/case.ts'
+import { operandsOf } from '../../cases/problem.ts'
 import { attentionVectors } from '../../cases/vectors.ts'
 import type { Contestant } from '../peer.ts'
-import { operandsOf } from './problem.ts'
 
 /** Tensors live on the backend, as a model's would; every run says anew what it asks and ends with its output read back. */
 export function attends(backend: Backend, bench: AttentionCase): Contestant {

@@ -9,9 +9,9 @@ import {
   type ProblemOptions,
   type Tensor,
 } from '@qkv/core'
-import type { AttentionCase } from '../../cases/case.ts'
-import { attentionVectors, type AttentionVectors } from '../../cases/vectors.ts'
-import { quantise } from './quantise.ts'
+import type { AttentionCase } from './case.ts'
+import { attentionVectors, type AttentionVectors } from './vectors.ts'
+import { quantize } from './quantize.ts'
 
 /** A case as a problem over typed arrays, before any rotation. */
 export function problemOf(bench: AttentionCase): AttentionProblem {
@@ -23,8 +23,8 @@ export function operandsOf(bench: AttentionCase, place: (host: HostTensor) => Te
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim, keyDtype } = bench
   const vectors = attentionVectors(bench)
   const query = tensor(vectors.query, [batch, queryHeads, queryLength, headDim])
-  const key = quantise(vectors.key, [batch, keyHeads, keyLength, headDim], keyDtype)
-  const value = quantise(vectors.value, [batch, keyHeads, keyLength, valueDim], keyDtype)
+  const key = quantize(vectors.key, [batch, keyHeads, keyLength, headDim], keyDtype)
+  const value = quantize(vectors.value, [batch, keyHeads, keyLength, valueDim], keyDtype)
   const options = {
     ...optionsOf(bench, vectors),
     bias: vectors.bias && place(tensor(vectors.bias, [1, queryHeads, queryLength, keyLength])),
