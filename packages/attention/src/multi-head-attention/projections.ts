@@ -1,8 +1,8 @@
-import { slice, splitHeads, type Backend, type Tensor } from '@qkv/core'
+import { slice, splitHeads, type Backend, type OwnedTensor, type Tensor } from '@qkv/core'
 import type { Temporaries } from '../temporaries.ts'
 import { normalisedHeads } from './heads.ts'
 import { fusedRows, type MultiHeadConfig } from './options.ts'
-import type { ModuleWeights } from './weights.ts'
+import type { ModuleWeights, WeightAndBias } from './weights.ts'
 
 /** Keys and values by heads: [batch, kvHeads, length, headDim] and [batch, kvHeads, length, valueDim]. */
 export interface KeyValueHeads {
@@ -10,13 +10,18 @@ export interface KeyValueHeads {
   readonly value: Tensor
 }
 
+/** The projections that attention reads. */
+export type PartName = 'query' | 'key' | 'value'
+
+export type ProjectionName = PartName | 'gate' | 'output'
+
 /** What a layer projects vectors to, fused or not; temporaries of the computation that asks. */
 export class Projections {
   readonly #backend: Backend
   readonly #config: MultiHeadConfig
-  readonly #weights: ModuleWeights
+  readonly #weights: Pick<ModuleWeights, 'pair'>
 
-  constructor(backend: Backend, config: MultiHeadConfig, weights: ModuleWeights) {
+  constructor(backend: Backend, config: MultiHeadConfig, weights: Pick<ModuleWeights, 'pair'>) {
     this.#backend = backend
     this.#config = config
     this.#weights = weights
@@ -24,54 +29,43 @@ export class Projections {
 
   /** Of one input, for self-attention: a fused projection is one product. */
   queryKeyValue(input: Tensor, scope: Temporaries): KeyValueHeads & { readonly query: Tensor } {
-    if (!this.#config.fused) {
-      const query = this.query(input, scope)
-      const { key, value } = this.keyValue(input, scope)
-      return { query, key, value }
-    }
+    if (!this.#config.fused) return { query: this.query(input, scope), ...this.keyValue(input, scope) }
     const all = this.project('queryKeyValue', input, scope)
-    const { query, key, value } = fusedRows(this.#config)
-    return {
-      query: this.#queryHeads(slice(all, 2, ...query), scope),
-      ...this.#keyValueHeads(slice(all, 2, ...key), slice(all, 2, ...value), scope),
-    }
+    const rows = fusedRows(this.#config)
+    const part = (name: PartName): Tensor => this.heads(name, slice(all, 2, ...rows[name]), scope)
+    return { query: part('query'), key: part('key'), value: part('value') }
   }
 
   /** [batch, heads, length, headDim] */
   query(input: Tensor, scope: Temporaries): Tensor {
-    return this.#queryHeads(this.#part('query', input, scope), scope)
+    return this.heads('query', this.project('query', input, scope), scope)
   }
 
   keyValue(memory: Tensor, scope: Temporaries): KeyValueHeads {
-    return this.#keyValueHeads(this.#part('key', memory, scope), this.#part('value', memory, scope), scope)
+    const part = (name: PartName): Tensor => this.heads(name, this.project(name, memory, scope), scope)
+    return { key: part('key'), value: part('value') }
   }
 
-  /** Through a projection that the weights name: [batch, length, outputs]. */
-  project(name: string, input: Tensor, scope: Temporaries): Tensor {
-    const { weight, bias } = this.#weights.pair(name)
+  /** [batch, length, outputs] */
+  project(name: ProjectionName | 'queryKeyValue', input: Tensor, scope: Temporaries): OwnedTensor {
+    const { weight, bias } = this.pair(name)
     return scope.keep(this.#backend.linear(input, weight, bias))
   }
 
-  /** Through one of the three, which may be rows of the fused one. */
-  #part(name: 'query' | 'key' | 'value', input: Tensor, scope: Temporaries): Tensor {
-    if (!this.#config.fused) return this.project(name, input, scope)
+  /** A projection's own weights, or its rows of the fused ones. */
+  pair(name: ProjectionName | 'queryKeyValue'): WeightAndBias {
+    const parts: Partial<Record<typeof name, [number, number]>> = this.#config.fused ? fusedRows(this.#config) : {}
+    const rows = parts[name]
+    if (rows === undefined) return this.#weights.pair(name)
     const { weight, bias } = this.#weights.pair('queryKeyValue')
-    const rows = fusedRows(this.#config)[name]
-    return scope.keep(this.#backend.linear(input, slice(weight, 0, ...rows), bias && slice(bias, 0, ...rows)))
+    return { weight: slice(weight, 0, ...rows), bias: bias && slice(bias, 0, ...rows) }
   }
 
-  #queryHeads(projected: Tensor, scope: Temporaries): Tensor {
-    return this.#normalised('queryNorm', projected, this.#config.heads, scope)
-  }
-
-  #keyValueHeads(key: Tensor, value: Tensor, scope: Temporaries): KeyValueHeads {
-    const { kvHeads } = this.#config
-    return { key: this.#normalised('keyNorm', key, kvHeads, scope), value: splitHeads(value, kvHeads) }
-  }
-
-  #normalised(name: 'queryNorm' | 'keyNorm', projected: Tensor, heads: number, scope: Temporaries): Tensor {
-    const { queryKeyNorm } = this.#config
-    if (queryKeyNorm === undefined) return splitHeads(projected, heads)
-    return normalisedHeads(this.#backend, projected, heads, { ...queryKeyNorm, ...this.#weights.pair(name) }, scope)
+  /** What was projected, [batch, length, heads·dim], as [batch, heads, length, dim], normalised where the layer does that. */
+  heads(name: PartName, projected: Tensor, scope: Temporaries): Tensor {
+    const { heads, kvHeads, queryKeyNorm } = this.#config
+    const count = name === 'query' ? heads : kvHeads
+    if (name === 'value' || queryKeyNorm === undefined) return splitHeads(projected, count)
+    return normalisedHeads(this.#backend, projected, count, { ...queryKeyNorm, ...this.#weights.pair(`${name}Norm`) }, scope)
   }
 }

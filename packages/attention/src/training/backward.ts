@@ -13,12 +13,12 @@ import {
 import { gated } from '../multi-head-attention/gate.ts'
 import { joinHeads } from '../multi-head-attention/heads.ts'
 import { fusedRows, weightShapes } from '../multi-head-attention/options.ts'
+import type { ProjectionName } from '../multi-head-attention/projections.ts'
 import { bringHome } from '../positions.ts'
 import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'
 import type { ForwardRecord } from './forward-with-gradient.ts'
 import { linearGradient } from './linear-gradient.ts'
 import { normGradient } from './norm-gradient.ts'
-import { projectionOf, type PartName } from './parts.ts'
 
 /** Gradients in float32, contiguous, in the shapes of what they belong to; each is the caller's to dispose. */
 export interface LayerGradients {
@@ -119,9 +119,9 @@ class Collected {
   }
 
   /** Back through a projection of `from`. @returns what `from` receives. */
-  through(name: PartName | 'output' | 'gate', from: Tensor, dOutput: Tensor): OwnedTensor {
-    const { layer } = this.#record
-    const { dInput, dWeight, dBias } = linearGradient(layer.backend, from, projectionOf(layer, name), dOutput, this.#scope)
+  through(name: ProjectionName, from: Tensor, dOutput: Tensor): OwnedTensor {
+    const { layer, projections } = this.#record
+    const { dInput, dWeight, dBias } = linearGradient(layer.backend, from, projections.pair(name), dOutput, this.#scope)
     this.#results.keep(dInput)
     this.#part(name, 'weight', dWeight)
     if (dBias) this.#part(name, 'bias', dBias)
@@ -143,7 +143,7 @@ class Collected {
   }
 
   /** The gradient of a weight, or of its rows of a fused one. */
-  #part(name: PartName | 'output' | 'gate', kind: 'weight' | 'bias', gradient: OwnedTensor): void {
+  #part(name: ProjectionName, kind: 'weight' | 'bias', gradient: OwnedTensor): void {
     const { backend, config } = this.#record.layer
     if (!config.fused || name === 'output' || name === 'gate') return this.weight(`${name}.${kind}`, gradient)
     const whole = `queryKeyValue.${kind}`

@@ -4,11 +4,12 @@ import { attentionWithGradient, type DifferentiableResult } from '../gradient.ts
 import { gated } from '../multi-head-attention/gate.ts'
 import { joinHeads } from '../multi-head-attention/heads.ts'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
+import type { Projections } from '../multi-head-attention/projections.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape } from '../refuse.ts'
 import { temporaries, type Temporaries } from '../temporaries.ts'
 import { backward, type LayerGradients } from './backward.ts'
-import { headsOf, eachPart, projectionOf, type Parts } from './parts.ts'
+import { eachPart, projectionsOf, type Parts } from './parts.ts'
 
 export interface TrainingOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bias' | 'score' | 'lengths' | 'dropout'> {
   /** What to attend to instead of the input: an encoder's output [batch, memoryLength, memoryDim]. */
@@ -29,6 +30,7 @@ export interface DifferentiableForward extends Disposable {
 /** What the forward pass keeps for the backward pass. */
 export interface ForwardRecord {
   readonly layer: MultiHeadAttention
+  readonly projections: Projections
   readonly input: Tensor
   readonly memory: Tensor | undefined
   /** Before norms, [batch, length, outputs]. */
@@ -62,7 +64,7 @@ export async function forwardWithGradient(
   try {
     const record = await pass(layer, input, options, scope)
     const result: DifferentiableForward = {
-      output: scope.keep(layer.backend.linear(record.opened, layer.weight('output.weight')!, layer.weight('output.bias'))),
+      output: record.projections.project('output', record.opened, scope),
       async backward(dOutput) {
         checkShape('forwardWithGradient', 'dOutput', dOutput.shape, input.shape)
         return backward(record, dOutput)
@@ -85,11 +87,9 @@ async function pass(
 ): Promise<ForwardRecord> {
   const { backend, config } = layer
   const { memory, positions, ...shared } = options
-  const projected = eachPart((name) => {
-    const { weight, bias } = projectionOf(layer, name)
-    return scope.keep(backend.linear(name === 'query' ? input : (memory ?? input), weight, bias))
-  })
-  const { query, key, value } = eachPart((name) => headsOf(layer, name, projected[name], scope))
+  const projections = projectionsOf(layer)
+  const projected = eachPart((name) => projections.project(name, name === 'query' ? input : (memory ?? input), scope))
+  const { query, key, value } = eachPart((name) => projections.heads(name, projected[name], scope))
   const { scale, softcap, causal, window, position } = config
   const places = positions && { query: positions, key: positions }
   const self = memory === undefined ? { causal, window, position, positions: places } : {}
@@ -98,9 +98,9 @@ async function pass(
     await attentionWithGradient(query, key, value, { ...shared, ...self, scale, softcap, sinks, backend }),
   )
   const joined = joinHeads(backend, attended.output, scope)
-  const gate = config.gate && scope.keep(backend.linear(input, layer.weight('gate.weight')!, layer.weight('gate.bias')))
+  const gate = config.gate && projections.project('gate', input, scope)
   const opened = gate ? gated(backend, joined, gate, config, scope) : joined
-  return { layer, input, memory, projected, attended, joined, opened, gate }
+  return { layer, projections, input, memory, projected, attended, joined, opened, gate }
 }
 
 function check({ config }: MultiHeadAttention, input: Tensor, { memory, positions }: TrainingOptions): void {

@@ -9,8 +9,8 @@ import {
   type OwnedTensor,
   type Tensor,
 } from '@qkv/core'
+import type { WeightAndBias } from '../multi-head-attention/weights.ts'
 import type { Temporaries } from '../temporaries.ts'
-import type { Projection } from './parts.ts'
 
 export interface LinearGradient {
   /** In the input's shape. */
@@ -31,7 +31,7 @@ export interface LinearGradient {
 export function linearGradient(
   backend: Backend,
   input: Tensor,
-  projection: Projection,
+  projection: WeightAndBias,
   dOutput: Tensor,
   scope: Temporaries,
 ): LinearGradient {

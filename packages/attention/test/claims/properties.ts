@@ -44,7 +44,7 @@ export function propertyClaims(subject: () => Subject): void {
 
   /** Holds for many draws: the same ones each time; a failure names the least that fails, and a seed and path that replay it. */
   const holds = <T>(draw: Arbitrary<T>, claim: (drawn: T) => Promise<void>): Promise<void> =>
-    fc.assert(fc.asyncProperty(draw, claim), { seed: 8, numRuns: subject().platform === 'wgsl' ? 4 : 100 })
+    fc.assert(fc.asyncProperty(draw, claim), { seed: 8, numRuns: subject().platform === 'wgsl' ? 20 : 100 })
 
   it('does not mind the order of keys', () =>
     holds(fc.record({ ...sizes, order: fc.infiniteStream(share) }), async ({ order, ...drawn }) => {
