@@ -95,7 +95,7 @@ function checkLayout(operation: string, argument: string, view: Tensor): void {
       'SHAPE_MISMATCH',
       operation,
       `${argument}.strides`,
-      `${shape.length} whole numbers, one for each dimension of [${shape.join(',')}]`,
+      `a whole number for each dimension of [${shape.join(',')}]`,
       describe(strides),
     )
   }
@@ -163,9 +163,7 @@ function unsupported(data: unknown, dtype: Dtype | undefined): QkvError {
     'DTYPE_UNSUPPORTED',
     'tensor',
     'data',
-    dtype === undefined
-      ? 'a typed array of a known dtype (halves: a Uint16Array with dtype float16 or bfloat16)'
-      : `what holds ${dtype}`,
+    dtype === undefined ? 'a typed array (of halves: a Uint16Array with dtype float16 or bfloat16)' : `what holds ${dtype}`,
     describe(data),
   )
 }

@@ -238,7 +238,7 @@ describe('what is wrong is refused, naming the argument, what was expected and w
       'two biases',
       () => make({ mask: zeros([7]), bias: zeros([7]) }),
       'OPTION_INVALID',
-      /mask must be boolean when there is also a bias/,
+      /mask must be boolean beside a bias/,
     ],
     [
       'a score that is a mask',

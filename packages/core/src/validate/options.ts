@@ -47,7 +47,7 @@ export function checkMasks(
 ): Pick<AttentionProblem, 'mask' | 'maskMod' | 'bias'> {
   const { maskTensor, maskMod, maskBias } = splitMask(mask)
   if (bias !== undefined && maskBias !== undefined) {
-    throw invalid('mask', 'boolean when there is also a bias (a float mask is one)', 'a float mask and a bias')
+    throw invalid('mask', 'boolean beside a bias', 'a float mask and a bias')
   }
   return {
     mask: broadcastScores('mask', maskTensor, scoreShape),
