@@ -40,7 +40,7 @@ async function fastest(device: GPUDevice, trial: Trial, chosen: TunedProfile, si
   let best: { readonly milliseconds: number; readonly choice: Partial<TunedProfile> } = { milliseconds: Infinity, choice: {} }
   let length: number | undefined
   for (const choice of choices) {
-    using candidate = await createWebGpuBackend({ device, profile: { ...chosen, ...choice } })
+    using candidate = await createWebGpuBackend({ device, profile: { ...chosen, ...choice }, patience })
     if (!(await isRight(candidate, example, exact, signal))) continue
     length ??= await lengthWorthTiming(candidate, trial.question, signal)
     const milliseconds = await millisecondsOf(candidate, trial.question(length), signal)
@@ -48,6 +48,9 @@ async function fastest(device: GPUDevice, trial: Trial, chosen: TunedProfile, si
   }
   return best.choice
 }
+
+/** In milliseconds: some devices compile for minutes what then is found to be slow. */
+const patience = 600_000
 
 /** A tile and a part of one, whatever the tiling. */
 const lengthToCheck = 70
