@@ -2,13 +2,13 @@ import { gzipSync } from 'node:zlib'
 import { build, type Metafile } from 'esbuild'
 import { installation } from './published.ts'
 
-/** A program that imports published packages, bundled for a browser and minified. Imports that only Node resolves stay. */
 export interface Bundle {
-  readonly all: string
-  /** Without what is loaded later, by `import()`. */
-  readonly initial: string
+  /** With what is loaded later, by `import()`. */
+  readonly inAll: string
+  readonly atOnce: string
 }
 
+/** A program that imports published packages, bundled for a browser and minified. Imports that only Node resolves stay. */
 export async function bundle(code: string, external: readonly string[] = []): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     stdin: { contents: code, resolveDir: installation, sourcefile: entry },
@@ -27,7 +27,7 @@ export async function bundle(code: string, external: readonly string[] = []): Pr
   })
   const texts = new Map(outputFiles.map(({ path, text }) => [path.slice(installation.length + 1), text]))
   const join = (files: readonly string[]): string => files.map((file) => texts.get(file)).join('\n')
-  return { all: join([...texts.keys()]), initial: join(loadedAtOnce(metafile)) }
+  return { inAll: join([...texts.keys()]), atOnce: join(loadedAtOnce(metafile)) }
 }
 
 const entry = 'program.js'

@@ -9,11 +9,17 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { bundle, gzippedKilobytes } from '../checks/bundle.ts'
 import { installation, publishedPackages, type Published } from '../checks/published.ts'
 
-/** kB, minified and gzipped, of a package's main entry with all that it brings at once, such as its wasm. */
+/** kB, minified and gzipped, of a package's main entry with all that a page loads at once for it, such as its wasm. */
 const aims = { core: 12, positional: 8, cpu: 45, webgpu: 25, attention: 12, transformer: 25 }
 
 /** Aims that are missed so far, with what was reached instead: no package grows further from its aim. */
 const missed: Readonly<Record<string, number>> = { core: 20, webgpu: 29 }
+
+/**
+ * With all entries of a package and what is loaded later: WebGPU's gradients, layers and matrix units, say. There are no aims
+ * for these; as they are, they are not to grow unseen.
+ */
+const inAll: Readonly<Record<string, number>> = { core: 26, positional: 13, webgpu: 41, attention: 25 }
 
 /** Only what loads checkpoints and tokenizers may bring what others wrote. */
 const mayDependOnOthers = new Set(['@qkv/transformer'])
@@ -56,14 +62,15 @@ describe.each(Object.entries(aims))('@qkv/%s, as npm would publish it,', (name, 
     const others = Object.keys(aims).filter((other) => other !== name)
     const external = others.map((other) => `@qkv/${other}`)
     const code = name === 'core' ? await coreWithoutOracle() : `export * from '@qkv/${name}'`
-    const main = gzippedKilobytes((await bundle(code, external)).initial)
+    const main = gzippedKilobytes((await bundle(code, external)).atOnce)
     const entries = Object.keys(the().manifest.exports ?? {}).filter((entry) => entry !== './package.json')
     const everything = entries.map((entry, index) => `export * as entry${index} from '@qkv/${name}${entry.slice(1)}'`).join('\n')
-    const all = gzippedKilobytes((await bundle(everything, external)).all)
+    const all = gzippedKilobytes((await bundle(everything, external)).inAll)
     process.stdout.write(
       `   @qkv/${name}: ${main.toFixed(1)} kB of ${aim}, with all entries and all that is loaded later ${all.toFixed(1)} kB\n`,
     )
     expect(main).toBeLessThanOrEqual(limit)
+    expect(all).toBeLessThanOrEqual(inAll[name] ?? limit)
   })
 
   test('runs nothing when it is installed, and brings nothing that is not ours', () => {
@@ -92,14 +99,14 @@ describe('together, the published packages', () => {
   const attention = "import { attention } from '@qkv/attention'"
 
   test('ship no WGSL to who uses the CPU', async () => {
-    const { all: code } = await bundle(
+    const { inAll: code } = await bundle(
       `${attention}\nimport { createCpuBackend } from '@qkv/cpu'\nconsole.log(attention, createCpuBackend)`,
     )
     expect(code).not.toMatch(/@compute|workgroup_size/)
   })
 
   test('ship no WebAssembly to who uses the GPU', async () => {
-    const { all: code } = await bundle(
+    const { inAll: code } = await bundle(
       `${attention}\nimport { createWebGpuBackend } from '@qkv/webgpu'\nconsole.log(attention, createWebGpuBackend)`,
     )
     expect(code).toMatch(/@compute/) // so that its absence above says something
@@ -107,8 +114,8 @@ describe('together, the published packages', () => {
   })
 
   test('weigh little where a program only states problems: at most 12 kB of core', async () => {
-    const { all } = await bundle("import { problem, tensor } from '@qkv/core'\nconsole.log(problem, tensor)")
-    expect(gzippedKilobytes(all)).toBeLessThanOrEqual(12)
+    const { inAll: code } = await bundle("import { problem, tensor } from '@qkv/core'\nconsole.log(problem, tensor)")
+    expect(gzippedKilobytes(code)).toBeLessThanOrEqual(12)
   })
 
   test('compute attention in plain Node', async () => {
@@ -126,7 +133,7 @@ describe('together, the published packages', () => {
   })
 
   test('contain no code made from strings', async () => {
-    const { all: code } = await bundle(
+    const { inAll: code } = await bundle(
       Object.keys(aims)
         .map((name) => `export * as ${name} from '@qkv/${name}'`)
         .join('\n'),
