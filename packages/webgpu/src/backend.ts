@@ -80,7 +80,8 @@ export interface WebGpuBackend extends Backend {
   toBuffer(tensor: Tensor): BufferRange
   /**
    * Records attention into the caller's encoder, outside any pass, and submits nothing. Dispose the result once the
-   * encoder's commands have been submitted: it holds their scratch memory. Compiles on the spot what is not compiled yet.
+   * encoder's commands have been submitted: it holds their scratch memory. Compiles on the spot what is not compiled yet, and
+   * for that reason uses no matrix units, whatever the profile says: their kernel would have to be loaded first.
    */
   encode(encoder: GPUCommandEncoder, problem: AttentionProblem, target: EncodeTarget): Disposable
   /** As any backend's `read`; an abort ends the wait, not the work. */
@@ -258,7 +259,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       checkAlive()
       const { commands, release } = queue.stage((recorder) => {
         const own = workspace('encode', recorder)
-        const space = { ...own, profile: { ...profile, matrixUnit: undefined } } // its kernel may not have been loaded yet
+        const space = { ...own, profile: { ...profile, matrixUnit: undefined } }
         const rows = attentionShape(problem).slice(0, 3)
         const lseOperand = lse ? operand(space, 'lse', lse) : scratchOperand(space, rows)
         attentionInto(space, problem, operand(space, 'output', output), lseOperand)

@@ -52,7 +52,10 @@ export interface TileWalk {
   readonly parameters: { readonly tiles: number; readonly packed: number }
 }
 
-/** Tiles of rows of one head each; of all heads that share a key head where one head has too few to fill a tile. A block map, by tiles of `keys`. */
+/**
+ * Tiles of rows of one head each; of all heads that share a key head where one head has too few to fill a tile. With a block map
+ * by tiles of `keys`, where there is something to leave out.
+ */
 export function walkTiles(problem: AttentionProblem, rows: number, keys?: number): TileWalk {
   const { batch, queryHeads, queryLength, group } = problem
   const packed = queryLength < rows ? group : 1
