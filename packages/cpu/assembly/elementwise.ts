@@ -61,7 +61,7 @@ function geluTanh(x: v128): v128 {
  *
  *     tail(x) ≈ ½ · (a₁t + a₂t² + a₃t³ + a₄t⁴ + a₅t⁵) · e^(−x²/2)
  *
- * is off by less than 7.5e-8. Abramowitz and Stegun, Handbook of mathematical functions (1964), 7.1.26.
+ * has an absolute error below 7.5e-8. Abramowitz and Stegun, Handbook of mathematical functions (1964), 7.1.26.
  */
 function normalDistribution(x: v128): v128 {
   const size = f32x4.abs(x)
