@@ -1,6 +1,7 @@
-import { slice, toFloat32, toFloat64 } from '@qkv/core'
+import { permute, slice, toFloat32, toFloat64 } from '@qkv/core'
 import { attention } from '@qkv/attention'
 import { fromOnnx, toGpuBuffer, toOnnx } from '@qkv/attention/interop/onnxruntime'
+import { toTfjs, type Tfjs } from '@qkv/attention/interop/tfjs'
 import { softwareGpu } from '@qkv/testing/software-gpu'
 import { createWebGpuBackend, type WebGpuBackend } from '@qkv/webgpu'
 import { Tensor } from 'onnxruntime-common'
@@ -52,6 +53,29 @@ describe('on one GPU device', () => {
     result.dispose()
   })
 
+  it('lends TensorFlow.js the buffer that a tensor lies in', async () => {
+    using uploaded = backend.upload(q)
+    const tf = tensorFlow(backend.device)
+    const theirs = await toTfjs(uploaded, { tf, backend })
+    expect([theirs.buffer, theirs.shape]).toEqual([backend.toBuffer(uploaded).buffer, q.shape])
+    expect(tf.lent!.destroyed).toBe(false)
+  })
+
+  it('has TensorFlow.js copy what is a copy, of a view that skips elements, and destroys its own', async () => {
+    using uploaded = backend.upload(q)
+    const tf = tensorFlow(backend.device)
+    const theirs = await toTfjs(permute(slice(uploaded, 2, 1, 3), [0, 2, 1, 3]), { tf, backend })
+    expect(tf.lent!.buffer).not.toBe(backend.toBuffer(uploaded).buffer)
+    expect(theirs.buffer).not.toBe(tf.lent!.buffer)
+    expect(tf.lent!.destroyed).toBe(true)
+    expect(theirs.shape).toEqual([1, 2, 2, 4])
+    const subject = { backend, platform: 'wgsl' } as const
+    expect(await valuesOf(subject, backend.fromBuffer(theirs.buffer, theirs.shape))).toEqual(
+      toFloat64(permute(slice(q, 2, 1, 3), [0, 2, 1, 3])),
+    )
+    theirs.buffer.destroy()
+  })
+
   it('copies into a caller’s own buffer, which must be large enough', async () => {
     using uploaded = backend.upload(q)
     const buffer = await toGpuBuffer(backend, uploaded)
@@ -65,3 +89,34 @@ describe('on one GPU device', () => {
     for (const made of [buffer, small]) made.destroy()
   })
 })
+
+/** What a tensor of TensorFlow.js lies in. */
+interface OnTheirSide {
+  readonly buffer: GPUBuffer
+  readonly shape: readonly number[]
+}
+
+/**
+ * As TensorFlow.js makes tensors from buffers, whose GPU backend runs in browsers only: with `zeroCopy` it uses a buffer as it is, without
+ * it a copy, handed to the device before `tensor()` returns.
+ */
+function tensorFlow(device: GPUDevice): Tfjs<OnTheirSide> & { lent?: { readonly buffer: GPUBuffer; destroyed: boolean } } {
+  return {
+    tensor(values, shape = []) {
+      const { buffer, zeroCopy } = values as { buffer: GPUBuffer; zeroCopy: boolean }
+      const lent = { buffer, destroyed: false }
+      const destroy = buffer.destroy.bind(buffer)
+      buffer.destroy = () => {
+        lent.destroyed = true
+        return destroy()
+      }
+      this.lent = lent
+      if (zeroCopy) return { buffer, shape }
+      const copy = device.createBuffer({ size: buffer.size, usage: buffer.usage })
+      const encoder = device.createCommandEncoder()
+      encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size)
+      device.queue.submit([encoder.finish()])
+      return { buffer: copy, shape }
+    },
+  }
+}

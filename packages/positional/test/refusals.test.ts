@@ -1,11 +1,13 @@
 import { tensor, zeros } from '@qkv/core'
 import { alibi, alibiSlopes, fire, gridBias, kerple, sandwich, temperature } from '@qkv/positional'
-import { cope, shaw, transformerXl } from '@qkv/positional/content'
+import { cope, decomposedGrid, shaw, transformerXl } from '@qkv/positional/content'
 import { describe, expect, test } from 'vitest'
 
 const whole = (size: number) => zeros([size], 'int32')
 const layers = { weight1: zeros([4]), bias1: zeros([4]), weight2: zeros([2, 4]), bias2: zeros([2]) }
 const xl = { contentBias: zeros([2, 4]), positionBias: zeros([2, 4]), projection: zeros([2, 4, 6]) }
+const grid = { height: 2, width: 3, rows: zeros([3, 8]), columns: zeros([5, 8]) }
+const narrow = { rows: zeros([3, 4]), columns: zeros([5, 4]) }
 const [query, key] = [zeros([1, 2, 3, 8]), zeros([1, 2, 3, 8])]
 
 describe('what a score encoding cannot take is refused by name', () => {
@@ -24,6 +26,15 @@ describe('what a score encoding cannot take is refused by name', () => {
     ['gridBias', 'height', () => gridBias({ height: 0, width: 2, table: zeros([3, 2]) })],
     ['gridBias', 'width', () => gridBias({ height: 2, width: 1.5, table: zeros([6, 2]) })],
     ['gridBias', 'table', () => gridBias({ height: 2, width: 2, table: zeros([8, 2]) })],
+    ['gridBias', 'table', () => gridBias({ height: 2, width: 2, table: zeros([9, 2]), classToken: true })],
+    ['gridBias', 'table', () => gridBias({ height: 2, width: 2, table: zeros([12, 2]) })],
+    ['decomposedGrid', 'height', () => decomposedGrid({ ...grid, height: 0 })],
+    ['decomposedGrid', 'width', () => decomposedGrid({ ...grid, width: 1.5 })],
+    ['decomposedGrid', 'rows', () => decomposedGrid({ ...grid, rows: zeros([5, 8]) })],
+    ['decomposedGrid', 'rows', () => decomposedGrid({ ...grid, rows: zeros([3, 8], 'int32') })],
+    ['decomposedGrid', 'columns', () => decomposedGrid({ ...grid, columns: zeros([3, 8]) })],
+    ['decomposedGrid', 'columns', () => decomposedGrid({ ...grid, columns: zeros([5, 4]) })],
+    ['decomposedGrid', 'query', () => decomposedGrid({ ...grid, ...narrow }).terms({ query, key, scale: 1 })],
     ['sandwich', 'heads', () => sandwich({ heads: 0, length: 8 })],
     ['sandwich', 'length', () => sandwich({ heads: 2, length: NaN })],
     ['sandwich', 'dim', () => sandwich({ heads: 2, length: 8, dim: 7 })],
