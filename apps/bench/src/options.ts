@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ArgsDef, ParsedArgs } from 'citty'
+import type { ParsedArgs } from 'citty'
 import type { ModelFiles } from './peers/peer.ts'
 
-/** What `npm run bench` takes. */
+/** What `npm run bench` takes. Lists are said to be changeable, for citty's types want them so. */
 export const commandOptions = {
   filter: {
     type: 'string',
@@ -13,7 +13,12 @@ export const commandOptions = {
     description: 'Only cases whose name contains this, e.g. prefill or llama; or one of several, separated by commas',
   },
   quick: { type: 'boolean', default: false, description: 'One case of each kind, in less than two minutes' },
-  device: { type: 'enum', options: ['cpu', 'gpu', 'both'], default: 'cpu', description: 'Which backends compete' },
+  device: {
+    type: 'enum',
+    options: ['cpu', 'gpu', 'both'] as ('cpu' | 'gpu' | 'both')[],
+    default: 'cpu',
+    description: 'Which backends compete',
+  },
   peers: { type: 'string', default: '', description: 'Only peers whose name contains one of these, separated by commas' },
   threads: { type: 'string', default: '1', description: 'Threads for every contestant, or auto' },
   minutes: { type: 'string', description: 'Ends by about then: the slow get fewer rounds or are left out, and rows say so' },
@@ -43,7 +48,7 @@ export const commandOptions = {
     type: 'string',
     description: 'A saved report: compares this run with it; exit code 1 where QKV fell behind its peers',
   },
-} as const satisfies ArgsDef
+} as const
 
 /** The options of a run, checked. */
 export interface Choices {
