@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { snippetTypeErrors } from '../checks/snippet-types.ts'
 import { repository } from '../checks/workspace.ts'
 
-const pages = ['*.md', '{packages,apps}/*/README.md', 'docs/*.md', 'docs/{guide,positional,decisions}/**/*.md']
+const pages = ['*.md', '{packages,apps}/*/{,examples/}README.md', 'docs/*.md', 'docs/{guide,positional,decisions}/**/*.md']
 
 test('the snippets of every page have types that hold', async () => {
   const files = await glob(pages, { cwd: repository, absolute: true })
