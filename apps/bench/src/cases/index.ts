@@ -76,9 +76,9 @@ export const caseGroups: readonly CaseGroup[] = [
     name: 'ragged',
     title: 'Lengths and head dims that are no multiple of a tile: what they cost beside one that is',
     cases: [
-      { ...plain('ragged/full-64/1000', 8, 64, 1000, false), source: '1000 tokens: no multiple' },
-      { ...plain('ragged/full-64/1024', 8, 64, 1024, false), source: 'to compare with' },
-      { ...plain('ragged/full-60/1024', 8, 60, 1024, false), source: 'headDim 60: no multiple' },
+      { ...plain('ragged/full-64/1000', 1, 64, 1000, false), source: '1000 tokens: no multiple' },
+      { ...plain('ragged/full-64/1024', 1, 64, 1024, false), source: 'to compare with' },
+      { ...plain('ragged/full-60/1024', 1, 60, 1024, false), source: 'headDim 60: no multiple' },
     ],
   },
   {
