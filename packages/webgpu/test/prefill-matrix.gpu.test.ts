@@ -1,24 +1,30 @@
-import { randomProblem, distributions } from '@qkv/testing'
+import { parseToken, randomProblem, type RandomProblem } from '@qkv/testing'
 import { softwareGpu } from '@qkv/testing/software-gpu'
 import type { MatrixUnit } from '@qkv/webgpu'
 import { describe, expect, test, vi } from 'vitest'
 import { matrixFeature, matrixUnitOf } from '../src/device-profile.ts'
 import { expectAttention, testBackend } from './support/backend.ts'
 import { withoutMatrixUnits } from './support/matrix-units.ts'
+import { problemsLike } from './support/problems.ts'
 
 const adapter = await softwareGpu().requestAdapter()
 const has = (feature: string): boolean => adapter?.features.has(feature) === true
 
-/** Problems for units that multiply `dtype`, of one kernel. */
-function tokensFor(dtype: 'float32' | 'float16'): string[] {
-  const token = (shape: string, numbers: string, options: string, seed: number): string =>
-    `attention|${dtype}/${dtype}|${shape} d16 v32|${numbers}|plain|${options} softcap=20 sinks lengths poison|${seed}`
-  return [
-    ...distributions.map((numbers, seed) => token('b1 h2/1 q40 k70', numbers, 'causal=lower-right', seed)),
-    token('b2 h6/2 q7 k100', 'normal', '', 21),
-    token('b1 h2/1 q33 k31', 'ascending', 'window=9:3', 22),
-    token('b2 h4/2 q35 k65', 'large', 'causal=upper-left', 23),
-  ].map((token) => token.replace('| softcap', '|softcap'))
+/**
+ * Problems for units that multiply `dtype`, of one kernel. Of subnormal numbers there is one that is known: what flushing takes
+ * of each of many products may add up to a little more than the bound allows for it, of any kernel.
+ */
+function* problemsFor(dtype: 'float32' | 'float16'): Generator<RandomProblem> {
+  const token = (shape: string, numbers: string, options: string): string =>
+    `attention|${dtype}/${dtype}|${shape} d16 v32|${numbers}|plain|${options}softcap=20 sinks lengths poison|7`
+  yield randomProblem(token('b2 h6/2 q7 k100', 'normal', ''))
+  yield randomProblem(token('b1 h2/1 q40 k70', 'subnormal', 'causal=lower-right '))
+  const first = token('b1 h2/1 q40 k70', 'normal', 'causal=lower-right ')
+  for (const random of problemsLike(first, { each: 260, seed: 3, limits: { work: 2 ** 16 } })) {
+    const { queryLength, group } = random.problem
+    const isDecoded = queryLength * group < 16
+    if (!isDecoded && parseToken(random.token).distribution !== 'subnormal') yield random
+  }
 }
 
 const units: readonly MatrixUnit[] = [
@@ -38,23 +44,25 @@ describe.each(units)('prefill in matrices of $m×$k by $k×$n $component, played
         if (code !== descriptor.code) played++
         return make({ ...descriptor, code })
       })
-      for (const token of tokensFor(unit.component === 'f16' ? 'float16' : 'float32')) {
-        const { problem, expectUntouched } = randomProblem(token)
+      let solved = 0
+      for (const { token, problem, expectUntouched } of problemsFor(unit.component === 'f16' ? 'float16' : 'float32')) {
         await expectAttention(backend, problem, token)
         expectUntouched()
+        solved++
       }
       expect(played).toBe(1)
+      expect(solved).toBeGreaterThanOrEqual(150)
     },
     600_000,
   )
 })
 
-test.skipIf(!has(matrixFeature))('prefill in the matrix units of this device stays within its bounds', async () => {
+test.skipIf(!has(matrixFeature))('prefill in the matrix units of this device stays within its bounds', async ({ skip }) => {
   using plain = await testBackend()
   const matrixUnit = matrixUnitOf(plain.device)
-  if (matrixUnit === undefined) return
+  if (matrixUnit === undefined) return skip('no unit that sums in float32')
   using backend = await testBackend({ software: false, matrixUnit })
-  for (const token of tokensFor(matrixUnit.component === 'f16' ? 'float16' : 'float32')) {
-    await expectAttention(backend, randomProblem(token).problem, token)
+  for (const { token, problem } of problemsFor(matrixUnit.component === 'f16' ? 'float16' : 'float32')) {
+    await expectAttention(backend, problem, token)
   }
 })
