@@ -167,12 +167,11 @@ export function propertyClaims(subject: () => Subject): void {
       for (const [start, end] of spans(drawn.keyLength, chunks)) {
         for (const cache of [plain, pages]) await cache.append(slice(k, 2, start, end), slice(v, 2, start, end))
       }
-      const gather = vi.spyOn(backend, 'gather')
+      using gather = vi.spyOn(backend, 'gather')
       const whole = await outputOf(subject(), cachedAttention(q, plain, { softcap }))
       expect(gather).not.toHaveBeenCalled()
       expect(await outputOf(subject(), cachedAttention(q, pages, { softcap }))).toEqual(whole)
       expect(gather).toHaveBeenCalled()
-      gather.mockRestore()
     })
   })
 }
