@@ -234,12 +234,7 @@ describe('what is wrong is refused, naming the argument, what was expected and w
       'OPTION_INVALID',
       /mask must be a tensor or what maskMod\(\) returns; received a function/,
     ],
-    [
-      'two biases',
-      () => make({ mask: zeros([7]), bias: zeros([7]) }),
-      'OPTION_INVALID',
-      /mask must be boolean beside a bias/,
-    ],
+    ['two biases', () => make({ mask: zeros([7]), bias: zeros([7]) }), 'OPTION_INVALID', /mask must be boolean beside a bias/],
     [
       'a score that is a mask',
       () => make({ score: maskMod(() => true) as never }),

@@ -72,7 +72,12 @@ describe('a tensor is a view of an array', () => {
       'SHAPE_MISMATCH',
       /reach elements -5 to 0/,
     ],
-    ['strides of another rank', () => tensor(new Float32Array(6), [6], { strides: [1, 1] }), 'SHAPE_MISMATCH', /a whole number for each dimension of \[6\]/],
+    [
+      'strides of another rank',
+      () => tensor(new Float32Array(6), [6], { strides: [1, 1] }),
+      'SHAPE_MISMATCH',
+      /a whole number for each dimension of \[6\]/,
+    ],
     [
       'a fractional stride',
       () => tensor(new Float32Array(6), [2], { strides: [1.5] }),
