@@ -23,7 +23,8 @@ test.each(Object.entries(kernels))(
       seed: 2,
       limits: { work: 2 ** 14, including: ['dropout'], dtypes: ['float32'], ...limits } satisfies Limits,
     }
-    // Halves are left to the suite of all backends: their output's rounding goes through δ into every gradient, and widens its bound.
+    // Halves are left to the suite of all backends: their output's rounding goes through δ into every gradient, and widens its
+    // bound.
     for (const random of problemsByKernel(draw)) await checkGradient(backend, random, tallies)
     tallies.get('dQuery')?.expectTrusted(0.5)
     expect(backend.memory.buffers).toBe(0)
