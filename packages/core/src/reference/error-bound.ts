@@ -104,8 +104,8 @@ export function outputBound(
   const sums = row.summation * (magnitude + size) + valueRoundings(problem, arithmetic) * magnitude
   const { relative, absolute } = storing(problem.query.dtype, platform)
   const rounded = 1.01 * ((moved <= furthest ? moved : furthest) + sums + (arithmetic.unit + relative) * size)
-  // Tiny weights may be flushed to zero anywhere, tiny values by a GPU only; a CPU rounds them to multiples of 2⁻¹⁴⁹.
-  const tiny = underflow * (largest * terms.length + (platform === 'wgsl' ? 1 : terms.length * 2 ** -23))
+  // Tiny weights may be flushed to zero anywhere, tiny products and sums by a GPU only; a CPU rounds them to multiples of 2⁻¹⁴⁹.
+  const tiny = underflow * terms.length * (largest + (platform === 'wgsl' ? 2 : 2 ** -23))
   return rounded + lost + absolute + tiny
 }
 
