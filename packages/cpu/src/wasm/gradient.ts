@@ -11,7 +11,7 @@ import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { attentionWork, chooseTileRows } from './attention.ts'
 import { placeProgram } from './expression.ts'
-import { taskOf, type Wasm } from './instance.ts'
+import type { Wasm } from './instance.ts'
 import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
 
@@ -23,7 +23,7 @@ const tileKeys = 64
  * tensors, each in its own shape.
  */
 export function attentionGradient(
-  wasm: Wasm,
+  { crew }: Wasm,
   space: Workspace,
   problem: AttentionProblem,
   forward: Partial,
@@ -32,7 +32,6 @@ export function attentionGradient(
 ): boolean {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, group, scoreMod } = problem
   const { lse } = forward
-  const { crew } = wasm
   if (problem.bias !== undefined || target.captured.size > 0 || lse.dtype !== 'float32' || !isContiguous(lse)) return false
 
   const lseAt = space.place(lse).address
@@ -56,11 +55,15 @@ export function attentionGradient(
   draft.setInt(part.tiles, tiles)
 
   const record = draft.place(space)
-  const run = (kernel: string, units: number): void =>
-    crew.run(taskOf(wasm, space, kernel, record, attentionWork(problem)), 0, units)
-  run('gradientRows', batch * queryHeads)
-  run('gradientQueries', batch * keyHeads * tiles)
-  run('gradientKeys', batch * keyHeads * Math.ceil(keyLength / tileKeys))
+  const kernels = [
+    ['gradientRows', batch * queryHeads],
+    ['gradientQueries', batch * keyHeads * tiles],
+    ['gradientKeys', batch * keyHeads * Math.ceil(keyLength / tileKeys)],
+  ] as const
+  // In the same scratch memory: they never run at once.
+  const scratchBytes = Math.max(...kernels.map(([kernel]) => crew.scratchBytes(kernel, record)))
+  const job = { record, scratch: space.scratch(scratchBytes * crew.threads), scratchBytes, work: attentionWork(problem) }
+  for (const [kernel, units] of kernels) crew.run({ ...job, kernel }, 0, units)
   if (target.dSinks !== undefined) sinkGradients(space, problem, lseAt, outputProducts, target.dSinks)
   return true
 }

@@ -57,10 +57,12 @@ type TableMaker = RotaryEncoding['table']
 
 /** A model's layers ask for one table after another, all the same, and for queries what they ask for keys: the last is kept. */
 function keepingLast(make: TableMaker, rolesShare: boolean): TableMaker {
-  let last: { start: number; length: number; role: unknown; contextLength: number | undefined; table: RotaryTable } | undefined
+  let last:
+    | { start: number; length: number; role: 'query' | 'key' | undefined; contextLength: number | undefined; table: RotaryTable }
+    | undefined
   return (positions, role, contextLength) => {
     if (!isRange(positions)) return make(positions, role, contextLength)
-    const asked = last?.start === positions?.start && last?.length === positions?.length && last?.contextLength === contextLength
+    const asked = last?.start === positions.start && last.length === positions.length && last.contextLength === contextLength
     if (last && asked && (rolesShare || last.role === role)) return last.table
     const table = make(positions, role, contextLength)
     const { start, length } = positions
