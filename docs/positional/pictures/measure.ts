@@ -1,4 +1,5 @@
-import { compileExpression, isHostTensor, tensor, toFloat64, type HostTensor, type Tensor } from '@qkv/core'
+import { isHostTensor, tensor, toFloat64, type HostTensor, type Tensor } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 import type { PositionScore, Positions, RotaryEncoding } from '@qkv/positional'
 
 /** What a score encoding adds to a score of 0, for each query and key of a head. */

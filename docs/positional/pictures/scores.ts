@@ -1,4 +1,5 @@
-import { compileExpression, tensor, toFloat64, type HostTensor, type ScoreMod } from '@qkv/core'
+import { tensor, toFloat64, type HostTensor, type ScoreMod } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 import { alibi, fire, gridBias, kerple, sandwich, t5Bias, temperature, type PositionScore } from '@qkv/positional'
 import { cope, decomposedGrid, disentangled, relativeKey, relativeKeyQuery, shaw, transformerXl } from '@qkv/positional/content'
 import { curves } from './curves.ts'

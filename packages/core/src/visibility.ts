@@ -1,6 +1,12 @@
 import type { AttentionProblem } from './problem.ts'
 import { isHostTensor } from './tensor.ts'
 
+/** All of a problem that decides which keys a query sees. */
+export type Visibility = Pick<
+  AttentionProblem,
+  'batch' | 'queryHeads' | 'queryLength' | 'keyLength' | 'alignment' | 'causal' | 'window' | 'lengths' | 'mask' | 'maskMod'
+>
+
 /** Keys `first ≤ key < end`; empty when `end ≤ first`. */
 export interface KeyRange {
   readonly first: number

@@ -2,18 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { drawLeaves, drawTruth, random, type ExpressionLeaves, type Random } from '@qkv/testing'
 import {
   QkvError,
-  blockMap,
-  compileExpression,
-  foldExpression,
   maskMod,
   type Alignment,
-  type BlockMap,
   type BoolExpression,
-  type CompiledExpression,
   type ExpressionNode,
   type MaskMod,
   type TokenPair,
 } from '@qkv/core'
+import { blockMap, type BlockMap } from '@qkv/core/block-map'
+import { compileExpression, foldExpression, type CompiledExpression } from '@qkv/core/expression'
 
 interface Shape {
   readonly queries: number

@@ -2,24 +2,20 @@ import { describe, expect, it } from 'vitest'
 import { drawTokens, randomProblem } from '@qkv/testing'
 import {
   and,
-  blockMap,
   capture,
   causal,
-  drawBlockMap,
   maskMod,
   problem,
-  problemBlockMap,
   reference,
   scalar,
   slidingWindow,
-  sparsity,
   tensor,
   zeros,
-  type BlockMap,
   type HostTensor,
   type ProblemOptions,
   type Tensor,
 } from '@qkv/core'
+import { blockMap, drawBlockMap, problemBlockMap, sparsity, type BlockMap } from '@qkv/core/block-map'
 
 const tile = { queries: 4, keys: 4 }
 

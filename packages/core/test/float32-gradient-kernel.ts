@@ -1,6 +1,4 @@
 import {
-  compileExpression,
-  differentiate,
   dropoutHash,
   dropoutThreshold,
   elementCount,
@@ -8,9 +6,9 @@ import {
   toFloat32,
   visibleKeys,
   type AttentionProblem,
-  type CompiledExpression,
   type HostTensor,
 } from '@qkv/core'
+import { compileExpression, differentiate, type CompiledExpression } from '@qkv/core/expression'
 import { decode, float32Kernel, givenScore, type Data, type Tile } from './float32-kernel.ts'
 
 const f = Math.fround

@@ -1,5 +1,4 @@
 import {
-  compileExpression,
   dropoutHash,
   dropoutThreshold,
   firstPosition,
@@ -12,6 +11,7 @@ import {
   type HostTensor,
   type Tensor,
 } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 
 const f = Math.fround
 

@@ -2,11 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { random } from '@qkv/testing'
 import {
   and,
-  blockMap,
   capture,
   causal,
   chunked,
-  compileExpression,
   dilated,
   distanceDecay,
   documents,
@@ -25,11 +23,12 @@ import {
   slidingWindow,
   softcap,
   tensor,
-  type BlockMap,
   type HostTensor,
   type MaskMod,
   type ScoreMod,
 } from '@qkv/core'
+import { blockMap, type BlockMap } from '@qkv/core/block-map'
+import { compileExpression } from '@qkv/core/expression'
 
 /**
  * The examples of PyTorch's FlexAttention and its gallery, attention-gym: each is written in our expressions, and beside

@@ -3,7 +3,6 @@ import {
   and,
   causal,
   chunked,
-  compileExpression,
   composeScores,
   dilated,
   distanceDecay,
@@ -14,7 +13,6 @@ import {
   not,
   or,
   prefix,
-  printExpression,
   relativeBias,
   sinkTokens,
   slidingWindow,
@@ -24,6 +22,7 @@ import {
   type MaskMod,
   type ScoreMod,
 } from '@qkv/core'
+import { compileExpression, printExpression } from '@qkv/core/expression'
 
 describe('masks and score changes read as the mathematics they are', () => {
   it.each<[MaskMod | ScoreMod, string]>([

@@ -1,4 +1,5 @@
-import { compileExpression, toFloat64 } from '@qkv/core'
+import { toFloat64 } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 import { alibi, alibiSlopes } from '@qkv/positional'
 import { sharedFolder } from '@qkv/testing/shared-folder'
 import { describe, expect, test } from 'vitest'

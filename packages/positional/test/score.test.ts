@@ -1,4 +1,5 @@
-import { compileExpression, reference } from '@qkv/core'
+import { reference } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 import { createCpuBackend } from '@qkv/cpu'
 import { expectWithinBound } from '@qkv/testing'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-import { compileExpression, tensor, type HostTensor } from '@qkv/core'
+import { tensor, type HostTensor } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 import { t5Bias } from '@qkv/positional'
 import { expect, test } from 'vitest'
 

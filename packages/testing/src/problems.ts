@@ -1,5 +1,4 @@
 import {
-  compileExpression,
   firstPosition,
   isHostTensor,
   problem as makeProblem,
@@ -11,6 +10,7 @@ import {
   type HostTensor,
   type ProblemOptions,
 } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 import { drawVectors } from './distributions.ts'
 import { drawTokens, type DrawOptions } from './draw-token.ts'
 import { maskExpressions, scoreExpressions, type Place } from './expressions.ts'

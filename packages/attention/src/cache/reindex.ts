@@ -1,4 +1,5 @@
-import { foldExpression, type CapturedScalar, type ExpressionNode, type MaskMod, type ScoreMod } from '@qkv/core'
+import type { CapturedScalar, ExpressionNode, MaskMod, ScoreMod } from '@qkv/core'
+import { foldExpression } from '@qkv/core/expression'
 
 /** An expression over one kind of indices as the same over another. */
 export type Reindex = <E extends MaskMod | ScoreMod>(expression: E) => E

@@ -1,6 +1,5 @@
 import {
   addScore,
-  compileExpression,
   emptySoftmax,
   firstPosition,
   isTensor,
@@ -11,11 +10,11 @@ import {
   visibleKeys,
   type AttentionProblem,
   type Backend,
-  type CompiledExpression,
   type HostTensor,
   type ProblemOptions,
   type Tensor,
 } from '@qkv/core'
+import { compileExpression, type CompiledExpression } from '@qkv/core/expression'
 import { dequantize } from '../cache/dequantize.ts'
 import { positioned } from '../positioned.ts'
 import { bringHome, checkPositions, encodingsOf, type PositionOptions } from '../positions.ts'

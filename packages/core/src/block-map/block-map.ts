@@ -3,38 +3,12 @@ import type { MaskMod } from '../expression/node.ts'
 import { checkIndices } from '../expression/range/check-indices.ts'
 import type { Alignment, AttentionProblem } from '../problem.ts'
 import { refusal } from '../refusal.ts'
+import type { Visibility } from '../visibility.ts'
 import { drawText } from './draw.ts'
 import { findRuns } from './find-runs.ts'
+import type { BlockMap, TileSize } from './map.ts'
 import { planesOf } from './planes.ts'
-import { boxClassifier, type Visibility } from './visibility-box.ts'
-
-/** Query rows and keys of one tile of the score matrix. */
-export interface TileSize {
-  readonly queries: number
-  readonly keys: number
-}
-
-/**
- * Which tiles of the score matrix hold nothing, only visible pairs, or some of both, as compressed rows of runs: per
- * plane and query tile, ascending disjoint runs of key tiles; key tiles in no run are empty. Plain data, of use for every
- * call whose sizes and masks are the same.
- */
-export interface BlockMap {
-  readonly tile: TileSize
-  readonly queryTiles: number
-  readonly keyTiles: number
-  readonly batch: number
-  readonly heads: number
-  /** (batch, head) pairs that see the same keys share a plane. */
-  readonly planes: number
-  planeOf(batch: number, head: number): number
-  /** [planes · queryTiles + 1]: runs of query tile `t` of plane `p` are `runOffsets[p·queryTiles + t]` up to the next. */
-  readonly runOffsets: Uint32Array
-  /** Three numbers a run: first key tile, end key tile, and 1 where all its tiles are full, 0 where they are partial. */
-  readonly runs: Uint32Array
-  /** A picture of the first plane, a character a tile: `█` full, `▒` partial, `·` empty. */
-  toString(): string
-}
+import { boxClassifier } from './visibility-box.ts'
 
 export interface BlockMapShape {
   readonly queries: number

@@ -1,6 +1,6 @@
 import { describe } from '../errors.ts'
 import { refusal } from '../refusal.ts'
-import type { BlockMap } from './block-map.ts'
+import type { BlockMap } from './map.ts'
 import { sparsity } from './sparsity.ts'
 
 const widestText = 64

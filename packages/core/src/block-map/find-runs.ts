@@ -1,4 +1,4 @@
-import type { TileSize } from './block-map.ts'
+import type { TileSize } from './map.ts'
 import { hidden, mixed, visible, type BoxClassifier, type BoxState } from './visibility-box.ts'
 
 export interface TileGrid {

@@ -1,3 +1,4 @@
-export { blockMap, problemBlockMap, type BlockMap, type BlockMapShape, type TileSize } from './block-map.ts'
+export { blockMap, problemBlockMap, type BlockMapShape } from './block-map.ts'
 export { drawBlockMap, type DrawingOptions } from './draw.ts'
+export type { BlockMap, TileSize } from './map.ts'
 export { sparsity, type Sparsity } from './sparsity.ts'

@@ -1,7 +1,6 @@
 import { nodesOf } from '../expression/visit.ts'
 import { isHostTensor } from '../tensor.ts'
-import { firstPosition, validKeysOf } from '../visibility.ts'
-import type { Visibility } from './visibility-box.ts'
+import { firstPosition, validKeysOf, type Visibility } from '../visibility.ts'
 
 /** What may tell apart what two (batch, head) pairs see. */
 export interface Plane {

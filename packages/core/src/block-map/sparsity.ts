@@ -1,4 +1,4 @@
-import type { BlockMap } from './block-map.ts'
+import type { BlockMap } from './map.ts'
 
 /** Tiles over all batch entries and heads. */
 export interface Sparsity {

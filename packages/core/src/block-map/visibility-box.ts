@@ -1,16 +1,9 @@
 import { captureNode, indexNode } from '../expression/construct.ts'
 import type { ExpressionNode, IndexName } from '../expression/node.ts'
 import { analyseRanges, rangeAnalysis, type RangeAnalysis } from '../expression/range/analysis.ts'
-import type { AttentionProblem } from '../problem.ts'
 import { isHostTensor, type HostTensor } from '../tensor.ts'
-import { visibleKeys } from '../visibility.ts'
+import { visibleKeys, type Visibility } from '../visibility.ts'
 import type { Plane } from './planes.ts'
-
-/** All of a problem that decides which keys a query sees. */
-export type Visibility = Pick<
-  AttentionProblem,
-  'batch' | 'queryHeads' | 'queryLength' | 'keyLength' | 'alignment' | 'causal' | 'window' | 'lengths' | 'mask' | 'maskMod'
->
 
 /** What a box of pairs holds: only hidden ones, only visible ones, or perhaps both. */
 export const hidden = 0

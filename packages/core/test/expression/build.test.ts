@@ -3,14 +3,11 @@ import {
   QkvError,
   and,
   capture,
-  compileExpression,
   composeScores,
   float,
   maskMod,
-  nodesOf,
   not,
   or,
-  printExpression,
   scalar,
   scoreMod,
   select,
@@ -18,6 +15,7 @@ import {
   type ExpressionNode,
   type MaskMod,
 } from '@qkv/core'
+import { compileExpression, nodesOf, printExpression } from '@qkv/core/expression'
 
 const slope = capture(tensor([0.5, 0.25], [2]))
 const ids = capture(tensor(new Int32Array([0, 0, 1]), [3]), 'int')

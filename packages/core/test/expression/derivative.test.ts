@@ -1,17 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { drawLeaves, drawReal, random } from '@qkv/testing'
-import {
-  QkvError,
-  capture,
-  compileExpression,
-  differentiate,
-  nodesOf,
-  printExpression,
-  scoreMod,
-  select,
-  tensor,
-  type ScoreMod,
-} from '@qkv/core'
+import { QkvError, capture, scoreMod, select, tensor, type ScoreMod } from '@qkv/core'
+import { compileExpression, differentiate, nodesOf, printExpression } from '@qkv/core/expression'
 
 const slope = capture(tensor([0.5, 0.25], [2]))
 

@@ -1,11 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import {
   capture,
-  compileExpression,
   float,
   int,
   maskMod,
-  printExpression,
   scalar,
   scoreMod,
   select,
@@ -15,6 +13,7 @@ import {
   type IntExpression,
   type TokenPair,
 } from '@qkv/core'
+import { compileExpression, printExpression } from '@qkv/core/expression'
 
 /** An int expression's value, where query is 7, key −3, head 2, batch 1 and row 5. */
 function whole(build: (pair: TokenPair) => IntExpression): number {

@@ -1,4 +1,5 @@
-import { problemBlockMap, type AttentionProblem, type BlockMap, type HostTensor } from '@qkv/core'
+import type { AttentionProblem, HostTensor } from '@qkv/core'
+import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
 import type { AttentionTarget, Run } from '../engine.ts'
 import { hostView } from '../memory/storage.ts'
 import { hostProblem, type HostProblem } from './host-problem.ts'

@@ -1,4 +1,5 @@
-import { problemBlockMap, type BlockMap, type HostPartial, type HostTensor } from '@qkv/core'
+import type { HostPartial, HostTensor } from '@qkv/core'
+import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
 import type { HostProblem } from './host-problem.ts'
 import { forEachRow, loadRow } from './rows.ts'
 import { makeScoreSums, type ScoreSums } from './score-gradient.ts'

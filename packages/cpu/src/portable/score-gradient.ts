@@ -1,12 +1,5 @@
-import {
-  compileExpression,
-  contiguousStrides,
-  differentiate,
-  elementCount,
-  type HostTensor,
-  type ScoreMod,
-  type Tensor,
-} from '@qkv/core'
+import { contiguousStrides, elementCount, type HostTensor, type ScoreMod, type Tensor } from '@qkv/core'
+import { compileExpression, differentiate } from '@qkv/core/expression'
 import type { HostProblem } from './host-problem.ts'
 import { elementReader } from './score-rule.ts'
 

@@ -1,4 +1,5 @@
-import { compileExpression, decoder, dropoutHash, dropoutThreshold, type HostTensor } from '@qkv/core'
+import { decoder, dropoutHash, dropoutThreshold, type HostTensor } from '@qkv/core'
+import { compileExpression } from '@qkv/core/expression'
 import type { HostProblem } from './host-problem.ts'
 
 /** A pair of a query and a key: query row `row` stands at `position` among the keys. */

@@ -1,4 +1,5 @@
-import { bytesPerElement, nodesOf, operandsOf, QkvError, type CapturedScalar, type ExpressionNode, type IndexName } from '@qkv/core'
+import { bytesPerElement, QkvError, type CapturedScalar, type ExpressionNode, type IndexName } from '@qkv/core'
+import { nodesOf, operandsOf } from '@qkv/core/expression'
 import type { Workspace } from '../memory/workspace.ts'
 import { dtypeNumbers } from './draft.ts'
 import * as opcode from './opcodes.ts'

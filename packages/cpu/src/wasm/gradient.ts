@@ -1,12 +1,5 @@
-import {
-  differentiate,
-  isContiguous,
-  toFloat32,
-  type AttentionGradient,
-  type AttentionProblem,
-  type Partial,
-  type Tensor,
-} from '@qkv/core'
+import { isContiguous, toFloat32, type AttentionGradient, type AttentionProblem, type Partial, type Tensor } from '@qkv/core'
+import { differentiate } from '@qkv/core/expression'
 import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { attentionWork, chooseTileRows } from './attention.ts'

@@ -1,4 +1,5 @@
-import { problemBlockMap, type AttentionProblem, type BlockMap } from '@qkv/core'
+import type { AttentionProblem } from '@qkv/core'
+import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
 import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { placeVector } from './place.ts'

@@ -1,4 +1,5 @@
-import { dropoutThreshold, type AttentionProblem, type BlockMap, type Dropout, type FloatDtype } from '@qkv/core'
+import { dropoutThreshold, type AttentionProblem, type Dropout, type FloatDtype } from '@qkv/core'
+import type { BlockMap } from '@qkv/core/block-map'
 import { hasVectors, strideParameters, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { expressionFunction, noCaptures, type Captures } from '../snippets/expression.wgsl.ts'

@@ -6,14 +6,14 @@ import {
   toFloat32,
   toFloat64,
   type AttentionProblem,
-  type BlockMap,
   type HostTensor,
   type Tensor,
 } from '@qkv/core'
+import type { BlockMap } from '@qkv/core/block-map'
 import type { Captures } from '../snippets/expression.wgsl.ts'
 import { gpuStorage } from '../storage.ts'
 import { operand, type Workspace } from '../workspace.ts'
-import { copyElements } from './elementwise.ts'
+import { copyElements } from './copy.ts'
 import type { Operand } from '../operands.ts'
 
 /** The shared small buffer of attention kernels, and where in it everything lies. */

@@ -1,5 +1,4 @@
 import {
-  differentiate,
   elementCount,
   QkvError,
   type AttentionGradient,
@@ -7,9 +6,9 @@ import {
   type HostTensor,
   type OwnedTensor,
   type Partial,
-  type ScoreDerivative,
   type Tensor,
 } from '@qkv/core'
+import { differentiate, type ScoreDerivative } from '@qkv/core/expression'
 import type { Job } from '../commands.ts'
 import { invocationsPerGroup } from '../kernel.ts'
 import {
@@ -29,7 +28,7 @@ import { expressionFunction, readElementFunction } from '../snippets/expression.
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { accessOf, attentionShape, attentionWork, bindProblem, type BoundProblem } from './bind-problem.ts'
-import { contiguous } from './elementwise.ts'
+import { contiguous } from './copy.ts'
 import { chooseTiling, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
 
 /** Everything a gradient kernel is run with, but its groups and its output. */

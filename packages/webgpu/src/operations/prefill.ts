@@ -1,4 +1,5 @@
-import { isHostTensor, problemBlockMap, type AttentionProblem, type BlockMap } from '@qkv/core'
+import { isHostTensor, type AttentionProblem } from '@qkv/core'
+import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
 import type { DeviceProfile } from '../device-profile.ts'
 import { prefill } from '../kernels/prefill.wgsl.ts'
 import { strideParameters } from '../operands.ts'
