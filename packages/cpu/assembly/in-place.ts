@@ -22,12 +22,12 @@ export const chunkVectors: i32 = 32
 
 /** Dtype of keys that are worked on where they lie, or −1. */
 export function keysInPlace(problem: usize): i32 {
-  return inPlace(problem, record.key, record.keyGroupSize, record.headDim)
+  return inPlace(problem, record.key)
 }
 
 /** The same of values. */
 export function valuesInPlace(problem: usize): i32 {
-  return inPlace(problem, record.value, record.valueGroupSize, record.valueDim)
+  return inPlace(problem, record.value)
 }
 
 /**

@@ -53,89 +53,88 @@ function scaleVector(vector: usize, n: i32, scale: f64): void {
 
 /** Keys in blocks of 4, [headDim][4] each; those that fill up the last block are zero. `vectors` is room for four. */
 export function packKeys(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): void {
-  packBlocks(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, keyHead, first, keys, target, vectors)
+  packBlocks(problem, record.key, batch, keyHead, first, keys, target, vectors)
 }
 
 /** Values the same way, for products with them. */
 export function packValueBlocks(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): void {
-  packBlocks(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, keyHead, first, keys, target, vectors)
+  packBlocks(problem, record.value, batch, keyHead, first, keys, target, vectors)
 }
 
-function packBlocks(
-  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, first: i32, count: i32, target: usize, vectors: usize,
-): void {
-  const n = int(problem, dim)
+function packBlocks(problem: usize, tensor: i32, batch: i32, head: i32, first: i32, count: i32, target: usize, vectors: usize): void {
+  const n = int(problem, tensor + record.dim)
   const bytes = vectorBytes(problem)
   for (let j = 0; j < count; j += 4, target += usize(n) << 4) {
-    const a = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, vectors)
-    const b = j + 1 < count ? readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j + 1, vectors + bytes) : zeros(vectors + bytes, n)
-    const c = j + 2 < count ? readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j + 2, vectors + 2 * bytes) : zeros(vectors + 2 * bytes, n)
-    const d = j + 3 < count ? readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j + 3, vectors + 3 * bytes) : zeros(vectors + 3 * bytes, n)
+    const a = readVector(problem, tensor, batch, head, first + j, vectors)
+    const b = readOrZeros(problem, tensor, batch, head, first, j + 1, count, vectors + bytes)
+    const c = readOrZeros(problem, tensor, batch, head, first, j + 2, count, vectors + 2 * bytes)
+    const d = readOrZeros(problem, tensor, batch, head, first, j + 3, count, vectors + 3 * bytes)
     packFour(a, b, c, d, n, target, 16)
   }
 }
 
-function zeros(vector: usize, n: i32): usize {
-  memory.fill(vector, 0, usize(n) << 2)
-  return vector
+/** Vector `j` of `count`, or zeros beyond the last. */
+function readOrZeros(problem: usize, tensor: i32, batch: i32, head: i32, first: i32, j: i32, count: i32, room: usize): usize {
+  if (j < count) return readVector(problem, tensor, batch, head, first + j, room)
+  memory.fill(room, 0, usize(int(problem, tensor + record.dim)) << 2)
+  return room
 }
 
 /** Values in panels of 8 columns, [64][8] each. Whether any is infinite or NaN. */
 export function packValues(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): bool {
-  return packPanels(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, keyHead, first, keys, target, vectors)
+  return packPanels(problem, record.value, batch, keyHead, first, keys, target, vectors)
 }
 
 /** Keys the same way, for sums of them. */
 export function packKeyPanels(problem: usize, batch: i32, keyHead: i32, first: i32, keys: i32, target: usize, vectors: usize): bool {
-  return packPanels(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, keyHead, first, keys, target, vectors)
+  return packPanels(problem, record.key, batch, keyHead, first, keys, target, vectors)
 }
 
-function packPanels(
-  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, first: i32, count: i32, target: usize, vectors: usize,
-): bool {
+function packPanels(problem: usize, tensor: i32, batch: i32, head: i32, first: i32, count: i32, target: usize, vectors: usize): bool {
+  const n = int(problem, tensor + record.dim)
   let special = splat(0)
   for (let j = 0; j < count; j++) {
-    const vector = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, vectors)
-    special = f32x4.add(special, packAcross(vector, int(problem, dim), j, target, usize(tileKeys) << 5))
+    const vector = readVector(problem, tensor, batch, head, first + j, vectors)
+    special = f32x4.add(special, packAcross(vector, n, j, target, usize(tileKeys) << 5))
   }
   return v128.any_true(f32x4.ne(special, special))
 }
 
 /** Where a key or value lies as float32: in place, or converted into `room`. */
-function readVector(
-  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, row: i32, room: usize,
-): usize {
+function readVector(problem: usize, tensor: i32, batch: i32, head: i32, row: i32, room: usize): usize {
   const dtype = int(problem, tensor + record.dtype), step = int(problem, tensor + record.elementStride)
   const source = vectorOf(problem, tensor, batch, head, row)
   if (dtype == record.float32 && step == 4) return source
-  if (pointer(problem, scales) == 0) loadElements(source, step, dtype, int(problem, dim), room)
+  const n = int(problem, tensor + record.dim), scales = tensor + record.scales
+  if (pointer(problem, scales) == 0) loadElements(source, step, dtype, n, room)
   else {
-    loadQuantized(
-      source, step, dtype, int(problem, dim), vectorOf(problem, scales, batch, head, row),
-      int(problem, scales + record.elementStride), int(problem, groupSize), room,
-    )
+    const scalesAt = vectorOf(problem, scales, batch, head, row), scaleStep = int(problem, scales + record.elementStride)
+    loadQuantized(source, step, dtype, n, scalesAt, scaleStep, int(problem, tensor + record.groupSize), room)
   }
   return room
 }
 
 /** Keys as float32 rows of whole fours, filled up with zeros, one after the other at `target`. */
 export function widenKeys(problem: usize, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
-  widen(problem, record.key, record.keyScales, record.keyGroupSize, record.headDim, batch, head, first, count, target)
+  widen(problem, record.key, batch, head, first, count, target)
 }
 
 /** The same for values. */
 export function widenValues(problem: usize, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
-  widen(problem, record.value, record.valueScales, record.valueGroupSize, record.valueDim, batch, head, first, count, target)
+  widen(problem, record.value, batch, head, first, count, target)
 }
 
-function widen(
-  problem: usize, tensor: i32, scales: i32, groupSize: i32, dim: i32, batch: i32, head: i32, first: i32, count: i32, target: usize,
-): void {
-  const n = int(problem, dim)
+function widen(problem: usize, tensor: i32, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
+  const n = int(problem, tensor + record.dim)
+  const wholeBytes = usize(n & ~3) << 2
   for (let j = 0; j < count; j++, target += usize(wholeBlocks(n)) << 2) {
-    const source = readVector(problem, tensor, scales, groupSize, dim, batch, head, first + j, target)
-    for (let i = n & ~3; i < wholeBlocks(n); i++) store<f32>(target + (usize(i) << 2), i < n ? load<f32>(source + (usize(i) << 2)) : 0)
-    if (source != target) for (let i: usize = 0; i < usize(n & ~3) << 2; i += 16) v128.store(target + i, v128.load(source + i))
+    const source = readVector(problem, tensor, batch, head, first + j, target)
+    for (let i = n & ~3; i < wholeBlocks(n); i++) {
+      const offset = usize(i) << 2
+      store<f32>(target + offset, i < n ? load<f32>(source + offset) : 0)
+    }
+    if (source == target) continue
+    for (let i: usize = 0; i < wholeBytes; i += 16) v128.store(target + i, v128.load(source + i))
   }
 }
 
@@ -143,10 +142,10 @@ function widen(
  * The dtype of vectors whose products can be taken where they lie, or −1: they are without gaps, and quantised ones have a
  * scale each.
  */
-export function inPlace(problem: usize, tensor: i32, groupSize: i32, dim: i32): i32 {
+export function inPlace(problem: usize, tensor: i32): i32 {
   const dtype = int(problem, tensor + record.dtype)
   if (dtype > record.int8 || int(problem, tensor + record.elementStride) != elementBytes(dtype)) return -1
-  return dtype != record.int8 || int(problem, groupSize) >= int(problem, dim) ? dtype : -1
+  return dtype != record.int8 || int(problem, tensor + record.groupSize) >= int(problem, tensor + record.dim) ? dtype : -1
 }
 
 /** Of a dtype of whole bytes. */

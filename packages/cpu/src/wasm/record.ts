@@ -9,17 +9,12 @@ export const scale = 0
 
 /** Tensors of four axes: address, dtype, then the strides of batch, head, row or key, and element. */
 export const query = 8
-export const key = 32
-export const value = 56
-export const output = 80
-export const bias = 104
-export const mask = 128
-/** Float32 [batch, keyHeads, keyLength, groups]. */
-export const keyScales = 152
-export const valueScales = 176
+export const output = 144
+export const bias = 168
+export const mask = 192
 /** For gradients. */
-export const dOutput = 200
-export const forwardOutput = 224
+export const dOutput = 216
+export const forwardOutput = 240
 
 /** Within a tensor. */
 export const address = 0
@@ -29,22 +24,33 @@ export const headStride = 12
 export const rowStride = 16
 export const elementStride = 20
 
-/** Addresses of contiguous vectors: float32 [batch, queryHeads, queryLength], float32 [queryHeads], int32 [batch]. */
-export const lse = 248
-export const sinks = 252
-export const lengths = 256
+/** Keys and values are each a tensor with what belongs to it at the same distances. */
+export const key = 32
+export const value = 88
+/** A tensor, float32 [batch, keyHeads, keyLength, groups]. */
+export const scales = 24
+/** Elements that share a scale, and those of a vector. */
+export const groupSize = 48
+export const dim = 52
 
-export const batch = 260
-export const queryHeads = 264
-export const keyHeads = 268
-export const group = 272
-export const queryLength = 276
-export const keyLength = 280
-export const headDim = 284
-export const valueDim = 288
-/** Elements that share a scale. */
-export const keyGroupSize = 292
-export const valueGroupSize = 296
+export const keyScales = key + scales
+export const keyGroupSize = key + groupSize
+export const headDim = key + dim
+export const valueScales = value + scales
+export const valueGroupSize = value + groupSize
+export const valueDim = value + dim
+
+/** Addresses of contiguous vectors: float32 [batch, queryHeads, queryLength], float32 [queryHeads], int32 [batch]. */
+export const lse = 264
+export const sinks = 268
+export const lengths = 272
+
+export const batch = 276
+export const queryHeads = 280
+export const keyHeads = 284
+export const group = 288
+export const queryLength = 292
+export const keyLength = 296
 
 /** Float32; 0 = none. */
 export const softcap = 300
@@ -82,7 +88,20 @@ export const registerBytes = 356
 export const tileMap = 372
 export const planes = 376
 
-export const recordBytes = 384
+/** Of `gradient-sums.ts`: address of the sums, their bytes, and those from one part of the rows' sums to the next's. */
+export const sums = 380
+export const sumBytes = 384
+export const copyBytes = 388
+/** Addresses of two programs for each place where a score reads what is summed for: which element, and by how much. */
+export const reads = 392
+export const readCount = 396
+/** How pairs are cut: parts of the batch entries and of the key heads, rows and keys of a part. */
+export const batchParts = 400
+export const headParts = 404
+export const partRows = 408
+export const partKeys = 412
+
+export const recordBytes = 416
 
 /** What a tile of the block map is. */
 export const emptyTile = 0
