@@ -33,12 +33,13 @@ export const scales = 24
 export const groupSize = 48
 export const dim = 52
 
-export const keyScales = key + scales
-export const keyGroupSize = key + groupSize
-export const headDim = key + dim
-export const valueScales = value + scales
-export const valueGroupSize = value + groupSize
-export const valueDim = value + dim
+/** The sums of these. */
+export const keyScales = 56
+export const keyGroupSize = 80
+export const headDim = 84
+export const valueScales = 112
+export const valueGroupSize = 136
+export const valueDim = 140
 
 /** Addresses of contiguous vectors: float32 [batch, queryHeads, queryLength], float32 [queryHeads], int32 [batch]. */
 export const lse = 264
