@@ -47,8 +47,7 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
     {
       kernel: 'linear',
       code: linear.code({
-        inputs: 16 * headDim,
-        outputs: 16 * headDim,
+        whole: true,
         input: access,
         weight: access,
         bias: dtype,

@@ -3,7 +3,6 @@ import {
   contiguousStrides,
   elementCount,
   isContiguous,
-  isHostTensor,
   QkvError,
   reach,
   type Activation,
@@ -29,8 +28,9 @@ import { deviceProfile, type DeviceProfile } from './device-profile.ts'
 import { disposed } from './errors.ts'
 import { attention, attentionInto } from './operations/attention.ts'
 import { attentionShape } from './operations/bind-problem.ts'
-import { expectLayout, expectReadable, expectShape, expectOption } from './operations/checks.ts'
-import { contiguous, copyElements, mapElements } from './operations/elementwise.ts'
+import { expectLayout, expectReadable } from './operations/checks.ts'
+import { contiguous, copyElements, copyTensor } from './operations/copy.ts'
+import { activateElements, combineElements } from './operations/elementwise.ts'
 import { attentionGradient } from './operations/gradient.ts'
 import { gatherRows, multiplyByWeight, normaliseRows, rotateVectors } from './operations/layers.ts'
 import { mergePartials } from './operations/merge.ts'
@@ -184,11 +184,12 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       run('layerNorm', (space) => normaliseRows(space, input, weight, bias, epsilon, true)),
 
     activate: (input: Tensor, activation: Activation): OwnedTensor =>
-      run('activate', (space) => mapElements(space, activation, input)),
+      run('activate', (space) => activateElements(space, activation, input)),
 
-    add: (left: Tensor, right: Tensor): OwnedTensor => run('add', (space) => mapElements(space, 'add', left, right)),
+    add: (left: Tensor, right: Tensor): OwnedTensor => run('add', (space) => combineElements(space, 'add', left, right)),
 
-    multiply: (left: Tensor, right: Tensor): OwnedTensor => run('multiply', (space) => mapElements(space, 'multiply', left, right)),
+    multiply: (left: Tensor, right: Tensor): OwnedTensor =>
+      run('multiply', (space) => combineElements(space, 'multiply', left, right)),
 
     gather: (table: Tensor, indices: Tensor): OwnedTensor => run('gather', (space) => gatherRows(space, table, indices)),
 
@@ -288,24 +289,6 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     },
   }
   return backend
-}
-
-/** Copies over the elements that `target` views; through memory in between where both lie in one buffer. */
-function copyTensor(space: Workspace, source: Tensor, target: Tensor): void {
-  expectReadable(space, 'source', source)
-  expectReadable(space, 'target', target)
-  expectShape(
-    space,
-    'source',
-    source,
-    String(source.shape) === String(target.shape),
-    `the target's shape [${target.shape.join(',')}]`,
-  )
-  expectOption(space, 'target', !isHostTensor(target), 'a tensor of this backend', 'a tensor over a typed array')
-  const into = operand(space, 'target', target)
-  const from = operand(space, 'source', source)
-  const apart = from.binding.buffer === into.binding.buffer ? contiguous(space, from, from.dtype, true) : from
-  copyElements(space, apart, into)
 }
 
 function describeDevice(information: globalThis.Partial<GPUAdapterInfo> | undefined, { software }: DeviceProfile): string {

@@ -1,24 +1,36 @@
 import { mergeHeads, problem, slice, splitHeads, zeros, type OwnedTensor, type Tensor } from '@qkv/core'
 import { failingGpu } from '@qkv/testing/failing-gpu'
 import { createWebGpuBackend, type WebGpuBackend } from '@qkv/webgpu'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
-const [heads, keyHeads, dim, capacity] = [8, 2, 64, 4096]
-const [width, keyWidth, hiddenWidth] = [heads * dim, keyHeads * dim, 1024]
+interface Sizes {
+  readonly heads: number
+  readonly keyHeads: number
+  readonly dim: number
+  readonly hiddenWidth: number
+  readonly words: number
+}
+
+/** Decoders of Llama's kind. */
+const models = {
+  'of 512 elements a token': { heads: 8, keyHeads: 2, dim: 64, hiddenWidth: 1024, words: 1000 },
+  stories260K: { heads: 8, keyHeads: 4, dim: 8, hiddenWidth: 172, words: 512 },
+} as const satisfies Record<string, Sizes>
 
 /** Tokens that come together: prompts, and one by one, over so few keys that one workgroup has them, and over many. */
 const chunks = [37, 1, 1, 64, ...new Array<number>(40).fill(1), 900, 1, 1, 1000, 1, 1, 1]
+const capacity = 4096
 
-interface Cache {
+interface Decoder extends Sizes {
+  readonly backend: WebGpuBackend
   readonly key: Tensor
   readonly value: Tensor
 }
 
 /** Rotates, takes in and attends: [1, tokens, width] and twice [1, tokens, keyWidth] to [1, tokens, width]. */
 function attend(
-  backend: WebGpuBackend,
+  { backend, heads, keyHeads, dim, ...cache }: Decoder,
   [query, key, value]: readonly [Tensor, Tensor, Tensor],
-  cache: Cache,
   held: number,
 ): Tensor {
   const tokens = query.shape[1] ?? 0
@@ -31,24 +43,28 @@ function attend(
   return mergeHeads(backend.attention(asked).output)
 }
 
-/** A layer of a decoder of Llama's kind around {@link attend}. */
-function layer(backend: WebGpuBackend, tokens: number, cache: Cache, held: number): void {
+/** From words to the next one's likelihood, by a layer around {@link attend}. */
+function decode(decoder: Decoder, tokens: number, held: number): void {
+  const { backend, heads, keyHeads, dim, hiddenWidth, words } = decoder
+  const [width, keyWidth] = [heads * dim, keyHeads * dim]
   const weight = (outputs: number, inputs: number): Tensor => backend.upload(zeros([outputs, inputs]))
-  const input = backend.gather(weight(100, width), zeros([1, tokens], 'int32'))
+  const table = weight(words, width)
+  const input = backend.gather(table, zeros([1, tokens], 'int32'))
   const scale = backend.upload(zeros([width]))
   const normed = backend.rmsNorm(input, scale, 1e-5)
   const projected = [width, keyWidth, keyWidth].map((outputs) => backend.linear(normed, weight(outputs, width)))
   const [query = input, key = input, value = input] = projected
-  const attended = backend.linear(attend(backend, [query, key, value], cache, held), weight(width, width))
+  const attended = backend.linear(attend(decoder, [query, key, value], held), weight(width, width))
   const joined = backend.add(input, attended)
   const again = backend.rmsNorm(joined, scale, 1e-5)
   const gate = backend.activate(backend.linear(again, weight(hiddenWidth, width)), 'silu')
   const raised = backend.multiply(gate, backend.linear(again, weight(hiddenWidth, width)))
-  backend.add(joined, backend.linear(raised, weight(width, hiddenWidth)))
+  const output = backend.add(joined, backend.linear(raised, weight(width, hiddenWidth)))
+  backend.linear(backend.rmsNorm(slice(output, 1, tokens - 1, tokens), scale, 1e-5), table)
 }
 
 /** How many pipelines there are of each kernel once all chunks went through `step`. */
-async function pipelinesOf(step: (backend: WebGpuBackend, tokens: number, cache: Cache, held: number) => unknown) {
+async function pipelinesOf(sizes: Sizes, step: (decoder: Decoder, tokens: number, held: number) => unknown) {
   const { device } = failingGpu()
   const { createComputePipelineAsync } = device
   const kernels: Record<string, number> = {}
@@ -59,31 +75,33 @@ async function pipelinesOf(step: (backend: WebGpuBackend, tokens: number, cache:
   }
   const profile = { software: false, subgroupSize: 32, workgroupBytes: 32768, invocations: 2 ** 15 }
   using backend = await createWebGpuBackend({ device, profile })
-  const cache = { key: backend.empty([1, keyHeads, capacity, dim]), value: backend.empty([1, keyHeads, capacity, dim]) }
+  const cache = (): Tensor => backend.empty([1, sizes.keyHeads, capacity, sizes.dim])
+  const decoder = { ...sizes, backend, key: cache(), value: cache() }
   let held = 0
   for (const tokens of chunks) {
-    step(backend, tokens, cache, held)
+    step(decoder, tokens, held)
     held += tokens
     await backend.flush()
   }
   return { count: backend.pipelines, kernels }
 }
 
-test('a decoder attends with six pipelines, from its first prompt to thousands of tokens', async () => {
-  const { count, kernels } = await pipelinesOf((backend, tokens, cache, held) => {
-    const vectors = (columns: number): Tensor => backend.upload(zeros([1, tokens, columns]))
-    attend(backend, [vectors(width), vectors(keyWidth), vectors(keyWidth)], cache, held)
-  })
-  const copies = { elementwise: 2 } // into the cache, of keys that were turned and of values as they were projected
-  expect(kernels).toEqual({ rotate: 1, ...copies, prefill: 1, decode: 1, merge: 1 })
-  expect(count).toBe(6)
-})
+describe.each(Object.entries(models))('a decoder, %s,', (_, sizes) => {
+  const attention = { rotate: 1, copy: 1, prefill: 1, decode: 1, merge: 1 }
 
-test('the layers around attention take thirteen more: sizes are compiled in, and few rows are multiplied otherwise', async () => {
-  const { count, kernels } = await pipelinesOf(layer)
-  const weights = { linear: 4, 'linear-rows': 4 } // of four shapes, each for prompts and for single tokens
-  const copies = 2
-  const around = { gather: 1, normalise: 1, ...weights, elementwise: copies + 3 } // silu, multiply and add
-  expect(kernels).toEqual({ rotate: 1, prefill: 1, decode: 1, merge: 1, ...around })
-  expect(count).toBe(6 + 13)
+  test('attends with five pipelines, from its first prompt to thousands of tokens', async () => {
+    const { count, kernels } = await pipelinesOf(sizes, (decoder, tokens, held) => {
+      const vectors = (heads: number): Tensor => decoder.backend.upload(zeros([1, tokens, heads * sizes.dim]))
+      attend(decoder, [vectors(sizes.heads), vectors(sizes.keyHeads), vectors(sizes.keyHeads)], held)
+    })
+    expect(kernels).toEqual(attention)
+    expect(count).toBe(5)
+  })
+
+  test('takes five more around it; of hidden vectors that tiles do not divide, six', async () => {
+    const { count, kernels } = await pipelinesOf(sizes, decode)
+    const linear = sizes.hiddenWidth % 32 === 0 ? 1 : 2
+    expect(kernels).toEqual({ ...attention, gather: 1, normalise: 1, linear, 'linear-rows': 1, elementwise: 1 })
+    expect(count).toBe(9 + linear)
+  })
 })

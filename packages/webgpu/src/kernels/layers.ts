@@ -1,3 +1,4 @@
+export { elementwise } from './elementwise.wgsl.ts'
 export { gather } from './gather.wgsl.ts'
 export { linearRows } from './linear-rows.wgsl.ts'
 export { linear } from './linear.wgsl.ts'

@@ -1,12 +1,13 @@
 import type { Kernel, LazyKernel } from '../kernel.ts'
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
+import type { ElementwiseSpec } from './elementwise.wgsl.ts'
 import type { GatherSpec } from './gather.wgsl.ts'
 import type { GradientCapturedSpec } from './gradient-captured-rows.wgsl.ts'
 import type { GradientDeltaSpec } from './gradient-delta.wgsl.ts'
 import type { GradientKeyValueSpec } from './gradient-key-value.wgsl.ts'
 import type { GradientQuerySpec } from './gradient-query.wgsl.ts'
-import type { LinearSpec } from './linear-interface.ts'
 import type { LinearRowsSpec } from './linear-rows.wgsl.ts'
+import type { LinearTilesSpec } from './linear.wgsl.ts'
 import type { NormaliseSpec } from './normalise.wgsl.ts'
 import type { PrefillMatrixSpec } from './prefill-matrix.wgsl.ts'
 import type { QuantizeSpec } from './quantize.wgsl.ts'
@@ -34,8 +35,9 @@ export const gradientQueryRows: LazyKernel<GradientSpec> = lazy(gradients, 'grad
 export const gradientSinks: LazyKernel<None> = lazy(gradients, 'gradientSinks', ['dSinks'])
 export const sumCopies: LazyKernel<None> = lazy(gradients, 'sumCopies', ['output'])
 
+export const elementwise: LazyKernel<ElementwiseSpec> = lazy(layers, 'elementwise', ['output'])
 export const gather: LazyKernel<GatherSpec> = lazy(layers, 'gather', ['output'])
-export const linear: LazyKernel<LinearSpec> = lazy(layers, 'linear', ['output'])
+export const linear: LazyKernel<LinearTilesSpec> = lazy(layers, 'linear', ['output'])
 export const linearRows: LazyKernel<LinearRowsSpec> = lazy(layers, 'linearRows', ['output'])
 export const normalise: LazyKernel<NormaliseSpec> = lazy(layers, 'normalise', ['output'])
 export const quantize: LazyKernel<QuantizeSpec> = lazy(layers, 'quantize', ['codes', 'scales'])

@@ -6,8 +6,6 @@ import { declareElements, type Access } from '../snippets/elements.wgsl.ts'
 export const linearTile = { rows: 64, outputs: 32 } as const
 
 export interface LinearSpec {
-  readonly inputs: number
-  readonly outputs: number
   readonly input: Access<FloatDtype>
   readonly weight: Access<FloatDtype>
   readonly bias: FloatDtype | undefined
@@ -18,6 +16,8 @@ export function linearInterface({ input, weight, bias, output }: LinearSpec): Ke
   return {
     parameters: {
       rowCount: 'i32',
+      inputs: 'i32',
+      outputs: 'i32',
       inputOffset: 'i32',
       inputStride3: 'i32',
       inputRowStride: 'i32',

@@ -17,29 +17,29 @@ export const linearRows: Kernel<LinearRowsSpec> = {
   interface: linearInterface,
 
   code(spec) {
-    const { inputs, outputs, rows, bias } = spec
-    const chunks = Math.ceil(inputs / 4)
-    const tiles = Math.ceil(outputs / 4)
+    const { rows, bias } = spec
     const each = (code: (row: number) => string): string => [...new Array(rows).keys()].map(code).join('\n    ')
     return `${declarations(linearInterface(spec))}
-${readVector('input', spec.input, inputs)}
-${readVector('weight', spec.weight, inputs)}
+${readVector('input', spec.input, 'parameters.inputs')}
+${readVector('weight', spec.weight, 'parameters.inputs')}
 ${bias === undefined ? '' : readElement('bias', bias)}
-${writeVector('output', spec.output, outputs)}
+${writeVector('output', spec.output, 'parameters.outputs')}
 
 @compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
   let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
-  let row = item / ${tiles} * ${rows};
-  let tile = item % ${tiles};
+  let tiles = (parameters.outputs + 3) / 4;
+  let row = item / tiles * ${rows};
+  let tile = item % tiles;
   if (row >= parameters.rowCount) { return; }
   let lastRow = parameters.rowCount - 1;
+  let lastOutput = parameters.outputs - 1;
   var weightRows: array<i32, 4>;
   for (var j = 0; j < 4; j++) {
-    weightRows[j] = parameters.weightOffset + min(4 * tile + j, ${outputs - 1}) * parameters.weightRowStride;
+    weightRows[j] = parameters.weightOffset + min(4 * tile + j, lastOutput) * parameters.weightRowStride;
   }
   ${each((r) => `let input${r} = parameters.inputOffset + min(row + ${r}, lastRow) * parameters.inputRowStride; var sum${r} = mat4x4f();`)}
-  for (var c = 0; c < ${chunks}; c++) {
+  for (var c = 0; 4 * c < parameters.inputs; c++) {
     ${each((r) => `let x${r} = inputVector(input${r}, c);`)}
     for (var j = 0; j < 4; j++) {
       let w = weightVector(weightRows[j], c);
@@ -50,9 +50,9 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     bias === undefined
       ? 'let offset = vec4f();'
       : `var offset = vec4f();
-  for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(4 * tile + j, ${outputs - 1}) * parameters.biasStride); }`
+  for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(4 * tile + j, lastOutput) * parameters.biasStride); }`
   }
-  ${each((r) => `if (row + ${r} <= lastRow) { outputStore(parameters.outputOffset + (row + ${r}) * ${outputs}, tile, vec4f(1) * sum${r} + offset); }`)}
+  ${each((r) => `if (row + ${r} <= lastRow) { outputStore(parameters.outputOffset + (row + ${r}) * parameters.outputs, tile, vec4f(1) * sum${r} + offset); }`)}
 }
 `
   },

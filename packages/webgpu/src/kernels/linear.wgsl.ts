@@ -13,6 +13,11 @@ import {
 } from '../snippets/tiles.wgsl.ts'
 import { linearInterface, linearTile, type LinearSpec } from './linear-interface.ts'
 
+export interface LinearTilesSpec extends LinearSpec {
+  /** Inputs are a multiple of 32, what is staged of a vector at a time. */
+  readonly whole: boolean
+}
+
 const [rowGroups, columns] = [linearTile.rows / 4, linearTile.outputs / 4]
 const invocations = rowGroups * columns
 const inputTile: TileShape = { name: 'inputTile', groups: rowGroups, slots: 1 }
@@ -25,21 +30,22 @@ const weightTile: TileShape = { name: 'weightTile', groups: columns, slots: 1 }
  *       stage them of the tile's rows of input and weight;  s += input · weight        8 loads for 64 multiply-adds
  *     output = s + bias
  */
-export const linear: Kernel<LinearSpec> = {
+export const linear: Kernel<LinearTilesSpec> = {
   name: 'linear',
 
   interface: linearInterface,
 
   code(spec) {
-    const { inputs, outputs, bias } = spec
+    const { bias, whole } = spec
+    const dim = whole ? 32 : 'parameters.inputs'
     return `${declarations(linearInterface(spec))}
-${readVector('input', spec.input, inputs)}
-${readVector('weight', spec.weight, inputs)}
+${readVector('input', spec.input, 'parameters.inputs')}
+${readVector('weight', spec.weight, 'parameters.inputs')}
 ${bias === undefined ? '' : readElement('bias', bias)}
-${writeVector('output', spec.output, outputs)}
+${writeVector('output', spec.output, 'parameters.outputs')}
 ${[inputTile, weightTile].map(declareTile).join('\n')}
-fn inputAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('input', 'row', inputs)}; }
-fn weightAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('weight', 'row', inputs)}; }
+fn inputAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('input', 'row', dim)}; }
+fn weightAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('weight', 'row', dim)}; }
 ${addDot}
 
 @compute @workgroup_size(${invocations})
@@ -48,8 +54,10 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let column = ${remainder('lane', columns)};
   let rowGroup = ${quotient('lane', columns)};
   let tile = i32(groupId.x) + parameters.firstGroup;
-  let firstRow = tile / ${Math.ceil(outputs / linearTile.outputs)} * ${linearTile.rows};
-  let firstOutput = tile % ${Math.ceil(outputs / linearTile.outputs)} * ${linearTile.outputs};
+  let tilesAcross = (parameters.outputs + ${linearTile.outputs - 1}) / ${linearTile.outputs};
+  let firstRow = tile / tilesAcross * ${linearTile.rows};
+  let firstOutput = tile % tilesAcross * ${linearTile.outputs};
+  let lastOutput = parameters.outputs - 1;
 
   /* The rows that this invocation stages. */
   var inputRows: array<i32, 4>;
@@ -60,10 +68,10 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   var weightRows: array<i32, 2>;
   for (var i = 0; i < 2; i++) {
     let row = firstOutput + 4 * ${firstStaged(weightTile, invocations).group} + 2 * i + ${firstStaged(weightTile, invocations).part};
-    weightRows[i] = parameters.weightOffset + min(row, ${outputs - 1}) * parameters.weightRowStride;
+    weightRows[i] = parameters.weightOffset + min(row, lastOutput) * parameters.weightRowStride;
   }
   var s = array<vec4f, 4>();
-  for (var first = 0; first < ${Math.ceil(inputs / 4)}; first += 8) {
+  for (var first = 0; 4 * first < parameters.inputs; first += 8) {
     workgroupBarrier();
     ${stageRows(inputTile, 1, invocations, (_group, _part, chunk) => `inputAt(inputRows[i], first + ${chunk})`)}
     ${stageRows(weightTile, 1, invocations, (_group, _part, chunk) => `weightAt(weightRows[i], first + ${chunk})`)}
@@ -72,12 +80,12 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   }
 
   let firstOwn = firstOutput + 4 * column;
-  if (firstOwn >= ${outputs}) { return; }
+  if (firstOwn > lastOutput) { return; }
   var offset = vec4f();
-  ${bias === undefined ? '' : `for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(firstOwn + j, ${outputs - 1}) * parameters.biasStride); }`}
+  ${bias === undefined ? '' : `for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(firstOwn + j, lastOutput) * parameters.biasStride); }`}
   for (var r = 0; r < 4; r++) {
     let row = firstRow + rowGroup + r * ${rowGroups};
-    if (row < parameters.rowCount) { outputStore(parameters.outputOffset + row * ${outputs}, firstOwn >> 2u, s[r] + offset); }
+    if (row < parameters.rowCount) { outputStore(parameters.outputOffset + row * parameters.outputs, firstOwn >> 2u, s[r] + offset); }
   }
 }
 `

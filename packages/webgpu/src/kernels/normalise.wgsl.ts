@@ -3,7 +3,6 @@ import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, readElement, readVector, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 
 export interface NormaliseSpec {
-  readonly dim: number
   /** LayerNorm subtracts the mean; RMSNorm does not. */
   readonly centred: boolean
   readonly input: Access<FloatDtype>
@@ -23,6 +22,7 @@ export const normalise: Kernel<NormaliseSpec> = {
 
   interface: ({ input, weight, bias, output }) => ({
     parameters: {
+      dim: 'i32',
       epsilon: 'f32',
       inputOffset: 'i32',
       inputStride3: 'i32',
@@ -42,10 +42,11 @@ export const normalise: Kernel<NormaliseSpec> = {
   }),
 
   code(spec) {
-    const { dim, centred, bias } = spec
-    const chunks = Math.ceil(dim / 4)
+    const { centred, bias } = spec
+    const dim = 'parameters.dim'
+    const eachChunk = (code: string): string => `for (var c = lane; 4 * c < ${dim}; c += ${groupSize}) { ${code} }`
     const factors = (name: string): string =>
-      `${name}Element(parameters.${name}Offset + min(4 * c + k, ${dim - 1}) * parameters.${name}Stride)`
+      `${name}Element(parameters.${name}Offset + min(4 * c + k, ${dim} - 1) * parameters.${name}Stride)`
     return `${declarations(this.interface(spec))}
 ${readVector('input', spec.input, dim)}
 ${readElement('weight', spec.weight)}
@@ -73,23 +74,23 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   ${
     centred
       ? `var total = vec4f();
-  for (var c = lane; c < ${chunks}; c += ${groupSize}) { total += inputVector(inputRow, c); }
-  mean = sumOverGroup(total.x + total.y + total.z + total.w, lane) / ${dim}.0;`
+  ${eachChunk('total += inputVector(inputRow, c);')}
+  mean = sumOverGroup(total.x + total.y + total.z + total.w, lane) / f32(${dim});`
       : ''
   }
   var squares = vec4f();
-  for (var c = lane; c < ${chunks}; c += ${groupSize}) {
+  ${eachChunk(`
     var x = inputVector(inputRow, c) - mean;
-    ${centred && dim % 4 !== 0 ? `if (c == ${chunks - 1}) { x *= vec4f(vec4i(4 * c, 4 * c + 1, 4 * c + 2, 4 * c + 3) < vec4i(${dim})); }` : ''}
+    ${centred && !spec.input.vectors ? `x *= vec4f(4 * c + vec4i(0, 1, 2, 3) < vec4i(${dim}));` : ''}
     squares = fma(x, x, squares);
-  }
-  let variance = sumOverGroup(squares.x + squares.y + squares.z + squares.w, lane) / ${dim}.0;
+  `)}
+  let variance = sumOverGroup(squares.x + squares.y + squares.z + squares.w, lane) / f32(${dim});
   let factor = 1.0 / sqrt(variance + parameters.epsilon);
-  for (var c = lane; c < ${chunks}; c += ${groupSize}) {
+  ${eachChunk(`
     var y = (inputVector(inputRow, c) - mean) * factor;
     for (var k = 0; k < 4; k++) { y[k] = y[k] * ${factors('weight')}${bias === undefined ? '' : ` + ${factors('bias')}`}; }
     outputStore(parameters.outputOffset + row * ${dim}, c, y);
-  }
+  `)}
 }
 `
   },

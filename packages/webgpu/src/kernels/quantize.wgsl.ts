@@ -1,11 +1,11 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { decodeBits, readBits } from '../snippets/bits.wgsl.ts'
-import { declareStrides } from '../snippets/elements.wgsl.ts'
+import { walk, walkParameters } from '../snippets/walk.wgsl.ts'
 
 export interface QuantizeSpec {
-  /** Axes before the vectors' own. */
-  readonly rank: number
+  /** Of those before the vectors' own, as many as are walked; see `walk.wgsl`. */
+  readonly axes: number
   readonly source: FloatDtype
   /** uint8: two elements a byte, the even one in the low bits, 8 above their value. */
   readonly target: 'int8' | 'uint8'
@@ -24,15 +24,16 @@ export interface QuantizeSpec {
 export const quantize: Kernel<QuantizeSpec> = {
   name: 'quantize',
 
-  interface: ({ rank }) => ({
+  interface: ({ axes }) => ({
     parameters: {
       count: 'i32',
       groups: 'i32',
       elements: 'i32',
-      ...Object.fromEntries(axesOf(rank).map((axis) => [`size${axis}`, 'i32' as const])),
-      ...declareStrides('source', rank + 1),
-      ...declareStrides('target', rank + 1),
-      ...declareStrides('scales', rank + 1),
+      ...walkParameters(places, axes),
+      // from one element of a vector to the next, or one scale of it
+      sourceStep: 'i32',
+      codesStep: 'i32',
+      scalesStep: 'i32',
     },
     buffers: {
       source: { type: 'array<u32>', access: 'read' },
@@ -42,7 +43,7 @@ export const quantize: Kernel<QuantizeSpec> = {
   }),
 
   code(spec) {
-    const { rank, source, target } = spec
+    const { axes, source, target } = spec
     const bits = target === 'int8' ? 8 : 4
     const levels = 2 ** (bits - 1) - 1
     return `${declarations(this.interface(spec))}
@@ -88,30 +89,20 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   if (index >= parameters.count) { return; }
   let group = index % parameters.groups;
   let first = group * parameters.elements;
-  var rest = index / parameters.groups;
-  var sourceRow = parameters.sourceOffset;
-  var targetRow = parameters.targetOffset;
-  var scalesRow = parameters.scalesOffset;${axesOf(rank)
-    .reverse()
-    .map(
-      (axis) => `
-  { let i = rest % parameters.size${axis}; rest /= parameters.size${axis};
-    ${['source', 'target', 'scales'].map((name) => `${name}Row += i * parameters.${name}Stride${axis};`).join(' ')} }`,
-    )
-    .join('')}
+  ${walk('index / parameters.groups', places, axes)}
 
   var largest = 0u;
-  for (var c = first; c < first + parameters.elements; c++) { largest = max(largest, elementAt(sourceRow, c) & 0x7fffffffu); }
+  for (var c = first; c < first + parameters.elements; c++) { largest = max(largest, elementAt(sourceIndex, c) & 0x7fffffffu); }
   let scale = scaleOf(largest);
-  scales[scalesRow + group * parameters.scalesStride${rank}] = scale;
+  scales[scalesIndex + group * parameters.scalesStep] = scale;
 
   var word = 0;
   var mask = 0u;
   var bits = 0u;
   for (var c = first; c < first + parameters.elements; c++) {
-    let byte = targetRow + ${bits === 8 ? 'c' : '(c >> 1u)'} * parameters.targetStride${rank};
+    let byte = codesIndex + ${bits === 8 ? 'c' : '(c >> 1u)'} * parameters.codesStep;
     let shift = 8u * u32(byte & 3)${bits === 8 ? '' : ' + 4u * u32(c & 1)'};
-    let code = u32(codeOf(elementAt(sourceRow, c), scale)${bits === 8 ? '' : ' + 8'}) & ${2 ** bits - 1}u;
+    let code = u32(codeOf(elementAt(sourceIndex, c), scale)${bits === 8 ? '' : ' + 8'}) & ${2 ** bits - 1}u;
     if (byte >> 2u != word) {
       put(word, mask, bits);
       word = byte >> 2u;
@@ -124,11 +115,9 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   put(word, mask, bits);
 }
 
-fn elementAt(row: i32, c: i32) -> u32 { return bitcast<u32>(sourceOf(sourceBits(row + c * parameters.sourceStride${rank}))); }
+fn elementAt(row: i32, c: i32) -> u32 { return bitcast<u32>(sourceOf(sourceBits(row + c * parameters.sourceStep))); }
 `
   },
 }
 
-function axesOf(rank: number): number[] {
-  return [...new Array(rank).keys()]
-}
+const places = ['source', 'codes', 'scales'] as const

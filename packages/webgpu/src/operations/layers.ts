@@ -7,8 +7,9 @@ import type { Access } from '../snippets/elements.wgsl.ts'
 import { elementsPerWord } from '../snippets/bits.wgsl.ts'
 import { floatDtype, operand, type Workspace } from '../workspace.ts'
 import { broadcastOperand, expectFloats, expectOption, expectReadable, expectShape, refusal } from './checks.ts'
-import { collapse, contiguous } from './elementwise.ts'
+import { contiguous } from './copy.ts'
 import { produce } from './output.ts'
+import { collapse } from './walk.ts'
 
 /** The leading axes of a tensor as one axis of rows. */
 interface Rows {
@@ -32,8 +33,6 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
   const offset = bias && operand(workspace, 'bias', bias)
   return produce(workspace, [...input.shape.slice(0, -1), outputs], input.dtype, (access, target) => {
     const spec = {
-      inputs,
-      outputs,
       input: rows.access,
       weight: weights.access,
       bias: offset && floatDtype(offset.dtype),
@@ -42,6 +41,8 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
     const job = {
       parameters: {
         rowCount: rows.count,
+        inputs,
+        outputs,
         ...rowParameters('input', rows),
         ...rowParameters('weight', weights),
         ...(offset ? vectorParameters('bias', offset) : {}),
@@ -58,7 +59,7 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
     }
     if (rows.count >= 16 && !workspace.profile.software) {
       const groups = Math.ceil(rows.count / linearTile.rows) * Math.ceil(outputs / linearTile.outputs)
-      workspace.recorder.dispatch(linear, spec, { ...job, groups })
+      workspace.recorder.dispatch(linear, { ...spec, whole: inputs % 32 === 0 }, { ...job, groups })
     } else {
       const rowsEach = rows.count < 4 ? 1 : 4
       const invocations = Math.ceil(rows.count / rowsEach) * Math.ceil(outputs / 4)
@@ -95,7 +96,6 @@ export function normaliseRows(
   const offset = bias && operand(workspace, 'bias', bias)
   return produce(workspace, input.shape, input.dtype, (access, target) => {
     const spec = {
-      dim,
       centred,
       input: rows.access,
       weight: floatDtype(factor.dtype),
@@ -104,6 +104,7 @@ export function normaliseRows(
     }
     workspace.recorder.dispatch(normalise, spec, {
       parameters: {
+        dim,
         epsilon,
         ...rowParameters('input', rows),
         ...vectorParameters('weight', factor),

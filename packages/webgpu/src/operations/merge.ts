@@ -3,15 +3,21 @@ import { invocationsPerGroup } from '../kernel.ts'
 import { merge } from '../kernels/merge.wgsl.ts'
 import { strideParameters, type Operand } from '../operands.ts'
 import { operand, scratchOperand, type Workspace } from '../workspace.ts'
-import { copyElements } from './elementwise.ts'
+import { copyElements } from './copy.ts'
 import { fill } from './output.ts'
-import type { CountedSplits } from './splits.ts'
+
+/** How many parts there are, where the device has counted them. */
+export interface CountedParts {
+  readonly context: GPUBufferBinding
+  /** Which word of it says so. */
+  readonly at: number
+}
 
 /** Parts one after another, float32: outputs `[parts, rows, valueDim]`, lse `[parts, rows]`. */
 export interface Parts {
   /** All of them, unless they are `counted` on the device. */
   readonly parts: number
-  readonly counted?: CountedSplits | undefined
+  readonly counted?: CountedParts | undefined
   readonly rows: number
   readonly partial: GPUBufferBinding
   readonly partialLse: GPUBufferBinding

@@ -2,7 +2,7 @@ import { stridesLike, type Dtype, type FloatDtype, type OwnedTensor } from '@qkv
 import { hasVectors, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
-import { copyElements } from './elementwise.ts'
+import { copyElements } from './copy.ts'
 
 /** Where and how a kernel writes. */
 export interface OutputTarget {

@@ -1,10 +1,11 @@
 import { elementCount, isHostTensor, type Tensor } from '@qkv/core'
 import { invocationsPerGroup } from '../kernel.ts'
 import { quantize } from '../kernels/lazy.ts'
-import { strideParameters, type Operand } from '../operands.ts'
+import type { Operand } from '../operands.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
 import { expectFloats, expectOption, expectReadable, expectShape, refusal } from './checks.ts'
-import { collapse, contiguous, copyElements } from './elementwise.ts'
+import { contiguous, copyElements } from './copy.ts'
+import { walkOf } from './walk.ts'
 
 /** Writes `source` as whole numbers over what `target` views, and over `scales` what they are multiples of. */
 export function quantizeVectors(workspace: Workspace, source: Tensor, target: Tensor, scales: Tensor): void {
@@ -18,25 +19,21 @@ export function quantizeVectors(workspace: Workspace, source: Tensor, target: Te
   const factors = into.binding.buffer === given.binding.buffer ? scratchOperand(workspace, given.shape) : given
   const leading = source.shape.slice(0, -1)
   const [dim = 0, groups = 0] = [source.shape.at(-1), scales.shape.at(-1)]
-  const { sizes, strides } = collapse(
-    leading,
-    [from, into, factors].map((view) => view.strides.slice(0, -1)),
-  )
-  const place = (name: string, view: Operand, axis: number): Record<string, number> =>
-    strideParameters(name, { offset: view.offset, strides: [...(strides[axis] ?? []), view.strides.at(-1) ?? 1] })
+  const { axes, parameters } = walkOf(leading, { source: from, codes: into, scales: factors })
+  const step = (view: Operand): number => view.strides.at(-1) ?? 1
   const count = elementCount(scales.shape)
   workspace.recorder.dispatch(
     quantize,
-    { rank: sizes.length, source: floatDtype(from.dtype), target: codes },
+    { axes, source: floatDtype(from.dtype), target: codes },
     {
       parameters: {
         count,
         groups,
         elements: dim / groups,
-        ...Object.fromEntries(sizes.map((size, axis) => [`size${axis}`, size])),
-        ...place('source', from, 0),
-        ...place('target', into, 1),
-        ...place('scales', factors, 2),
+        ...parameters,
+        sourceStep: step(from),
+        codesStep: step(into),
+        scalesStep: step(factors),
       },
       buffers: { source: from.binding, codes: into.binding, scales: factors.binding },
       groups: Math.ceil(count / invocationsPerGroup),

@@ -4,7 +4,7 @@ import { hasVectors, type Operand } from '../operands.ts'
 import type { Access } from '../snippets/elements.wgsl.ts'
 import { scratchOperand, type Workspace } from '../workspace.ts'
 import { attentionShape, type BoundProblem } from './bind-problem.ts'
-import { mergeParts } from './merge.ts'
+import { mergeParts, type CountedParts } from './merge.ts'
 import { fill } from './output.ts'
 
 /** Where a kernel that takes a share of the keys puts its results: of all keys in place, or of each split in turn. */
@@ -22,10 +22,7 @@ export interface Splits {
   readonly counted: CountedSplits | undefined
 }
 
-export interface CountedSplits {
-  /** The number of splits, a word of the problem's context. */
-  readonly context: GPUBufferBinding
-  readonly at: number
+export interface CountedSplits extends CountedParts {
   /** The workgroups of decode, as an indirect dispatch takes them. */
   readonly groups: GPUBuffer
 }

@@ -43,11 +43,14 @@ function elementOf(name: string, dtype: Dtype): string {
   }
 }
 
+/** How many elements a vector has: known when it is compiled, or WGSL that says so. */
+export type Dim = number | `parameters.${string}`
+
 /**
  * `fn {name}Vector(base: i32, chunk: i32) -> vec4f`: elements `4·chunk…` of the row of `dim` that starts at element
  * `base`, with zeros past its end. Without `vectors`, elements are `parameters.{name}Stride3` apart.
  */
-export function readVector(name: string, { dtype, vectors }: Access<FloatDtype>, dim: number): string {
+export function readVector(name: string, { dtype, vectors }: Access<FloatDtype>, dim: Dim): string {
   if (vectors) {
     const whole = `${name}[(base >> 2) + chunk]`
     return `fn ${name}Vector(base: i32, chunk: i32) -> vec4f { ${unpackVector(whole, dtype)} }`
@@ -59,7 +62,7 @@ fn ${name}Vector(base: i32, chunk: i32) -> vec4f {
 }
 
 /** `return` four elements, with zeros past the end of a row of `dim`. */
-function gather(dim: number, read: (element: string) => string): string {
+function gather(dim: Dim, read: (element: string) => string): string {
   return `var x = vec4f();
   for (var k = 0; k < min(4, ${dim} - 4 * chunk); k++) { x[k] = ${read('4 * chunk + k')}; }
   return x;`
@@ -107,7 +110,7 @@ fn ${name}Vector(base: vec2i, chunk: i32) -> vec4f {
 }
 
 /** `fn {name}Store(base: i32, chunk: i32, x: vec4f)`, the counterpart of {@link readVector}; without `vectors`, float32 only. */
-export function writeVector(name: string, { dtype, vectors }: Access<FloatDtype>, dim: number): string {
+export function writeVector(name: string, { dtype, vectors }: Access<FloatDtype>, dim: Dim): string {
   const head = `fn ${name}Store(base: i32, chunk: i32, x: vec4f)`
   if (vectors) {
     const packed = dtype === 'float32' ? 'x' : 'vec2u(packHalves(x.xy), packHalves(x.zw))'

@@ -1,3 +1,5 @@
+import type { Dim } from './elements.wgsl.ts'
+
 /**
  * Tiles in workgroup memory, for patches of four rows.
  *
@@ -226,10 +228,14 @@ export function inPhases(dim: number, depth: number, code: (first: string, octet
 }
 
 /** A chunk of a vector, zeros past its end; the test is left out where whole octets make up the vector. */
-export function chunkOrZeros(name: string, start: string, dim: number): string {
-  const chunks = Math.max(1, Math.ceil(dim / 4))
+export function chunkOrZeros(name: string, start: string, dim: Dim): string {
+  if (typeof dim === 'string') return chunkWithin(name, start, `((${dim} + 3) / 4)`)
   if (dim % 32 === 0 && dim > 0) return `${name}Vector(${start}, chunk)`
-  return `select(vec4f(), ${name}Vector(${start}, min(chunk, ${chunks - 1})), chunk < ${chunks})`
+  return chunkWithin(name, start, String(Math.max(1, Math.ceil(dim / 4))))
+}
+
+function chunkWithin(name: string, start: string, chunks: string): string {
+  return `select(vec4f(), ${name}Vector(${start}, min(chunk, ${chunks} - 1)), chunk < ${chunks})`
 }
 
 /** The vector, zero wherever it is not finite: what nobody sees may be anything, and 0 · NaN is not 0. */
