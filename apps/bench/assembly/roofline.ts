@@ -41,6 +41,22 @@ export function readAll(bytes: usize): i32 {
   return i32x4.extract_lane(v128.xor(v128.xor(s0, s1), v128.xor(s2, s3)), 0)
 }
 
+/**
+ * A chain of rotations and exclusive ors, each of which waits for the one before: one a cycle on any processor. The 32 of a round
+ * drown the loop's own work, so that rounds tell the clock.
+ */
+export function oneByOne(rounds: i32, x: i32): i32 {
+  let chain = x
+  for (let round = 0; round < rounds; round++) chain = eight(eight(eight(eight(chain, x), x), x), x)
+  return chain
+}
+
+// @ts-ignore: decorator
+@inline
+function eight(chain: i32, x: i32): i32 {
+  return rotl(rotl(rotl(rotl(chain, 7) ^ x, 7) ^ x, 7) ^ x, 7) ^ x
+}
+
 /** Without the fused instruction s·a + b, for a·b would be multiplied once for all. */
 // @ts-ignore: decorator
 @inline

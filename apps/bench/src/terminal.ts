@@ -6,9 +6,11 @@ import { createLogUpdate } from 'log-update'
 import colours from 'picocolors'
 import { selectCases } from './cases/index.ts'
 import { startProcess } from './host/process.ts'
+import { restBeside } from './measure/interleave.ts'
 import { currentCommit, describeMachine } from './measure/machine.ts'
-import { measureRooflines } from './measure/rooflines.ts'
+import { measureClock, measureRooflines } from './measure/rooflines.ts'
 import { callerFolder, choicesOf, commandOptions, readModel, refuse, type Choices } from './options.ts'
+import type { Field } from './peers/field.ts'
 import { nodeFields } from './peers/node.ts'
 import { isOtherBuild, otherBuildOf } from './peers/other-build.ts'
 import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } from './report/compare.ts'
@@ -43,28 +45,23 @@ await runMain(command)
 process.exit()
 
 async function measure(choices: Choices): Promise<BenchReport> {
-  const { filter, quick, device, peers, against, title, threads, rounds, minutes = quick ? quickMinutes : undefined } = choices
+  const { filter, quick, against, title, threads, rounds, minutes = quick ? quickMinutes : undefined } = choices
   const cases = selectCases({ filter, quick })
   if (cases.length === 0) refuse(`--filter ${filter}: no case${quick ? ' of the quick ones' : ''} has this in its name`)
   const model = readModel(choices.model)
   const machine = describeMachine()
   const commit = currentCommit()
+  const before = await measureClock(() => startProcess())
   const rooflines = await measureRooflines(() => startProcess(), threads)
-  const fields = [nodeFields.cpu, nodeFields.gpu]
-    .filter(({ subject }) => device === 'both' || subject.device === device)
-    .map(({ subject, peers: all }) => {
-      const named = all.filter(({ id }) => peers.split(',').some((name) => id.includes(name)))
-      const chosen = quick && peers === '' ? named.filter(({ id }) => !aside.has(id)) : named
-      return { subject, peers: against === undefined ? chosen : [otherBuildOf(subject), ...chosen] }
-    })
   const results = await runCases({
-    fields,
+    fields: fieldsOf(choices),
     cases,
     threads,
     model,
     plan: {
       rounds: rounds ?? (quick ? 7 : 9),
       warmMilliseconds: 200,
+      restMilliseconds: restBeside(threads),
       sampleMilliseconds: quick ? 10 : 20,
       budgetMilliseconds: 8000,
       patienceMilliseconds: 1000 * choices.patience,
@@ -84,8 +81,19 @@ async function measure(choices: Choices): Promise<BenchReport> {
     machine: { ...machine, adapter },
     threads,
     rooflines,
+    clock: { before, after: await measureClock(() => startProcess()) },
     ...results,
   }
+}
+
+function fieldsOf({ device, peers, quick, against }: Choices): readonly Field[] {
+  return [nodeFields.cpu, nodeFields.gpu]
+    .filter(({ subject }) => device === 'both' || subject.device === device)
+    .map(({ subject, peers: all }) => {
+      const named = all.filter(({ id }) => peers.split(',').some((name) => id.includes(name)))
+      const chosen = quick && peers === '' ? named.filter(({ id }) => !aside.has(id)) : named
+      return { subject, peers: against === undefined ? chosen : [otherBuildOf(subject), ...chosen] }
+    })
 }
 
 function hostOf(folder: string): URL {

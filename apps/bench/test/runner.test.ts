@@ -144,7 +144,14 @@ function options(peers: readonly Peer[], cases: readonly AttentionCase[] = [benc
     fields: [{ subject: plainLoop, peers }],
     cases,
     threads: 1,
-    plan: { rounds: 3, warmMilliseconds: 2, sampleMilliseconds: 1, budgetMilliseconds: 100, patienceMilliseconds: 1000 },
+    plan: {
+      rounds: 3,
+      warmMilliseconds: 2,
+      restMilliseconds: 0,
+      sampleMilliseconds: 1,
+      budgetMilliseconds: 100,
+      patienceMilliseconds: 1000,
+    },
     startHost: ({ id }: Peer) => startHere([plainLoop, ...peers].filter((known) => known.id === id)),
     deadlineMilliseconds: 2000,
   }

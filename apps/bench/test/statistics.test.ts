@@ -47,7 +47,14 @@ describe('noise', () => {
 })
 
 describe('interleaving', () => {
-  const plan = { rounds: 4, warmMilliseconds: 20, sampleMilliseconds: 10, budgetMilliseconds: 1e6, patienceMilliseconds: Infinity }
+  const plan = {
+    rounds: 4,
+    warmMilliseconds: 20,
+    restMilliseconds: 0,
+    sampleMilliseconds: 10,
+    budgetMilliseconds: 1e6,
+    patienceMilliseconds: Infinity,
+  }
   const firstRun = 0
 
   it('every contestant gets every round, and none is always first', async () => {
@@ -68,6 +75,19 @@ describe('interleaving', () => {
     )
     expect([...samples.values()].map((taken) => Array.isArray(taken) && taken.length)).toEqual([4, 4])
     expect(order.slice(4)).toEqual(['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a'])
+  })
+
+  it('before each sample the threads of the one before have come to rest', async () => {
+    let ended = -Infinity
+    const rests: number[] = []
+    const sample = async () => {
+      rests.push(performance.now() - ended)
+      ended = performance.now()
+      return 1000
+    }
+    await interleave(new Map(['a', 'b'].map((name) => [name, { firstRun, sample }])), { ...plan, restMilliseconds: 30 })
+    // A timer may be a millisecond early; the first two are those who warm up.
+    expect(Math.min(...rests.slice(2))).toBeGreaterThanOrEqual(29)
   })
 
   it('short runs are warmed by many, long ones by few', async () => {

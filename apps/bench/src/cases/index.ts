@@ -1,5 +1,6 @@
-import type { AttentionCase, BenchCase, LinearCase, SequenceCase, WritingCase } from './case.ts'
-import { models, type ModelShape } from './models.ts'
+import type { BenchCase } from './case.ts'
+import { models } from './models.ts'
+import { attention, decode, growth, linear, plain, prefill, sequence, writing } from './shapes.ts'
 
 export interface CaseGroup {
   readonly name: string
@@ -128,13 +129,20 @@ export const caseGroups: readonly CaseGroup[] = [
   },
   {
     name: 'small',
-    title: 'Small problems: what a call itself costs',
+    title: 'Small problems',
     cases: [
       plain('small/full-64/64', 1, 64, 64, false),
       plain('small/full-32/16', 4, 32, 16, false),
-      { ...plain('small/full-8/1', 1, 8, 1, false), source: 'next to no arithmetic: checks and dispatch' },
       plain('small/causal-64x8/128', 8, 64, 128, true),
       attention('small/decode/gpt-2/256', models.gpt2, 1, 256),
+    ],
+  },
+  {
+    name: 'overhead',
+    title: 'What a call costs besides its arithmetic',
+    cases: [
+      { ...plain('overhead/call/1', 1, 8, 1, false), source: 'next to no arithmetic: checks, dispatch and reading the output' },
+      { ...plain('overhead/sharing/32', 2, 32, 32, false), source: 'the least work that threads share: what sharing costs' },
     ],
   },
   {
@@ -161,84 +169,4 @@ export const caseGroups: readonly CaseGroup[] = [
 export function selectCases({ filter = '', quick = false }: { filter?: string; quick?: boolean }): readonly BenchCase[] {
   const groups = quick ? caseGroups.map(({ cases }) => cases.slice(0, 1)) : caseGroups.map(({ cases }) => cases)
   return groups.flat().filter(({ id }) => filter.split(',').some((part) => id.includes(part)))
-}
-
-function attention(id: string, model: ModelShape, queryLength: number, keyLength: number): AttentionCase {
-  const { queryHeads, keyHeads, headDim, options, title } = model
-  return {
-    kind: 'attention',
-    id,
-    source: title,
-    batch: 1,
-    queryHeads,
-    keyHeads,
-    queryLength,
-    keyLength,
-    headDim,
-    valueDim: headDim,
-    keyDtype: 'float32',
-    ...options,
-  }
-}
-
-function prefill(model: ModelShape, length: number): AttentionCase {
-  return attention(`prefill/${model.name}/${length}`, model, length, length)
-}
-
-function decode(model: ModelShape, keyLength: number, keyDtype: AttentionCase['keyDtype']): AttentionCase {
-  const group = keyDtype === 'float32' ? 'decode' : `cache/${keyDtype}`
-  return { ...attention(`${group}/${model.name}/${keyLength}`, model, 1, keyLength), keyDtype }
-}
-
-function plain(id: string, heads: number, headDim: number, length: number, causal: boolean): AttentionCase {
-  return {
-    kind: 'attention',
-    id,
-    source: 'a plain shape',
-    batch: 1,
-    queryHeads: heads,
-    keyHeads: heads,
-    queryLength: length,
-    keyLength: length,
-    headDim,
-    valueDim: headDim,
-    keyDtype: 'float32',
-    causal,
-  }
-}
-
-function linear(rows: number, inputs: number, outputs: number): LinearCase {
-  return { kind: 'linear', id: `linear/${rows}x${inputs}x${outputs}`, source: 'a projection', rows, inputs, outputs }
-}
-
-function sequence(width: number, length: number): SequenceCase {
-  const name = `parallel/width-${width}`
-  return {
-    kind: 'sequence',
-    id: `${name}/${length}`,
-    source: 'a layer that reads a sequence',
-    length,
-    width,
-    heads: width / 64,
-    sweep: { name, title: `A layer of width ${width}`, length },
-  }
-}
-
-function writing(tokens: number): WritingCase {
-  return {
-    kind: 'writing',
-    id: `writing/stories260K/${tokens}`,
-    source: 'stories260K, 5 layers of width 64',
-    prompt: 'Once upon a time',
-    tokens,
-    parameters: 260_032,
-  }
-}
-
-function growth(heads: number, length: number): AttentionCase {
-  const name = `growth/causal-64x${heads}`
-  return {
-    ...plain(`${name}/${length}`, heads, 64, length, true),
-    sweep: { name, title: heads === 1 ? 'One causal head' : `${heads} causal heads`, length },
-  }
 }

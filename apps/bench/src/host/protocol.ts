@@ -22,12 +22,12 @@ export interface Answers {
   /** `milliseconds` for one repetition. */
   run: { readonly milliseconds: number; readonly memory: Memory }
   release: undefined
-  /** What this host reaches without a peer, in 10⁹ operations or bytes a second. */
+  /** What this host reaches without a peer, in 10⁹ operations, bytes or cycles a second. */
   ceiling: number
 }
 
-/** Of a machine: how fast it multiplies and adds, and how fast it reads. */
-export type Ceiling = 'arithmetic' | 'reading'
+/** Of a machine: how fast it multiplies and adds, how fast it reads, and its clock. */
+export type Ceiling = 'arithmetic' | 'reading' | 'clock'
 
 /** What a contestant has taken so far, in bytes. */
 export interface Memory {

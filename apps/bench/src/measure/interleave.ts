@@ -8,6 +8,8 @@ export interface Timed {
 export interface Plan {
   /** Each runs this long before its first sample counts: JavaScript is compiled for good only after many calls. */
   readonly warmMilliseconds: number
+  /** Before each sample all are at rest this long; see {@link restBeside}. */
+  readonly restMilliseconds: number
   /** This many pairs, or fewer where they are slower than the budget allows. */
   readonly rounds: number
   /** A sample shorter than this is repeated: clocks and calls would drown it. */
@@ -47,10 +49,23 @@ export async function interleave<Key>(contestants: ReadonlyMap<Key, Timed>, plan
       const entry = running.get(key)
       const taken = samples.get(key)
       if (entry === undefined || !Array.isArray(taken) || round >= entry.rounds) continue
+      await rest(plan)
       await attempt(samples, key, async () => void taken.push(await entry.timed.sample(entry.repetitions)))
     }
   }
   return samples
+}
+
+/**
+ * How long contestants of so many threads rest before each sample. ONNX Runtime's threads look for further work for up to 45 ms after a
+ * call, on a machine of 2.4 GHz, and would take the next contestant's second core; a thread alone has no others to wait for.
+ */
+export function restBeside(threads: number): number {
+  return threads > 1 ? 100 : 0
+}
+
+async function rest({ restMilliseconds }: Plan): Promise<void> {
+  if (restMilliseconds > 0) await new Promise((resolve) => setTimeout(resolve, restMilliseconds))
 }
 
 /**
@@ -71,7 +86,7 @@ async function warm(timed: Timed, plan: Plan): Promise<number> {
 function pace(time: number, plan: Plan): { repetitions: number; rounds: number } {
   const repetitions = Math.max(1, Math.ceil(plan.sampleMilliseconds / time))
   checkPatience('a run takes', time * repetitions, plan)
-  const affordable = Math.floor(plan.budgetMilliseconds / (time * repetitions))
+  const affordable = Math.floor(plan.budgetMilliseconds / (time * repetitions + plan.restMilliseconds))
   return { repetitions, rounds: Math.max(fewestRounds(plan), Math.min(plan.rounds, affordable)) }
 }
 

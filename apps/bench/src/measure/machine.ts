@@ -9,7 +9,6 @@ export function describeMachine(): Machine {
   return {
     processor: processors[0]?.model.trim() ?? 'unknown',
     cores: processors.length,
-    clockMegahertz: processors[0]?.speed || undefined,
     memoryBytes: totalmem(),
     system: `${type()} ${release()}`,
     runtime: `Node ${process.versions.node}, V8 ${process.versions.v8}`,

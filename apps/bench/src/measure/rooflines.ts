@@ -23,12 +23,35 @@ export async function measureRooflines(startHost: () => Host, threads: number): 
   }
 }
 
-const operationsPerRound = 96
-const rounds = 300_000
+/** The clock of one thread that works alone, in GHz: it tells whether the machine was the same before a run and after it. */
+export async function measureClock(startHost: () => Host): Promise<number> {
+  const host = startHost()
+  try {
+    return await host.ask({ ask: 'ceiling', of: 'clock' }, 30_000)
+  } finally {
+    host.close()
+  }
+}
+
+/** What `roofline.ts` exports. */
+type Loops = {
+  multiplyAdds(rounds: number, x: number, y: number): number
+  readAll(bytes: number): number
+  oneByOne(rounds: number, x: number): number
+}
+
 const bytesRead = 48 * 2 ** 20
+
+/** What is run, and how much it does: operations, bytes, or cycles. */
+const loops: Readonly<Record<Ceiling, { readonly run: (loops: Loops) => number; readonly amount: number }>> = {
+  arithmetic: { run: ({ multiplyAdds }) => multiplyAdds(300_000, 0.9999, 0.0001), amount: 300_000 * 96 },
+  reading: { run: ({ readAll }) => readAll(bytesRead), amount: bytesRead },
+  clock: { run: ({ oneByOne }) => oneByOne(20_000, 12_345), amount: 20_000 * 32 },
+}
+
 const milliseconds = 400
 
-let instance: Promise<{ multiplyAdds(rounds: number, x: number, y: number): number; readAll(bytes: number): number }> | undefined
+let instance: Promise<Loops> | undefined
 
 /**
  * One thread of WebAssembly on its own: the fastest quarter of short runs over a while, so that neither a lucky clock reading
@@ -36,23 +59,20 @@ let instance: Promise<{ multiplyAdds(rounds: number, x: number, y: number): numb
  */
 export async function measureCeiling(of: Ceiling): Promise<number> {
   instance ??= instantiate()
-  const { multiplyAdds, readAll } = await instance
-  const [run, amount] =
-    of === 'arithmetic'
-      ? [() => multiplyAdds(rounds, 0.9999, 0.0001), rounds * operationsPerRound]
-      : [() => readAll(bytesRead), bytesRead]
+  const exported = await instance
+  const { run, amount } = loops[of]
   const times: number[] = []
   const end = performance.now() + milliseconds
   while (performance.now() < end) {
     const start = performance.now()
-    run()
+    run(exported)
     times.push(performance.now() - start)
   }
   return amount / quantile(times, 0.25) / 1e6
 }
 
-async function instantiate() {
+async function instantiate(): Promise<Loops> {
   const bytes = WebAssembly.validate(relaxedSimd) ? relaxedSimd : simd128
   const { instance } = await WebAssembly.instantiate(bytes)
-  return instance.exports as { multiplyAdds(rounds: number, x: number, y: number): number; readAll(bytes: number): number }
+  return instance.exports as Loops
 }

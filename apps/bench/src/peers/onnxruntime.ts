@@ -1,7 +1,8 @@
 import type { InferenceSession, Tensor, TensorConstructor, InferenceSessionFactory } from 'onnxruntime-common'
 import type { BenchCase } from '../cases/case.ts'
 import { checkResult } from '../measure/check.ts'
-import { onnxGraphs, type OnnxGraph } from './onnx-graphs.ts'
+import type { OnnxGraph } from './onnx-graph.ts'
+import { onnxGraphs } from './onnx-graphs.ts'
 import { Unavailable, type Contestant } from './peer.ts'
 
 /** Of a GPU's provider: operators that it has no kernel for would else run on the CPU, and be timed as the GPU's. */

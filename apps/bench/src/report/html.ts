@@ -1,4 +1,5 @@
 import { parseHTML } from 'linkedom'
+import { aimsOf } from './aims.ts'
 import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import { grouped } from './groups.ts'
 import { machineLine } from './markdown.ts'
@@ -29,7 +30,7 @@ ${[summary, pictures, details, cacheTable(), contestants].join('\n')}
 
 /** The parts of a report as HTML, for a page that has its own heading and style. */
 export interface HtmlParts {
-  /** How each contestant did against QKV, in a table. */
+  /** How each contestant did against QKV, and how QKV does against its own aims, in tables. */
   readonly summary: string
   readonly pictures: string
   /** Where sweeps ended, and a table for each case. */
@@ -38,7 +39,12 @@ export interface HtmlParts {
 }
 
 export function htmlParts(report: BenchReport): HtmlParts {
-  return { summary: summary(report), pictures: pictures(report), details: details(report), contestants: contestants(report) }
+  return {
+    summary: summary(report) + aims(report),
+    pictures: pictures(report),
+    details: details(report),
+    contestants: contestants(report),
+  }
 }
 
 function summary(report: BenchReport): string {
@@ -52,8 +58,17 @@ function summary(report: BenchReport): string {
   if (rows.length === 0) return ''
   return `<h2>In short</h2>
 <p>How many times QKV’s time each of them takes: above 1×, QKV is faster; below, the other is.</p>
-<table class="summary"><thead><tr><th></th><th>median</th><th>QKV faster in</th><th>least – most</th></tr></thead>
-<tbody>${rows.join('\n')}</tbody></table>`
+${table(['', 'median', 'QKV faster in', 'least – most'], rows, 'summary')}`
+}
+
+function aims(report: BenchReport): string {
+  const rows = aimsOf(report).map(({ what, bound, here, cases, reached }) =>
+    [
+      `<tr><th scope="row">${escape(what)}</th><td>${bound}</td>`,
+      `<td class="${reached === cases ? 'won' : 'lost'}"><b>${here}</b></td><td>${reached} of ${cases}</td></tr>`,
+    ].join(''),
+  )
+  return rows.length === 0 ? '' : `<h2>What QKV aims at</h2>\n${table(['', 'aim', 'here', 'reached in'], rows, 'summary')}`
 }
 
 function pictures(report: BenchReport): string {
@@ -67,19 +82,21 @@ function pictures(report: BenchReport): string {
 }
 
 function details(report: BenchReport): string {
-  const ends = allSweepEnds(report).map(
-    ({ sweep, title, reached, reason }) =>
-      `<tr><td>${escape(sweep)}</td><th scope="row">${escape(title)}</th><td>${reached === undefined ? 'none' : `${count(reached)} tokens`}</td><td>${escape(reason)}</td></tr>`,
-  )
-  const endTable =
-    ends.length === 0
-      ? ''
-      : `<h2>Where they end as lengths grow</h2><table><thead><tr><th></th><th></th><th>reached</th><th>because</th></tr></thead><tbody>${ends.join('\n')}</tbody></table>`
   const groups = grouped(report.cases).map(
     ({ title, cases }) =>
       `<details open><summary>${escape(title)}</summary>${cases.map((result) => caseTable(report, result)).join('\n')}</details>`,
   )
-  return `${endTable}<h2>Case by case</h2>${groups.join('\n')}`
+  return `${ends(report)}<h2>Case by case</h2>${groups.join('\n')}`
+}
+
+function ends(report: BenchReport): string {
+  const rows = allSweepEnds(report).map(({ sweep, title, reached, reason }) =>
+    [
+      `<tr><td>${escape(sweep)}</td><th scope="row">${escape(title)}</th>`,
+      `<td>${reached === undefined ? 'none' : `${count(reached)} tokens`}</td><td>${escape(reason)}</td></tr>`,
+    ].join(''),
+  )
+  return rows.length === 0 ? '' : `<h2>Where they end as lengths grow</h2>${table(['', '', 'reached', 'because'], rows)}`
 }
 
 function caseTable(report: BenchReport, result: CaseReport): string {
@@ -89,7 +106,7 @@ function caseTable(report: BenchReport, result: CaseReport): string {
     return `<li class="${rows[0]!.status}">${escape(names)}: ${escape(reason)}</li>`
   })
   return `<section><h3>${escape(result.bench.id)}</h3><p>${escape(question(result))}</p>
-${measured.length === 0 ? '' : `<table><thead><tr><th></th><th>QKV is faster</th><th>time</th><th>rate</th><th>result</th></tr></thead><tbody>${measured.join('\n')}</tbody></table>`}
+${measured.length === 0 ? '' : table(['', 'QKV is faster', 'time', 'rate', 'result'], measured)}
 ${others.length === 0 ? '' : `<ul class="left-out">${others.join('')}</ul>`}</section>`
 }
 
@@ -104,19 +121,26 @@ function cells(report: BenchReport, result: CaseReport, row: Row & Measured): st
 
 /** What caches of several models take, by how they keep their numbers. */
 export function cacheTable(): string {
-  const rows = cacheSizes().map(
-    ({ model, ...sizes }) =>
-      `<tr><th scope="row">${escape(model)}</th>${cacheKinds.map((kind) => `<td>${mebibytes(sizes[kind])}</td>`).join('')}</tr>`,
-  )
-  return `<h2>What a cache of ${count(cachedTokens)} tokens holds, in each layer</h2>
-<table><thead><tr><th></th>${cacheKinds.map((kind) => `<th>${kind}</th>`).join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table>`
+  const rows = cacheSizes().map(({ model, ...sizes }) => {
+    const cells = cacheKinds.map((kind) => `<td>${mebibytes(sizes[kind])}</td>`)
+    return `<tr><th scope="row">${escape(model)}</th>${cells.join('')}</tr>`
+  })
+  return `<h2>What a cache of ${count(cachedTokens)} tokens holds, in each layer</h2>\n${table(['', ...cacheKinds], rows)}`
 }
 
 function contestants({ peers }: BenchReport): string {
   const said = (peer: PeerReport): string =>
     peer.status === 'ready' ? `${peer.version}, ${peer.settings}` : `${peer.status}: ${peer.reason}`
-  return `<h2>Who ran</h2>
-<table><tbody>${peers.map((peer) => `<tr><th scope="row">${escape(peer.title)}</th><td class="${peer.status}">${escape(said(peer))}</td></tr>`).join('\n')}</tbody></table>`
+  const rows = peers.map(
+    (peer) => `<tr><th scope="row">${escape(peer.title)}</th><td class="${peer.status}">${escape(said(peer))}</td></tr>`,
+  )
+  return `<h2>Who ran</h2>\n${table([], rows)}`
+}
+
+/** Rows under their headings. */
+function table(headings: readonly string[], rows: readonly string[], kind?: string): string {
+  const head = headings.length === 0 ? '' : `<thead><tr>${headings.map((text) => `<th>${text}</th>`).join('')}</tr></thead>`
+  return `<table${kind === undefined ? '' : ` class="${kind}"`}>${head}<tbody>${rows.join('\n')}</tbody></table>`
 }
 
 function escape(text: string): string {
@@ -131,9 +155,14 @@ h2 { font-size: 1.3rem; margin: 2.5rem 0 0.5rem; }
 h3 { font: 600 1rem ui-monospace, monospace; margin: 1.5rem 0 0; }
 h3 + p { margin: 0 0 0.4rem; opacity: 0.7; font-size: 0.9rem; }
 .lead { font-size: 1.1rem; max-width: 46rem; }
-.machine { font-size: 0.9rem; padding: 0.6rem 0.9rem; border-left: 3px solid #4e79a7; background: color-mix(in srgb, currentColor 5%, transparent); }
+.machine {
+  font-size: 0.9rem; padding: 0.6rem 0.9rem; border-left: 3px solid #4e79a7;
+  background: color-mix(in srgb, currentColor 5%, transparent);
+}
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; font-weight: normal; padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
+th, td {
+  text-align: left; vertical-align: baseline; font-weight: normal; padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid var(--line);
+}
 thead th { font-size: 0.8rem; opacity: 0.65; }
 section table { table-layout: fixed; } section th:first-child { width: 34%; } section th:last-child { width: 26%; }
 .summary { width: auto; min-width: 60%; }

@@ -1,3 +1,4 @@
+import { aimsOf } from './aims.ts'
 import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
 import { allSweepEnds, standings } from './summary.ts'
@@ -26,16 +27,16 @@ export function markdown(report: BenchReport): string {
 }
 
 /** One line: what was measured on, when, and of which commit. */
-export function machineLine({ machine, threads, date, commit, rooflines }: BenchReport): string {
+export function machineLine({ machine, threads, date, commit, rooflines, clock }: BenchReport): string {
   const parts = [
     machine.processor,
     `${machine.cores} cores`,
-    machine.clockMegahertz && `${machine.clockMegahertz} MHz`,
     `${threads} thread${threads === 1 ? '' : 's'} used`,
     machine.runtime,
     machine.system,
     machine.adapter,
     machine.load === undefined ? undefined : `load ${machine.load.toFixed(1)} at the start`,
+    clock && `${clock.before.toFixed(2)} GHz before, ${clock.after.toFixed(2)} after`,
     rooflines && `at most ${rooflines.gigaflops.toFixed(1)} GFLOP/s and ${rooflines.gigabytes.toFixed(1)} GB/s`,
     date.slice(0, 10),
     commit && `commit ${commit}`,
@@ -44,33 +45,28 @@ export function machineLine({ machine, threads, date, commit, rooflines }: Bench
 }
 
 function summary(report: BenchReport): string[] {
-  const rows = standings(report).map(
-    ({ title, cases, won, least, median, most }) =>
-      `| ${title} | ${times(median)} | ${won} of ${cases} | ${times(least)} – ${times(most)} |`,
-  )
+  const rows = standings(report).map(({ title, cases, won, least, median, most }) => [
+    title,
+    times(median),
+    `${won} of ${cases}`,
+    `${times(least)} – ${times(most)}`,
+  ])
+  const aims = aimsOf(report).map(({ what, bound, here, cases, reached }) => [what, bound, here, `${reached} of ${cases}`])
   const ends = allSweepEnds(report).map(
     ({ sweep, title, reached, reason }) =>
       `- ${sweep}: ${title} reached ${reached === undefined ? 'none' : `${count(reached)} tokens`} (${reason})`,
   )
   return [
-    ...(rows.length === 0
-      ? []
-      : ['', '## In short', '', '| | median | QKV faster in | least – most |', '| --- | --- | --- | --- |', ...rows]),
+    ...section('In short', ['', 'median', 'QKV faster in', 'least – most'], rows),
+    ...section('What QKV aims at', ['', 'aim', 'here', 'reached in'], aims),
     ...(ends.length === 0 ? [] : ['', '## Where they end as lengths grow', '', ...ends]),
   ]
 }
 
 function caseSection(result: CaseReport): string[] {
-  return [
-    '',
-    `## ${result.bench.id}`,
-    '',
-    `${question(result)}.`,
-    '',
-    '| | QKV is faster | time | rate | result |',
-    '| --- | --- | --- | --- | --- |',
-    ...result.rows.map((row) => `| ${rowCells(result, row).join(' | ')} |`),
-  ]
+  const rows = result.rows.map((row) => rowCells(result, row))
+  const headings = ['', 'QKV is faster', 'time', 'rate', 'result']
+  return ['', `## ${result.bench.id}`, '', `${question(result)}.`, '', ...table(headings, rows)]
 }
 
 function rowCells(result: CaseReport, row: Row): string[] {
@@ -85,12 +81,15 @@ function rowCells(result: CaseReport, row: Row): string[] {
 }
 
 function cacheSection(): string[] {
-  return [
-    '',
-    `## What a cache of ${count(cachedTokens)} tokens holds, in each layer`,
-    '',
-    `| | ${cacheKinds.join(' | ')} |`,
-    `| ---${' | ---'.repeat(cacheKinds.length)} |`,
-    ...cacheSizes().map(({ model, ...sizes }) => `| ${[model, ...cacheKinds.map((kind) => mebibytes(sizes[kind]))].join(' | ')} |`),
-  ]
+  const rows = cacheSizes().map(({ model, ...sizes }) => [model, ...cacheKinds.map((kind) => mebibytes(sizes[kind]))])
+  return section(`What a cache of ${count(cachedTokens)} tokens holds, in each layer`, ['', ...cacheKinds], rows)
+}
+
+/** A table under a title; nothing where it has no rows. */
+function section(title: string, headings: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return rows.length === 0 ? [] : ['', `## ${title}`, '', ...table(headings, rows)]
+}
+
+function table(headings: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [headings, headings.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
 }

@@ -15,7 +15,7 @@ type SweepName = ReturnType<typeof sweepsOf>[number]
 export function figures(report: BenchReport, document: Document): readonly Figure[] {
   return [
     ratioDots(report, document),
-    ...sweepsOf(report).flatMap((sweep) => [growthOfTime(report, sweep, document), growthOfMemory(report, sweep, document)]),
+    ...sweepsOf(report).flatMap((sweep) => growths.map((growth) => curves(report, sweep, growth, document))),
     roofline(report, document),
   ].filter((figure) => figure !== undefined)
 }
@@ -54,35 +54,64 @@ function ratioDots(report: BenchReport, document: Document): Figure | undefined 
   })
   return {
     title: 'QKV against each of them',
-    caption:
-      'How many times QKV’s time the others take. A dot is the median of interleaved pairs, its line their middle half. Right of 1×, QKV is faster; left of it, the other is.',
+    caption: [
+      'How many times QKV’s time the others take. A dot is the median of interleaved pairs, its line their middle half.',
+      'Right of 1×, QKV is faster; left of it, the other is.',
+    ].join(' '),
     picture,
   }
 }
 
-/** Time by length, on logarithmic axes; a contestant's line ends where it did. */
-function growthOfTime(report: BenchReport, sweep: SweepName, document: Document): Figure | undefined {
-  const points = pointsOf(report, sweep, ({ milliseconds }) => milliseconds.median)
-  return curves(
-    report,
-    document,
-    points,
-    `${sweep.title}: time by length`,
-    '↑ milliseconds',
-    'Each line ends where its library failed, or would have taken too long: the table below says which.',
-  )
+/** What grows with length, of which each sweep has curves. */
+interface Growth {
+  readonly what: string
+  readonly label: string
+  readonly amountOf: (row: Measured) => number | undefined
+  readonly caption: string
 }
 
-function growthOfMemory(report: BenchReport, sweep: SweepName, document: Document): Figure | undefined {
-  const points = pointsOf(report, sweep, ({ memory: { peakBytes } }) => peakBytes && peakBytes / 2 ** 20)
-  return curves(
-    report,
-    document,
-    points,
-    `${sweep.title}: memory by length`,
-    '↑ MiB',
-    'The most that each library’s process, new for every length, had in memory at once: the runtime, inputs and outputs included.',
-  )
+const growths: readonly Growth[] = [
+  {
+    what: 'time by length',
+    label: '↑ milliseconds',
+    amountOf: ({ milliseconds }) => milliseconds.median,
+    caption: 'Each line ends where its library failed, or would have taken too long: the table below says which.',
+  },
+  {
+    what: 'memory by length',
+    label: '↑ MiB',
+    amountOf: ({ memory: { peakBytes } }) => peakBytes && peakBytes / 2 ** 20,
+    caption: [
+      'The most that each library’s process, new for every length, had in memory at once:',
+      'the runtime, inputs and outputs included.',
+    ].join(' '),
+  },
+]
+
+/** An amount by length on logarithmic axes; a contestant's line ends where it did. */
+function curves(report: BenchReport, sweep: SweepName, growth: Growth, document: Document): Figure | undefined {
+  const points = pointsOf(report, sweep, growth.amountOf)
+  const lengths = [...new Set(points.map(({ length }) => length))]
+  if (lengths.length < 2) return undefined
+  const picture = Plot.plot({
+    ...common(report, document, (title) => points.some(({ peer }) => peer === title)),
+    height: 420,
+    marginLeft: 60,
+    grid: true,
+    x: { type: 'log', base: 2, label: 'tokens →', ticks: lengths, tickFormat: (length: number) => length.toLocaleString('en') },
+    y: { type: 'log', label: growth.label },
+    marks: [
+      Plot.line(points, { x: 'length', y: 'amount', z: 'peer', stroke: 'peer', strokeWidth: 2, sort: 'length' }),
+      Plot.dot(points, {
+        x: 'length',
+        y: 'amount',
+        fill: 'peer',
+        r: 4,
+        title: (point: Point) => `${point.peer}, ${point.length} tokens: ${point.amount.toPrecision(3)}`,
+      }),
+    ],
+  })
+  return { title: `${sweep.title}: ${growth.what}`, caption: growth.caption, picture }
 }
 
 /** QKV's rate over its arithmetic intensity, under what the machine can do at most. */
@@ -153,7 +182,7 @@ interface Point {
   readonly amount: number
 }
 
-function pointsOf(report: BenchReport, sweep: SweepName, amountOf: (row: Measured) => number | undefined): Point[] {
+function pointsOf(report: BenchReport, sweep: SweepName, amountOf: Growth['amountOf']): Point[] {
   return report.cases.flatMap(({ bench, rows }) =>
     bench.sweep?.name !== sweep.name
       ? []
@@ -162,37 +191,6 @@ function pointsOf(report: BenchReport, sweep: SweepName, amountOf: (row: Measure
           return amount === undefined ? [] : [{ peer: titleOf(report, row.peer), length: bench.sweep!.length, amount }]
         }),
   )
-}
-
-function curves(
-  report: BenchReport,
-  document: Document,
-  points: readonly Point[],
-  title: string,
-  label: string,
-  caption: string,
-): Figure | undefined {
-  const lengths = [...new Set(points.map(({ length }) => length))]
-  if (lengths.length < 2) return undefined
-  const picture = Plot.plot({
-    ...common(report, document, (title) => points.some(({ peer }) => peer === title)),
-    height: 420,
-    marginLeft: 60,
-    grid: true,
-    x: { type: 'log', base: 2, label: 'tokens →', ticks: lengths, tickFormat: (length: number) => length.toLocaleString('en') },
-    y: { type: 'log', label },
-    marks: [
-      Plot.line(points, { x: 'length', y: 'amount', z: 'peer', stroke: 'peer', strokeWidth: 2, sort: 'length' }),
-      Plot.dot(points, {
-        x: 'length',
-        y: 'amount',
-        fill: 'peer',
-        r: 4,
-        title: (point: Point) => `${point.peer}, ${point.length} tokens: ${point.amount.toPrecision(3)}`,
-      }),
-    ],
-  })
-  return { title, caption, picture }
 }
 
 function roofPoint({ bench, flops, bytes }: CaseReport, { milliseconds }: Row & Measured) {

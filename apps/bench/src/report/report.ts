@@ -15,14 +15,14 @@ export interface BenchReport {
   readonly threads: number
   readonly peers: readonly PeerReport[]
   readonly rooflines: Rooflines | undefined
+  /** GHz of a thread that works alone, measured before the first case and after the last. */
+  readonly clock?: { readonly before: number; readonly after: number } | undefined
   readonly cases: readonly CaseReport[]
 }
 
 export interface Machine {
   readonly processor: string
   readonly cores: number
-  /** As the system gives it; many virtual machines and all browsers do not. */
-  readonly clockMegahertz?: number | undefined
   readonly memoryBytes: number | undefined
   readonly system: string
   /** Node and V8, or the browser. */

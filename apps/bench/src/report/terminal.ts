@@ -1,5 +1,6 @@
 import Table from 'cli-table3'
 import colours from 'picocolors'
+import { aimsOf } from './aims.ts'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
 import { allSweepEnds, ceilingShares, standings } from './summary.ts'
 import { count, findings, milliseconds, question, rate, ratio, leftOut, times } from './words.ts'
@@ -46,7 +47,18 @@ export function closing(report: BenchReport): string {
   )
   const lines = [...ends, ...rooflineLine(report)]
   if (table.length + lines.length === 0) return ''
-  return ['', colours.bold('Altogether'), ...(table.length > 0 ? [table.toString()] : []), ...lines].join('\n')
+  return ['', colours.bold('Altogether'), ...(table.length > 0 ? [table.toString()] : []), ...lines, ...aimTable(report)].join('\n')
+}
+
+/** What QKV aims at, and what it reaches here. */
+function aimTable(report: BenchReport): string[] {
+  const aims = aimsOf(report)
+  if (aims.length === 0) return []
+  const table = borderless(['', 'aim', 'here', 'reached in'], ['left', 'left', 'left', 'right'])
+  for (const { what, bound, here, cases, reached } of aims) {
+    table.push([what, bound, (reached === cases ? colours.green : colours.yellow)(here), `${reached} of ${cases}`])
+  }
+  return ['', colours.bold('What QKV aims at'), table.toString()]
 }
 
 /** What of the machine QKV reaches: of its multiply-adds, or of its reading where that is less. */

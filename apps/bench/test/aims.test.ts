@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { selectCases } from '../src/cases/index.ts'
+import { bytesOf, flopsOf } from '../src/cases/case.ts'
+import { aimsOf } from '../src/report/aims.ts'
+import { html } from '../src/report/html.ts'
+import { markdown } from '../src/report/markdown.ts'
+import type { BenchReport, Row } from '../src/report/report.ts'
+import { closing } from '../src/report/terminal.ts'
+
+describe('what QKV aims at', () => {
+  it('two threads against one is the ratio of both in a run with two', () => {
+    const [bench, rows] = ['prefill/full-64/1024', [took('qkv/cpu', 40), took('qkv/one-thread', 76)]] as const
+    const aim = 'Two threads against one'
+    expect(figureOf(aim, report(2, bench, rows))).toEqual({ what: aim, bound: '≥ 1.85×', here: '1.9×', cases: 1, reached: 1 })
+    expect(figureOf(aim, report(4, bench, rows))).toBeUndefined()
+  })
+
+  it('sharing costs what is left of the time when one thread’s is divided', () => {
+    const sharing = report(2, 'overhead/sharing/32', [took('qkv/cpu', 0.02), took('qkv/one-thread', 0.016)])
+    expect(figureOf('Sharing among threads: time beyond one thread’s, divided', sharing)).toMatchObject({
+      here: '12 µs',
+      reached: 1,
+    })
+  })
+
+  it('portable JavaScript is compared with plain loops, whoever else ran', () => {
+    const portable = report(1, 'small/full-64/64', [took('qkv/cpu', 1), took('qkv/javascript', 10), took('plain-loop', 14)])
+    expect(figureOf('Portable JavaScript against three plain loops', portable)).toMatchObject({ here: '1.4×', reached: 0 })
+  })
+
+  it('a miss stands in every report like a hit', () => {
+    const slow = report(1, 'overhead/call/1', [took('qkv/cpu', 0.008)])
+    for (const text of [html(slow), markdown(slow), closing(slow)]) {
+      expect(text).toContain('A call next to no arithmetic')
+      expect(text).toContain('0 of 1')
+    }
+  })
+
+  it('every aim has cases that can tell', () => {
+    const rows = ['qkv/cpu', 'qkv/one-thread', 'qkv/javascript', 'plain-loop', 'onnxruntime-web/wasm'].map((peer) => took(peer, 1))
+    const cases = selectCases({}).map((bench) => ({ bench, flops: flopsOf(bench), bytes: bytesOf(bench), rows }))
+    expect(aimsOf({ ...report(2, 'small/full-64/64', []), cases }).map(({ what }) => what)).toHaveLength(15)
+  })
+})
+
+function figureOf(aim: string, of: BenchReport) {
+  return aimsOf(of).find(({ what }) => what === aim)
+}
+
+/** A row of a contestant, with its ratio to a first one that took a millisecond, or 40. */
+function took(peer: string, milliseconds: number): Row {
+  const spread = (median: number) => ({ median, low: median, high: median })
+  return {
+    peer,
+    status: 'measured',
+    how: 'attention',
+    agreement: { ofBound: 0, relative: 0, right: true },
+    milliseconds: spread(milliseconds),
+    ratio: peer === 'qkv/cpu' ? undefined : spread(milliseconds / (milliseconds > 20 ? 40 : 1)),
+    samples: [milliseconds],
+    memory: { peakBytes: undefined, reservedBytes: 2 ** 20 },
+  }
+}
+
+function report(threads: number, id: string, rows: readonly Row[]): BenchReport {
+  const [bench] = selectCases({ filter: id })
+  return {
+    version: 2,
+    date: '2026-01-02T03:04:05Z',
+    commit: 'abc1234',
+    threads,
+    machine: {
+      processor: 'A processor',
+      cores: 2,
+      memoryBytes: undefined,
+      system: 'Linux',
+      runtime: 'Node 20',
+      adapter: undefined,
+      load: undefined,
+    },
+    peers: [],
+    rooflines: { threads, gigaflops: 40, gigabytes: 12 },
+    cases: [{ bench: bench!, flops: flopsOf(bench!), bytes: bytesOf(bench!), rows }],
+  }
+}
