@@ -4,8 +4,9 @@
  * weights and gradients of their 8 panels are turned around into [row][64 keys] first.
  */
 import * as record from '../src/wasm/record'
-import { describeGradientPanel, packOutputGradients, pairGradients, pairTiles, readOutputGradient } from './gradient'
-import { packKeys, packQueries, packValueBlocks, readQuery, tileKeys, vectorBytes } from './operands'
+import { ds, layOutPairs, p, packTile, pairGradients, vectors } from './gradient'
+import { describeGradientPanel, packOutputGradients, readOutputGradient } from './gradient-rows'
+import { packQueries, readQuery, tileKeys } from './operands'
 import { packAcross, packFour, wholeBlocks, wholePanels } from './pack'
 import { firstPosition, int, pointer, validKeys } from './problem'
 import { panelRow, product } from './product'
@@ -21,31 +22,30 @@ const chunkRows: i32 = 64
 /** Bytes of a turned row of weights. */
 const turnedRow: usize = usize(tileKeys) * 4
 
+/** Bytes of a panel of a chunk. */
+const chunkPanel: usize = usize(chunkRows) * panelRow
+
 /**
- * One panel's description, room for four vectors, its queries and output gradients as [dim][8], those of a chunk in panels of
- * 8 columns, weights and gradients turned around, keys and values in blocks, the sums, and tiles of pairs.
+ * One panel's description, its queries and output gradients as [dim][8], those of a chunk in panels of 8 columns, its
+ * weights and gradients turned around, and the sums.
  */
-let panel: usize, vectors: usize, q: usize, dO: usize, qPanels: usize, dOPanels: usize, p: usize, ds: usize
-let k: usize, v: usize, dk: usize, dv: usize, tiles: usize, ones: usize, registers: usize
+let panel: usize, q: usize, dO: usize, qPanels: usize, dOPanels: usize, weights: usize, gradients: usize, dk: usize, dv: usize
+let ones: usize
 
 function layOut(problem: usize, scratch: usize): usize {
   const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
   startAt(scratch)
+  layOutPairs(problem)
   panel = take(rows.panelBytes)
-  vectors = take(4 * vectorBytes(problem))
   q = takeFloats(rows.panelRows * headDim)
   dO = takeFloats(rows.panelRows * valueDim)
   qPanels = takeFloats(chunkRows * wholePanels(headDim))
   dOPanels = takeFloats(chunkRows * wholePanels(valueDim))
-  p = take(turnedRow * chunkRows)
-  ds = take(turnedRow * chunkRows)
-  k = takeFloats(tileKeys * headDim)
-  v = takeFloats(tileKeys * valueDim)
+  weights = take(turnedRow * chunkRows)
+  gradients = take(turnedRow * chunkRows)
   dk = takeFloats(tileKeys * wholePanels(headDim))
   dv = takeFloats(tileKeys * wholePanels(valueDim))
-  tiles = takeFloats(pairTiles * tileKeys * rows.panelRows)
   ones = takeFloats(4)
-  registers = take(int(problem, record.registerBytes))
   return taken()
 }
 
@@ -66,11 +66,10 @@ export function gradientKeys(problem: usize, unit: i32, scratch: usize): void {
   memory.fill(dk, 0, usize(tileKeys * wholePanels(headDim)) * 4)
   memory.fill(dv, 0, usize(tileKeys * wholePanels(valueDim)) * 4)
   if (keys > 0) {
-    packKeys(problem, batch, keyHead, at, keys, k, vectors)
-    packValueBlocks(problem, batch, keyHead, at, keys, v, vectors)
+    packTile(problem, batch, keyHead, at, keys)
     const rowCount = int(problem, record.queryLength) * int(problem, record.group)
     const firstRow = firstSeeing(problem, valid, at) & -chunkRows
-    for (let first = firstRow; first < rowCount; first += chunkRows) addRows(problem, batch, keyHead, first, min(first + chunkRows, rowCount), rowCount, at, keys)
+    for (let first = firstRow; first < rowCount; first += chunkRows) addRows(problem, batch, keyHead, first, rowCount, at, keys)
   }
   const number = sequence * int(problem, record.keyLength) + at
   storeSums(dk, stored, headDim, pointer(problem, record.dKey) + usize(number * headDim) * 4)
@@ -84,49 +83,52 @@ function firstSeeing(problem: usize, valid: i32, at: i32): i32 {
   return max(0, row) * int(problem, record.group)
 }
 
-function addRows(problem: usize, batch: i32, keyHead: i32, first: i32, end: i32, rowCount: i32, at: i32, keys: i32): void {
+/** A chunk of rows from `first` on, of which those below `rowCount` exist. */
+function addRows(problem: usize, batch: i32, keyHead: i32, first: i32, rowCount: i32, at: i32, keys: i32): void {
+  const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
+  const end = min(first + chunkRows, rowCount)
   let special = splat(0), seen = 0
   for (let row = first; row < end; row += rows.panelRows) {
     describeGradientPanel(problem, batch, keyHead, row, rowCount, panel)
     if (rows.seesNone(panel, at, at + keys) || tileClass(problem, panel, at) == empty) continue
     packQueries(problem, batch, panel, q, vectors)
     packOutputGradients(problem, batch, panel, dO, vectors)
-    pairGradients(problem, panel, at, keys, k, v, q, dO, tiles, registers)
+    pairGradients(problem, panel, at, keys, q, dO)
     const lanes = min(rows.panelRows, end - row)
-    turn(tiles, p + usize(seen) * turnedRow, keys, lanes)
-    turn(tiles + usize(tileKeys * keyScoresBytes), ds + usize(seen) * turnedRow, keys, lanes)
+    turn(p, weights + usize(seen) * turnedRow, keys, lanes)
+    turn(ds, gradients + usize(seen) * turnedRow, keys, lanes)
     for (let lane = 0; lane < lanes; lane++, seen++) {
       readQuery(problem, batch, panel, lane, vectors)
-      special = f32x4.add(special, packAcross(vectors, int(problem, record.headDim), seen, qPanels, usize(chunkRows) << 5))
+      special = f32x4.add(special, packAcross(vectors, headDim, seen, qPanels, chunkPanel))
       readOutputGradient(problem, batch, panel, lane, vectors)
-      special = f32x4.add(special, packAcross(vectors, int(problem, record.valueDim), seen, dOPanels, usize(chunkRows) << 5))
+      special = f32x4.add(special, packAcross(vectors, valueDim, seen, dOPanels, chunkPanel))
     }
   }
   if (seen == 0) return
   if (v128.any_true(f32x4.ne(special, special))) addSpecialRows(problem, seen, keys)
   else {
-    addProducts(p, dOPanels, seen, keys, int(problem, record.valueDim), dv)
-    addProducts(ds, qPanels, seen, keys, int(problem, record.headDim), dk)
+    addProducts(weights, dOPanels, seen, keys, valueDim, dv)
+    addProducts(gradients, qPanels, seen, keys, headDim, dk)
   }
 }
 
 /** [key][8 rows] of whole blocks of keys as rows of 64 keys. Lanes beyond the rows that exist are overwritten by what comes next. */
 function turn(tile: usize, target: usize, keys: i32, lanes: i32): void {
   const packed = wholeBlocks(keys)
-  for (let half = 0; half < lanes; half += 4) {
+  for (let half = 0; half < lanes; half += 4, target += 4 * turnedRow) {
     for (let j = 0; j < packed; j += 4) {
       const a = tile + j * keyScoresBytes + (half << 2)
-      packFour(a, a + keyScoresBytes, a + 2 * keyScoresBytes, a + 3 * keyScoresBytes, 4, target + half * turnedRow + (usize(j) << 2), turnedRow)
+      packFour(a, a + keyScoresBytes, a + 2 * keyScoresBytes, a + 3 * keyScoresBytes, 4, target + (usize(j) << 2), turnedRow)
     }
   }
 }
 
-/** sums[keys][columns] += weightsᵀ · vectors. */
-function addProducts(weights: usize, panels: usize, count: i32, keys: i32, columns: i32, sums: usize): void {
+/** sums[keys][columns] += factorsᵀ · vectors. */
+function addProducts(factors: usize, panels: usize, count: i32, keys: i32, columns: i32, sums: usize): void {
   const rowBytes = usize(wholePanels(columns)) << 2
-  for (let column = 0; column < columns; column += 8, panels += usize(chunkRows) << 5) {
+  for (let column = 0; column < columns; column += 8, panels += chunkPanel) {
     for (let j = 0; j < keys; j += 4) {
-      product(weights + (usize(j) << 2), turnedRow, panels, panelRow, count, sums + j * rowBytes + (usize(column) << 2), rowBytes, ones)
+      product(factors + (usize(j) << 2), turnedRow, panels, panelRow, count, sums + j * rowBytes + (usize(column) << 2), rowBytes, ones)
     }
   }
 }
@@ -135,8 +137,8 @@ function addProducts(weights: usize, panels: usize, count: i32, keys: i32, colum
 function addSpecialRows(problem: usize, count: i32, keys: i32): void {
   const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
   for (let j = 0; j < keys; j++) {
-    addSpecial(p + (usize(j) << 2), turnedRow, dOPanels, chunkRows, count, valueDim, dv + usize(j * wholePanels(valueDim)) * 4, 1)
-    addSpecial(ds + (usize(j) << 2), turnedRow, qPanels, chunkRows, count, headDim, dk + usize(j * wholePanels(headDim)) * 4, 1)
+    addSpecial(weights + (usize(j) << 2), turnedRow, dOPanels, chunkRows, count, valueDim, dv + usize(j * wholePanels(valueDim)) * 4, 1)
+    addSpecial(gradients + (usize(j) << 2), turnedRow, qPanels, chunkRows, count, headDim, dk + usize(j * wholePanels(headDim)) * 4, 1)
   }
 }
 

@@ -7,7 +7,7 @@ import * as rows from './rows'
 import { splat } from './vector'
 
 /** Keys of a tile. */
-export const tileKeys: i32 = 64
+export const tileKeys: i32 = record.tileKeys
 
 /** Bytes of room for one vector, key or value. */
 // @ts-ignore: decorator

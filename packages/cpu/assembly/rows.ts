@@ -8,7 +8,7 @@
 import * as record from '../src/wasm/record'
 import { endVisible, firstPosition, firstVisible, int, validKeys, vectorOf } from './problem'
 
-export const panelRows: i32 = 8
+export const panelRows: i32 = record.panelRows
 
 /** Byte offsets within a panel's description: int32 query position, row, head, and range of visible keys. */
 export const positions: usize = 0

@@ -22,24 +22,21 @@ export function changesScores(problem: usize): bool {
 
 /** Keys `firstKey ≤ key < firstKey + keys` of the panel whose rows are described at `panel`. */
 export function changeScores(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32, registers: usize): void {
-  capAndBias(problem, panel, s, firstKey, keys)
+  capScores(problem, s, keys)
+  addBias(problem, panel, s, firstKey, keys)
   changeByExpression(problem, panel, s, firstKey, keys, registers)
 }
 
-/** What the score expression is given. */
-export function capAndBias(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32): void {
+export function capScores(problem: usize, s: usize, keys: i32): void {
   const softcap = float(problem, record.softcap)
-  if (softcap != 0) capScores(s, keys, softcap)
-  if (int(problem, record.bias) != 0) addBias(problem, panel, s, firstKey, keys)
-}
-
-function capScores(s: usize, keys: i32, softcap: f32): void {
+  if (softcap == 0) return
   const cap = splat(softcap)
   const end = s + usize(keys) * keyScoresBytes
   for (; s < end; s += 16) v128.store(s, f32x4.mul(cap, tanh(f32x4.div(v128.load(s), cap))))
 }
 
-function addBias(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32): void {
+export function addBias(problem: usize, panel: usize, s: usize, firstKey: i32, keys: i32): void {
+  if (int(problem, record.bias) == 0) return
   const dtype = int(problem, record.bias + record.dtype)
   const step = int(problem, record.bias + record.elementStride)
   for (let row = 0; row < rows.panelRows; row++) {

@@ -1,4 +1,19 @@
-import { problem, roundTo, slice, splitHeads, tensor, type Backend, type FloatDtype, type OwnedTensor } from '@qkv/core'
+import {
+  broadcastTo,
+  capture,
+  problem,
+  roundTo,
+  scoreMod,
+  slice,
+  splitHeads,
+  tensor,
+  type Backend,
+  type FloatDtype,
+  type HostTensor,
+  type OwnedTensor,
+  type ProblemOptions,
+  type ScoreMod,
+} from '@qkv/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backendOf } from '../src/backend.ts'
 import type { Engine } from '../src/engine.ts'
@@ -6,7 +21,7 @@ import { openWasmEngine } from '../src/wasm/open.ts'
 
 /** Whatever the engine declines, portable kernels do, many times slower: no result tells. */
 describe.each<FloatDtype>(['float32', 'float16', 'bfloat16'])(
-  'of what a decoder asks in %s, WebAssembly declines nothing:',
+  'of what a model asks in %s, in use and in training, WebAssembly declines nothing:',
   (dtype) => {
     const declined: string[] = []
     let backend: Backend
@@ -26,11 +41,23 @@ describe.each<FloatDtype>(['float32', 'float16', 'bfloat16'])(
       const angles = tensor(new Float32Array(24).fill(0.5), [3, 8])
       return { cos: angles, sin: angles, layout: 'half', dim: 16 }
     }
+    const gradient = (options: ProblemOptions) => {
+      const asked = problem(byHeads(), byHeads(), byHeads(), { causal: true, ...options })
+      const { output, lse } = backend.attention(asked, { lse: true })
+      return backend.attentionGradient(asked, { output, lse: lse! }, some(1, 4, 3, 16))
+    }
+    const learned = (...shape: number[]) =>
+      tensor(roundTo(new Float64Array(shape.reduce((a, b) => a * b)), dtype), shape, { dtype })
     const partial = () => ({ output: some(1, 2, 3, 16), lse: backend.empty([1, 2, 3]) })
 
     test.each<[string, () => unknown]>([
       ['attention', () => backend.attention(problem(byHeads(), byHeads(), byHeads(), { causal: true }))],
       ['attention of one row', () => backend.attention(problem(slice(byHeads(), 2, 2, 3), byHeads(), byHeads(), { causal: true }))],
+      ['gradient', () => gradient({ softcap: 5, sinks: tensor(new Float32Array(4), [4]), dropout: { probability: 0.5, seed: 1 } })],
+      ['gradient of a bias', () => gradient({ bias: some(1, 4, 3, 3) })],
+      ['gradient of a bias that repeats', () => gradient({ bias: broadcastTo(learned(4, 1, 3), [1, 4, 3, 3]), softcap: 5 })],
+      ['gradient of learned slopes', () => gradient({ score: slopes(learned(4)) })],
+      ['gradient of a table of distances', () => gradient({ score: distances(learned(4, 5)), bias: some(1, 1, 3, 3) })],
       ['linear', () => backend.linear(some(1, 3, 64), some(70, 64), some(70))],
       ['rmsNorm', () => backend.rmsNorm(some(1, 3, 64), some(64), 1e-5)],
       ['layerNorm', () => backend.layerNorm(some(1, 3, 64), some(64), some(64), 1e-5)],
@@ -54,6 +81,18 @@ describe.each<FloatDtype>(['float32', 'float16', 'bfloat16'])(
     })
   },
 )
+
+/** As in ALiBi. */
+function slopes(each: HostTensor): ScoreMod {
+  const slope = capture(each)
+  return scoreMod((score, { head, query, key }) => score.add(slope.at(head).mul(key.sub(query))))
+}
+
+/** As in T5. */
+function distances(byHead: HostTensor): ScoreMod {
+  const table = capture(byHead)
+  return scoreMod((score, { head, query, key }) => score.add(table.at(head, query.sub(key).clamp(0, 4))))
+}
 
 /** The engine, which notes the names of what it leaves to others. */
 function noting(engine: Engine, declined: string[]): Engine {

@@ -20,17 +20,15 @@ describe('any number of threads', { timeout: 120_000 }, () => {
     for (const other of others) expect(other, name).toEqual(one)
   }
 
-  test('gives attention and its gradient the same bits', async () => {
-    for (const token of drawTokens({ count: 15, seed: 5, limits: { work: 2 ** 16 } })) {
+  test('gives attention and all of its gradient the same bits', async () => {
+    for (const token of drawTokens({ count: 24, seed: 5, limits: { work: 2 ** 16, including: ['dropout'] } })) {
       const { problem, dOutput } = randomProblem(token)
       await expectSameBits(token, async (backend) => {
         const { output, lse } = backend.attention(problem, { lse: true })
-        const results = [output, lse!]
-        if (problem.keyScales === undefined) {
-          const { dQuery, dKey, dValue } = backend.attentionGradient(problem, { output, lse: lse! }, dOutput)
-          results.push(dQuery, dKey, dValue)
-        }
-        return Promise.all(results.map(async (result) => bits(await backend.read(result))))
+        const gradient = backend.attentionGradient(problem, { output, lse: lse! }, dOutput)
+        const { dQuery, dKey, dValue, dBias, dSinks, captured } = gradient
+        const results = [output, lse, dQuery, dKey, dValue, dBias, dSinks, ...captured.values()]
+        return Promise.all(results.map(async (result) => result && bits(await backend.read(result))))
       })
     }
   })

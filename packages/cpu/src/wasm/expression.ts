@@ -4,10 +4,11 @@ import type { Workspace } from '../memory/workspace.ts'
 import { dtypeNumbers } from './draft.ts'
 import * as opcode from './opcodes.ts'
 import { placeVector } from './place.ts'
+import { panelRows, tileKeys } from './record.ts'
 
-/** Bytes of a register that has a number for every pair of a tile of 64 keys and 8 rows, or one for each row. */
-const tileBytes = 64 * 32
-const rowBytes = 32
+/** Bytes of a register that has a number for each row of a panel, or for every pair of a tile. */
+const rowBytes = 4 * panelRows
+const tileBytes = tileKeys * rowBytes
 
 /** A node's register: its offset, and the bytes from one key's numbers to the next. */
 interface Register {

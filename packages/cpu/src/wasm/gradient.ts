@@ -4,19 +4,14 @@ import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { attentionWork, chooseTileRows } from './attention.ts'
 import { placeProgram } from './expression.ts'
+import { placeSums } from './gradient-sums.ts'
 import type { Wasm } from './instance.ts'
 import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
 
-/** As `tileKeys` of the kernels. */
-const tileKeys = 64
-
-/**
- * The gradient in two passes of kernels. Declines where pairs' gradients must also be summed for a bias or for captured
- * tensors, each in its own shape.
- */
+/** The gradient in two passes of kernels, and one more for the bias and for each tensor that the score expression reads. */
 export function attentionGradient(
-  { crew }: Wasm,
+  wasm: Wasm,
   space: Workspace,
   problem: AttentionProblem,
   forward: Partial,
@@ -25,7 +20,7 @@ export function attentionGradient(
 ): boolean {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, group, scoreMod } = problem
   const { lse } = forward
-  if (problem.bias !== undefined || target.captured.size > 0 || lse.dtype !== 'float32' || !isContiguous(lse)) return false
+  if (lse.dtype !== 'float32' || !isContiguous(lse)) return false
 
   const lseAt = space.place(lse).address
   const tensors = [
@@ -35,30 +30,47 @@ export function attentionGradient(
   ] as const
   const outputProducts = space.scratch(4 * batch * queryHeads * queryLength)
   const slope = scoreMod && placeProgram(space, differentiate(scoreMod).score)
-  const draft = problemRecord(space, problem, slope?.registerBytes)
+  const sums = placeSums(space, problem, target)
+  const registerBytes = Math.max(slope?.registerBytes ?? 0, ...sums.map((each) => each.registerBytes))
+  const draft = problemRecord(space, problem, registerBytes)
   for (const [at, placed] of tensors) draft.setTensor(at, placed)
   draft.setInt(part.lse, lseAt)
   draft.setInt(part.partials, outputProducts)
   draft.setInt(part.slopeProgram, slope?.address ?? 0)
   draft.setInt(part.dKey, space.place(target.dKey).address)
   draft.setInt(part.dValue, space.place(target.dValue).address)
-  const tileRows = chooseTileRows(problem, crew.threads)
+  const tileRows = chooseTileRows(problem, wasm.crew.threads)
   const tiles = Math.ceil((queryLength * group) / tileRows)
   draft.setInt(part.tileRows, tileRows)
   draft.setInt(part.tiles, tiles)
 
   const record = draft.place(space)
-  const kernels = [
-    ['gradientRows', batch * queryHeads],
-    ['gradientQueries', batch * keyHeads * tiles],
-    ['gradientKeys', batch * keyHeads * Math.ceil(keyLength / tileKeys)],
-  ] as const
-  // In the same scratch memory: they never run at once.
-  const scratchBytes = Math.max(...kernels.map(([kernel]) => crew.scratchBytes(kernel, record)))
-  const job = { record, scratch: space.scratch(scratchBytes * crew.threads), scratchBytes, work: attentionWork(problem) }
-  for (const [kernel, units] of kernels) crew.run({ ...job, kernel }, 0, units)
+  const passes: Pass[] = [
+    { kernel: 'gradientRows', record, units: batch * queryHeads },
+    { kernel: 'gradientQueries', record, units: batch * keyHeads * tiles },
+    { kernel: 'gradientKeys', record, units: batch * keyHeads * Math.ceil(keyLength / part.tileKeys) },
+  ]
+  for (const { units, describe } of sums) {
+    describe(draft)
+    passes.push({ kernel: 'gradientSums', record: draft.place(space), units })
+  }
+  runInTurn(wasm, space, passes, attentionWork(problem))
+  for (const { finish } of sums) finish()
   if (target.dSinks !== undefined) sinkGradients(space, problem, lseAt, outputProducts, target.dSinks)
   return true
+}
+
+interface Pass {
+  readonly kernel: string
+  readonly record: number
+  readonly units: number
+}
+
+/** In the same scratch memory: they never run at once. */
+function runInTurn({ crew }: Wasm, space: Workspace, passes: readonly Pass[], work: number): void {
+  const scratchBytes = Math.max(...passes.map(({ kernel, record }) => crew.scratchBytes(kernel, record)))
+  const scratch = space.scratch(scratchBytes * crew.threads)
+  for (const { kernel, record, units } of passes) crew.run({ kernel, record, scratch, scratchBytes, work }, 0, units)
 }
 
 /** A sink's weight has no value, so it only takes: dsink = Σ −e^(sink − lse) · D over the rows of its head. */

@@ -4,6 +4,11 @@
  * bytes, an address of 0 means that there is none.
  */
 
+/** How kernels cut pairs: keys of a tile, rows of a panel, and of a tile of the block map. */
+export const tileKeys = 64
+export const panelRows = 8
+export const mapRows = 64
+
 /** Float64. */
 export const scale = 0
 
@@ -85,7 +90,7 @@ export const partials = 352
 /** Bytes of each thread's expression registers. */
 export const registerBytes = 356
 
-/** Of the block map, tiles of 64 rows and 64 keys: a byte each, and the plane of each head of each batch entry, int32. */
+/** Of the block map, tiles of `mapRows` rows and `tileKeys` keys: a byte each, and the plane of each head of each batch entry, int32. */
 export const tileMap = 372
 export const planes = 376
 

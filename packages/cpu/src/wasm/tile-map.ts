@@ -3,10 +3,9 @@ import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
 import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { placeVector } from './place.ts'
-import { emptyTile, fullTile, partialTile } from './record.ts'
+import { emptyTile, fullTile, mapRows, panelRows, partialTile, tileKeys } from './record.ts'
 
-/** As the kernels have it. */
-const tile = { queries: 64, keys: 64 } as const
+const tile = { queries: mapRows, keys: tileKeys } as const
 
 /** Addresses of a problem's block map, a byte a tile, and of the planes of its heads. */
 export interface PlacedTileMap {
@@ -17,7 +16,7 @@ export interface PlacedTileMap {
 /** A map of what masks leave of each tile, where there are masks and tiles enough to be worth it. */
 export function placeTileMap(space: Workspace, problem: AttentionProblem): PlacedTileMap | undefined {
   const { mask, maskMod, lengths, queryLength, keyLength, batch, queryHeads } = problem
-  if ((mask === undefined && maskMod === undefined) || queryLength <= 8 || keyLength <= tile.keys) return undefined
+  if ((mask === undefined && maskMod === undefined) || queryLength <= panelRows || keyLength <= tile.keys) return undefined
   const map = problemBlockMap({ ...problem, mask: mask && hostView(mask), lengths: lengths && hostView(lengths) }, tile)
   const heads = Int32Array.from({ length: batch * queryHeads }, (_, number) =>
     map.planeOf(Math.floor(number / queryHeads), number % queryHeads),
