@@ -5,7 +5,7 @@ export default libraryConfig([
   'src/auto.ts',
   'src/batches/index.ts',
   'src/cache/paged/index.ts',
-  'src/multi-head-attention/latent-attention.ts',
+  'src/latent-attention/index.ts',
   'src/multi-head-attention/from-pytorch.ts',
   'src/onnx-export/index.ts',
   'src/interop/onnxruntime.ts',

@@ -1,8 +1,8 @@
-import type { Backend, HostTensor, OwnedTensor, ProblemOptions, Tensor, Watch } from '@qkv/core'
+import type { OwnedTensor, ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
 import type { DecodingCache } from '../cache/cache.ts'
-import { checkCounts } from '../cache/append.ts'
+import { Layer } from '../layer.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape, invalid } from '../refuse.ts'
 import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'
@@ -11,7 +11,7 @@ import { joinHeads } from './heads.ts'
 import { multiHeadConfig, weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
 import { Projections, type KeyValueHeads } from './projections.ts'
 import { attendCached, attendSelf, type Inspect } from './self-attention.ts'
-import { ModuleWeights } from './weights.ts'
+import { ModuleWeights } from '../weights.ts'
 
 /** Keys and values that a memory was projected to, to be attended to again and again. */
 export interface ProjectedMemory extends KeyValueHeads, Disposable {
@@ -49,18 +49,17 @@ export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bi
  *
  * Everything runs on the backend; nothing is read back.
  */
-export class MultiHeadAttention implements Disposable {
-  readonly backend: Backend
+export class MultiHeadAttention extends Layer {
   readonly config: MultiHeadConfig
-  readonly #weights: ModuleWeights
   readonly #projections: Projections
 
   /** Weights are copied to the backend. @throws QkvError naming the option or weight at fault. */
   constructor(options: MultiHeadAttentionOptions) {
-    this.backend = options.backend
-    this.config = multiHeadConfig(options)
-    this.#weights = new ModuleWeights('MultiHeadAttention', this.backend, weightShapes(this.config), options.weights, options.seed)
-    this.#projections = new Projections(this.backend, this.config, this.#weights)
+    const { backend, weights, seed } = options
+    const config = multiHeadConfig(options)
+    super(backend, new ModuleWeights('MultiHeadAttention', backend, weightShapes(config), weights, seed))
+    this.config = config
+    this.#projections = new Projections(backend, config, this.weights)
   }
 
   /**
@@ -76,36 +75,18 @@ export class MultiHeadAttention implements Disposable {
       const attended = await (memory === undefined ? this.#self(input, options, scope) : this.#cross(input, memory, options, scope))
       const joined = joinHeads(backend, attended, scope)
       const opened = config.gate ? gated(backend, joined, this.#projections.project('gate', input, scope), config, scope) : joined
-      const { weight, bias } = this.#weights.pair('output')
+      const { weight, bias } = this.weights.pair('output')
       return backend.linear(opened, weight, bias)
     })
   }
 
   /** Projects what many inputs will attend to, once. @param memory [batch, memoryLength, memoryDim] */
   async project(memory: Tensor): Promise<ProjectedMemory> {
-    this.#weights.check()
+    this.weights.check()
     checkShape('MultiHeadAttention.project', 'memory', memory.shape, [-1, -1, this.config.memoryDim])
     const scope = temporaries()
     const { key, value } = this.#projections.keyValue(memory, scope)
     return { key, value, dispose: scope.dispose, [Symbol.dispose]: scope.dispose }
-  }
-
-  /** A weight where it lives, by its name in {@link weightShapes}; undefined where the options ask for none. */
-  weight(name: string): Tensor | undefined {
-    return this.#weights.find(name)
-  }
-
-  /** All weights, read home. */
-  state(): Promise<Record<string, HostTensor>> {
-    return this.#weights.read()
-  }
-
-  dispose(): void {
-    this.#weights.dispose()
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose()
   }
 
   #self(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
@@ -131,19 +112,17 @@ export class MultiHeadAttention implements Disposable {
     window?: ProblemOptions['window'],
   ): ProblemOptions & Watch {
     const { scale, softcap } = this.config
-    const sinks = this.#weights.find('sinks')
+    const sinks = this.weights.find('sinks')
     return { scale, softcap, causal, window, sinks, mask, bias, score, lengths, dropout, signal, onProgress }
   }
 
   #check(input: Tensor, { cache, memory, lengths, positions, counts }: ForwardOptions): void {
     const operation = 'MultiHeadAttention.forward'
     const { modelDim, memoryDim, position } = this.config
-    this.#weights.check()
+    this.checkCall(operation, input, modelDim, cache, counts)
     checkPositions(operation, position, positions)
-    checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
-    checkCounts(operation, cache, counts)
     if (cache && memory) throw invalid(operation, 'memory', 'absent with a cache', 'both')
     if (cache && lengths) throw invalid(operation, 'lengths', 'absent with a cache', 'both')
   }

@@ -2,7 +2,7 @@ import type { Alignment, Backend, Tensor } from '@qkv/core'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { checkRotaries, encodingsOf, type PositionOptions } from '../positions.ts'
 import { checkBackend, checkCount, invalid } from '../refuse.ts'
-import type { WeightShapes } from './weights.ts'
+import type { WeightShapes } from '../weights.ts'
 
 export interface MultiHeadAttentionOptions {
   readonly backend: Backend

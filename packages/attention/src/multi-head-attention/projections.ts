@@ -2,7 +2,7 @@ import { slice, splitHeads, type Backend, type OwnedTensor, type Tensor } from '
 import type { Temporaries } from '../temporaries.ts'
 import { normalisedHeads } from './heads.ts'
 import { fusedRows, type MultiHeadConfig } from './options.ts'
-import type { ModuleWeights, WeightAndBias } from './weights.ts'
+import type { ModuleWeights, WeightAndBias } from '../weights.ts'
 
 /** Keys and values by heads: [batch, kvHeads, length, headDim] and [batch, kvHeads, length, valueDim]. */
 export interface KeyValueHeads {

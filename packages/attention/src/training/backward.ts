@@ -5,20 +5,35 @@ import {
   slice,
   splitHeads,
   tensor,
-  toFloat64,
   type HostTensor,
   type OwnedTensor,
   type Tensor,
 } from '@qkv/core'
+import type { DifferentiableResult } from '../gradient.ts'
 import { gated } from '../multi-head-attention/gate.ts'
 import { joinHeads } from '../multi-head-attention/heads.ts'
+import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
 import { fusedRows, weightShapes } from '../multi-head-attention/options.ts'
-import type { ProjectionName } from '../multi-head-attention/projections.ts'
-import { bringHome } from '../positions.ts'
-import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'
-import type { ForwardRecord } from './forward-with-gradient.ts'
-import { linearGradient } from './linear-gradient.ts'
-import { normGradient } from './norm-gradient.ts'
+import type { ProjectionName, Projections } from '../multi-head-attention/projections.ts'
+import type { Temporaries } from '../temporaries.ts'
+import { collectGradients, type CollectedGradients } from './collected-gradients.ts'
+import { pairsOf, type Parts } from './parts.ts'
+
+/** What the forward pass keeps for the backward pass. */
+export interface ForwardRecord {
+  readonly layer: MultiHeadAttention
+  readonly projections: Projections
+  readonly input: Tensor
+  readonly memory: Tensor | undefined
+  /** Before norms, [batch, length, outputs]. */
+  readonly projected: Parts
+  readonly attended: DifferentiableResult
+  /** [batch, length, heads·valueDim], before the gate and after it. */
+  readonly joined: Tensor
+  readonly opened: Tensor
+  /** What the gate was made of, where there is one. */
+  readonly gate: Tensor | undefined
+}
 
 /** Gradients in float32, contiguous, in the shapes of what they belong to; each is the caller's to dispose. */
 export interface LayerGradients {
@@ -35,36 +50,29 @@ export interface LayerGradients {
 
 /** The backward pass, last step first: output projection, gate, attention, norms, projections. */
 export async function backward(record: ForwardRecord, dOutput: Tensor): Promise<LayerGradients> {
-  const { layer, input, memory, attended, opened, gate } = record
+  const { layer, projections, input, memory, attended, opened, gate } = record
   const { backend, config } = layer
-  const results = temporaries()
-  try {
-    return await withTemporaries(async (scope) => {
-      const collected = new Collected(record, results, scope)
-      const dOpened = scope.keep(collected.through('output', opened, dOutput))
-      const dJoined = gate ? gated(backend, dOpened, gate, config, scope) : dOpened
-      const { dq, dk, dv, dBias, dSinks, captured } = await attended.backward(splitHeads(dJoined, config.heads))
-      for (const made of [dBias, ...captured.values()]) if (made) results.keep(made)
-      for (const made of [dq, dk, dv]) scope.keep(made)
-      if (dSinks) collected.weight('sinks', dSinks)
+  return collectGradients(backend, async (collected, scope) => {
+    const through = (name: ProjectionName, from: Tensor, gradient: Tensor): OwnedTensor =>
+      collected.throughLinear(name, from, projections.pair(name), gradient)
+    const dOpened = scope.keep(through('output', opened, dOutput))
+    const dJoined = gate ? gated(backend, dOpened, gate, config, scope) : dOpened
+    const { dq, dk, dv, dBias, dSinks, captured } = await attended.backward(splitHeads(dJoined, config.heads))
+    for (const made of [dBias, ...captured.values()]) if (made) collected.keep(made)
+    for (const made of [dq, dk, dv]) scope.keep(made)
+    if (dSinks) collected.weight('sinks', dSinks)
 
-      const attendedTo = memory ?? input
-      const dQuery = await throughNorm(record, 'query', dq, collected, scope)
-      const dKey = await throughNorm(record, 'key', dk, collected, scope)
-      const fromQuery = [collected.through('query', input, dQuery)]
-      if (gate) fromQuery.push(collected.through('gate', input, gateGradient(record, gate, dOpened, scope)))
-      const fromKeys = [
-        collected.through('key', attendedTo, dKey),
-        collected.through('value', attendedTo, joinHeads(backend, dv, scope)),
-      ]
-      const dInput = collected.sum(memory === undefined ? [...fromQuery, ...fromKeys] : fromQuery)
-      const dMemory = memory && collected.sum(fromKeys)
-      return { dInput, dMemory, weights: collected.weights, dBias, captured }
-    })
-  } catch (error) {
-    results.dispose()
-    throw error
-  }
+    const attendedTo = memory ?? input
+    const dQuery = await throughHeadNorm(record, 'query', dq, collected, scope)
+    const dKey = await throughHeadNorm(record, 'key', dk, collected, scope)
+    const fromQuery = [through('query', input, dQuery)]
+    if (gate) fromQuery.push(through('gate', input, gateGradient(record, gate, dOpened, scope)))
+    const fromKeys = [through('key', attendedTo, dKey), through('value', attendedTo, joinHeads(backend, dv, scope))]
+    if (config.fused) fuse(layer, collected)
+    const dInput = collected.sum(memory === undefined ? [...fromQuery, ...fromKeys] : fromQuery)
+    const dMemory = memory && collected.sum(fromKeys)
+    return { dInput, dMemory, weights: collected.weights, dBias, captured }
+  })
 }
 
 /** dgate = Σ dy·y·σ(gate)·σ(−gate), over the elements that share a gate; y being what was gated. */
@@ -79,77 +87,31 @@ function gateGradient({ layer, joined }: ForwardRecord, gate: Tensor, dOpened: T
 }
 
 /** From the gradient of heads to that of what was projected, [batch, length, heads·headDim]. */
-async function throughNorm(
+async function throughHeadNorm(
   { layer, projected }: ForwardRecord,
   name: 'query' | 'key',
   dHeads: Tensor,
-  collected: Collected,
+  collected: CollectedGradients,
   scope: Temporaries,
 ): Promise<Tensor> {
-  const { backend, config } = layer
-  const gradient = joinHeads(backend, dHeads, scope)
-  if (config.queryKeyNorm === undefined) return gradient
-  const home = async (view: Tensor): Promise<Float64Array> => toFloat64(await bringHome(backend, view))
-  const weight = layer.weight(`${name}Norm.weight`)!
-  const { dInput, dWeight, dBias } = normGradient(
-    await home(projected[name]),
-    await home(weight),
-    await home(gradient),
-    config.queryKeyNorm,
-  )
-  const upload = (values: Float64Array, shape: readonly number[]): OwnedTensor =>
-    backend.upload(tensor(Float32Array.from(values), shape))
-  collected.weight(`${name}Norm.weight`, upload(dWeight, weight.shape))
-  if (layer.weight(`${name}Norm.bias`)) collected.weight(`${name}Norm.bias`, upload(dBias, weight.shape))
-  return scope.keep(upload(dInput, gradient.shape))
+  const gradient = joinHeads(layer.backend, dHeads, scope)
+  const { queryKeyNorm } = layer.config
+  if (queryKeyNorm === undefined) return gradient
+  return collected.throughNorm(`${name}Norm`, projected[name], pairsOf(layer).pair(`${name}Norm`), queryKeyNorm, gradient)
 }
 
-/** What the steps back have given so far. */
-class Collected {
-  readonly weights: Record<string, OwnedTensor> = {}
-  readonly #record: ForwardRecord
-  readonly #results: Temporaries
-  readonly #scope: Temporaries
-
-  /** @param results gives back what it keeps should anything fail */
-  constructor(record: ForwardRecord, results: Temporaries, scope: Temporaries) {
-    this.#record = record
-    this.#results = results
-    this.#scope = scope
-  }
-
-  /** Back through a projection of `from`. @returns what `from` receives. */
-  through(name: ProjectionName, from: Tensor, dOutput: Tensor): OwnedTensor {
-    const { layer, projections } = this.#record
-    const { dInput, dWeight, dBias } = linearGradient(layer.backend, from, projections.pair(name), dOutput, this.#scope)
-    this.#results.keep(dInput)
-    this.#part(name, 'weight', dWeight)
-    if (dBias) this.#part(name, 'bias', dBias)
-    return dInput
-  }
-
-  weight(name: string, gradient: OwnedTensor): void {
-    this.weights[name] = this.#results.keep(gradient)
-  }
-
-  /** All that an input received, in place of its parts. */
-  sum(parts: readonly OwnedTensor[]): OwnedTensor {
-    return parts.reduce((total, part) => {
-      const sum = this.#results.keep(this.#record.layer.backend.add(total, part))
-      total.dispose()
-      part.dispose()
-      return sum
-    })
-  }
-
-  /** The gradient of a weight, or of its rows of a fused one. */
-  #part(name: ProjectionName, kind: 'weight' | 'bias', gradient: OwnedTensor): void {
-    const { backend, config } = this.#record.layer
-    if (!config.fused || name === 'output' || name === 'gate') return this.weight(`${name}.${kind}`, gradient)
-    const whole = `queryKeyValue.${kind}`
-    if (!(whole in this.weights)) this.weight(whole, backend.empty(weightShapes(config)[whole]!))
-    backend.copy(gradient, slice(this.weights[whole]!, 0, ...fusedRows(config)[name]))
-    gradient.dispose()
+/** The weights of a fused projection are rows of one, and so are their gradients. */
+function fuse({ backend, config }: MultiHeadAttention, collected: CollectedGradients): void {
+  for (const kind of ['weight', 'bias']) {
+    const name = `queryKeyValue.${kind}`
+    const shape = weightShapes(config)[name]
+    if (shape === undefined) continue
+    const whole = backend.empty(shape)
+    collected.weight(name, whole)
+    for (const [part, rows] of Object.entries(fusedRows(config))) {
+      const gradient = collected.take(`${part}.${kind}`)
+      if (gradient) backend.copy(gradient, slice(whole, 0, ...rows))
+    }
   }
 }
 

@@ -1,46 +1,22 @@
-import type { OwnedTensor, ProblemOptions, Tensor, Watch } from '@qkv/core'
+import type { ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
-import { attentionWithGradient, type DifferentiableResult } from '../gradient.ts'
+import { attentionWithGradient } from '../gradient.ts'
 import { gated } from '../multi-head-attention/gate.ts'
 import { joinHeads } from '../multi-head-attention/heads.ts'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
-import type { Projections } from '../multi-head-attention/projections.ts'
+import { Projections } from '../multi-head-attention/projections.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape } from '../refuse.ts'
-import { temporaries, type Temporaries } from '../temporaries.ts'
-import { backward, type LayerGradients } from './backward.ts'
-import { eachPart, projectionsOf, type Parts } from './parts.ts'
+import type { Temporaries } from '../temporaries.ts'
+import { backward, type ForwardRecord, type LayerGradients } from './backward.ts'
+import { differentiable, type Differentiable } from './differentiable.ts'
+import { eachPart, pairsOf } from './parts.ts'
 
 export interface TrainingOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bias' | 'score' | 'lengths' | 'dropout'> {
   /** What to attend to instead of the input: an encoder's output [batch, memoryLength, memoryDim]. */
   readonly memory?: Tensor | undefined
   /** Where the input's tokens stand, for a rotary position. */
   readonly positions?: Positions | undefined
-}
-
-/** An output that remembers how it came about; `dispose()` gives back both. */
-export interface DifferentiableForward extends Disposable {
-  /** [batch, length, modelDim] */
-  readonly output: OwnedTensor
-  /** From the gradient of a loss with respect to the output, in the output's shape. May be called again. */
-  backward(dOutput: Tensor): Promise<LayerGradients>
-  dispose(): void
-}
-
-/** What the forward pass keeps for the backward pass. */
-export interface ForwardRecord {
-  readonly layer: MultiHeadAttention
-  readonly projections: Projections
-  readonly input: Tensor
-  readonly memory: Tensor | undefined
-  /** Before norms, [batch, length, outputs]. */
-  readonly projected: Parts
-  readonly attended: DifferentiableResult
-  /** [batch, length, heads·valueDim], before the gate and after it. */
-  readonly joined: Tensor
-  readonly opened: Tensor
-  /** What the gate was made of, where there is one. */
-  readonly gate: Tensor | undefined
 }
 
 /**
@@ -58,26 +34,18 @@ export async function forwardWithGradient(
   layer: MultiHeadAttention,
   input: Tensor,
   options: TrainingOptions = {},
-): Promise<DifferentiableForward> {
+): Promise<Differentiable<LayerGradients>> {
   check(layer, input, options)
-  const scope = temporaries()
-  try {
+  return differentiable(operation, async (scope) => {
     const record = await pass(layer, input, options, scope)
-    const result: DifferentiableForward = {
+    return {
       output: record.projections.project('output', record.opened, scope),
-      async backward(dOutput) {
-        checkShape('forwardWithGradient', 'dOutput', dOutput.shape, input.shape)
-        return backward(record, dOutput)
-      },
-      dispose: scope.dispose,
-      [Symbol.dispose]: scope.dispose,
+      backward: (dOutput) => backward(record, dOutput),
     }
-    return result
-  } catch (error) {
-    scope.dispose()
-    throw error
-  }
+  })
 }
+
+const operation = 'forwardWithGradient'
 
 async function pass(
   layer: MultiHeadAttention,
@@ -87,7 +55,7 @@ async function pass(
 ): Promise<ForwardRecord> {
   const { backend, config } = layer
   const { memory, positions, ...shared } = options
-  const projections = projectionsOf(layer)
+  const projections = new Projections(backend, config, pairsOf(layer))
   const projected = eachPart((name) => projections.project(name, name === 'query' ? input : (memory ?? input), scope))
   const { query, key, value } = eachPart((name) => projections.heads(name, projected[name], scope))
   const { scale, softcap, causal, window, position } = config
@@ -104,7 +72,6 @@ async function pass(
 }
 
 function check({ config }: MultiHeadAttention, input: Tensor, { memory, positions }: TrainingOptions): void {
-  const operation = 'forwardWithGradient'
   checkPositions(operation, memory === undefined ? config.position : [], positions)
   checkShape(operation, 'input', input.shape, [-1, -1, config.modelDim])
   if (memory !== undefined) checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, config.memoryDim])

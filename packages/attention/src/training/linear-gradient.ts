@@ -9,7 +9,7 @@ import {
   type OwnedTensor,
   type Tensor,
 } from '@qkv/core'
-import type { WeightAndBias } from '../multi-head-attention/weights.ts'
+import type { WeightAndBias } from '../weights.ts'
 import type { Temporaries } from '../temporaries.ts'
 
 export interface LinearGradient {

@@ -1,3 +1,8 @@
+export interface Norm {
+  readonly kind: 'rms' | 'layer'
+  readonly epsilon: number
+}
+
 export interface NormGradient {
   readonly dInput: Float64Array
   /** [dim] */
@@ -17,7 +22,7 @@ export function normGradient(
   input: Float64Array,
   weight: Float64Array,
   dOutput: Float64Array,
-  { kind, epsilon }: { readonly kind: 'rms' | 'layer'; readonly epsilon: number },
+  { kind, epsilon }: Norm,
 ): NormGradient {
   const dim = weight.length
   const [dInput, dWeight, dBias] = [new Float64Array(input.length), new Float64Array(dim), new Float64Array(dim)]

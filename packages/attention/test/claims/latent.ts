@@ -1,10 +1,12 @@
-import { slice, tensor, toFloat32 } from '@qkv/core'
+import { slice, tensor, toFloat32, toFloat64, type HostTensor } from '@qkv/core'
 import { BatchedCache } from '@qkv/attention/batches'
 import { LatentAttention, type LatentAttentionOptions } from '@qkv/attention/latent'
+import { latentForwardWithGradient } from '@qkv/attention/training'
 import { rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { naiveLatentLayer } from './naive-latent-layer.ts'
-import { expectAlike, normal, valuesOf, type Subject } from './subject.ts'
+import { expectSlopes } from './slopes.ts'
+import { dot, expectAlike, normal, tensorsHeld, valuesOf, type Subject } from './subject.ts'
 
 const sizes = {
   modelDim: 24,
@@ -27,6 +29,36 @@ export function latentClaims(subject: () => Subject): void {
     using output = await layer.forward(input)
     expectAlike(await valuesOf(subject(), output), naiveLatentLayer(input, { ...sizes, queryLatentDim }, await layer.state()))
   })
+
+  it.each([undefined, 7])(
+    'gradients are those of the formulas, by central differences, with queries from %s',
+    async (queryLatentDim) => {
+      const [initial, before] = [await stateOf(make({ queryLatentDim })), await tensorsHeld(subject())]
+      const weights = Object.fromEntries(
+        Object.entries(initial).map(([name, weight]) => [name, name.includes('Norm') ? normal(name, weight.shape) : weight]),
+      )
+      using layer = make({ queryLatentDim, weights })
+      const short = slice(input, 1, 0, 5)
+      const dOutput = normal('latent output', short.shape)
+      {
+        using result = await latentForwardWithGradient(layer, short)
+        using output = await layer.forward(short)
+        expect(await valuesOf(subject(), result.output)).toEqual(await valuesOf(subject(), output))
+
+        const { dInput, weights: gradients } = await result.backward(dOutput)
+        expect(Object.keys(gradients).toSorted()).toEqual(Object.keys(weights).toSorted())
+        const loss = (x: HostTensor, named: Record<string, HostTensor>): number =>
+          dot(naiveLatentLayer(x, { ...sizes, queryLatentDim }, named), toFloat64(dOutput))
+        await expectSlopes(subject(), dInput, short, (moved) => loss(moved, weights))
+        for (const [name, gradient] of Object.entries(gradients)) {
+          await expectSlopes(subject(), gradient, weights[name]!, (moved) => loss(short, { ...weights, [name]: moved }))
+        }
+        for (const made of [dInput, ...Object.values(gradients)]) made.dispose()
+      }
+      layer.dispose()
+      expect(await tensorsHeld(subject())).toBe(before)
+    },
+  )
 
   it('absorbed, through a cache, gives what it gives spelled out', async () => {
     using layer = make()
@@ -102,4 +134,10 @@ export function latentClaims(subject: () => Subject): void {
       'LatentAttention: position must be rotary over 4 elements that does not follow the length; received over 6',
     )
   })
+}
+
+/** What a layer begins with; it is disposed. */
+async function stateOf(layer: LatentAttention): Promise<Record<string, HostTensor>> {
+  using disposed = layer
+  return await disposed.state()
 }

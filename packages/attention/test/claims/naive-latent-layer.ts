@@ -16,17 +16,21 @@ export function naiveLatentLayer(input: HostTensor, sizes: Sizes, state: Record<
   const x = rows([...toFloat64(input)], modelDim)
   const matrix = (name: string): number[][] => rows([...toFloat64(state[name]!)], state[name]!.shape[1]!)
   const times = (name: string, vector: number[]): number[] => matrix(name).map((row) => dot(row, vector))
+  const normalised = (name: string, vector: number[]): number[] => {
+    const weight = toFloat64(state[name]!)
+    return rmsNorm(vector).map((element, index) => element * weight[index]!)
+  }
   const output: number[] = []
   for (let b = 0; b < batch; b++) {
     const tokens = x.slice(b * length, (b + 1) * length).map((vector, position) => {
       const latent = times('latent.weight', vector)
-      const c = rmsNorm(latent.slice(0, latentDim))
+      const c = normalised('latentNorm.weight', latent.slice(0, latentDim))
       const keyValue = rows(times('keyValue.weight', c), contentDim + valueDim)
       const sharedKey = turned(latent.slice(latentDim), position)
       const query =
         queryLatentDim === undefined
           ? times('query.weight', vector)
-          : times('queryUp.weight', rmsNorm(times('queryDown.weight', vector)))
+          : times('queryUp.weight', normalised('queryNorm.weight', times('queryDown.weight', vector)))
       return {
         queries: rows(query, contentDim + rotaryDim).map((q) => [
           ...q.slice(0, contentDim),

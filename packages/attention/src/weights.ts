@@ -1,6 +1,6 @@
 import { isFloat, isHostTensor, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
-import { checkShape, invalid, refused } from '../refuse.ts'
-import { uniform } from '../uniform.ts'
+import { checkShape, invalid, refused } from './refuse.ts'
+import { uniform } from './uniform.ts'
 
 /** Shapes by the names of a module's weights; matrices are [outputs, inputs]. */
 export type WeightShapes = Readonly<Record<string, readonly number[]>>
