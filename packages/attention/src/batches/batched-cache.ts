@@ -35,7 +35,7 @@ export class BatchedCache implements AttentionCache {
     this.backend = backend
     this.layout = cacheLayout('BatchedCache', options)
     this.#growing = capacity === undefined
-    this.#rows = new Rows(backend, this.layout, capacity ?? 64)
+    this.#rows = new Rows(backend, this.layout, capacity)
     this.#lengths = new Array<number>(this.layout.batch).fill(0)
   }
 
@@ -57,7 +57,7 @@ export class BatchedCache implements AttentionCache {
     const tokens = checkAppended('append', this.layout, key, value)
     const taken = countsTaken(counts, tokens, this.#lengths.length)
     const lengths = this.#lengths.map((length, entry) => length + taken[entry]!)
-    this.#makeRoom(Math.max(...lengths))
+    this.#rows.makeRoom(Math.max(...lengths), this.length, this.#growing)
     this.#write(key, value, taken)
     this.#lengths = lengths
   }
@@ -131,16 +131,8 @@ export class BatchedCache implements AttentionCache {
 
   #take(stored: StoredKeys, lengths: readonly number[]): void {
     const held = stored.key.shape[2] ?? 0
-    this.#lengths = this.#lengths.map(() => 0)
-    this.#makeRoom(held)
+    this.#rows.makeRoom(held, 0, this.#growing)
     copyStored(this.backend, stored, this.#rows.part(0, held))
     this.#lengths = [...lengths]
-  }
-
-  /** Room for `tokens` tokens of each entry, by doubling. */
-  #makeRoom(tokens: number): void {
-    const { length } = this
-    if (!this.#rows.areTooFew(tokens, this.#growing)) return
-    this.#rows.layOut(Math.max(tokens, 2 * this.#rows.count), length, { first: length, last: 0 })
   }
 }

@@ -27,7 +27,7 @@ export class KeyValueCache extends HeldTokens {
     const { backend, capacity } = options
     checkBackend('KeyValueCache', backend)
     if (capacity !== undefined) checkCount('KeyValueCache', 'capacity', capacity)
-    super('contiguous', backend, cacheLayout('KeyValueCache', options), capacity ?? 64)
+    super('contiguous', backend, cacheLayout('KeyValueCache', options), capacity)
     this.#capacity = capacity
   }
 
@@ -37,9 +37,5 @@ export class KeyValueCache extends HeldTokens {
 
   protected get growing(): boolean {
     return this.#capacity === undefined
-  }
-
-  protected makeRoom(count: number): void {
-    this.layOut(Math.max(this.held + count, 2 * this.rows), { first: this.held, last: 0 })
   }
 }

@@ -18,7 +18,7 @@ export abstract class HeldTokens implements AttentionCache {
   #length = 0
   #missing = 0
 
-  constructor(kind: 'contiguous' | 'sliding', backend: Backend, layout: CacheLayout, rows: number) {
+  constructor(kind: 'contiguous' | 'sliding', backend: Backend, layout: CacheLayout, rows?: number) {
     this.backend = backend
     this.layout = layout
     this.#kind = kind
@@ -28,8 +28,6 @@ export abstract class HeldTokens implements AttentionCache {
 
   /** Whether it may take more memory than it began with. */
   protected abstract readonly growing: boolean
-  /** Makes room for `count` more tokens, by `layOut`. */
-  protected abstract makeRoom(count: number): void
   /** The shortest length to go back to. */
   protected abstract readonly shortest: number
   protected abstract readonly visibility: Pick<CachedKeys, 'mask' | 'reindex'>
@@ -61,7 +59,7 @@ export abstract class HeldTokens implements AttentionCache {
   async append(key: Tensor, value: Tensor): Promise<void> {
     this.#life.check()
     const count = checkAppended('append', this.layout, key, value)
-    if (this.#rows.areTooFew(this.held + count, this.growing)) this.makeRoom(count)
+    this.makeRoom(count)
     store(this.backend, key, value, this.#rows.part(this.held, this.held + count))
     this.#length += count
   }
@@ -97,6 +95,11 @@ export abstract class HeldTokens implements AttentionCache {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  /** Makes room for `count` more tokens, by `layOut` where some are no longer held. */
+  protected makeRoom(count: number): void {
+    this.#rows.makeRoom(this.held + count, this.held, this.growing)
   }
 
   /** An empty cache like this one, made to hold the same. */

@@ -16,7 +16,7 @@ export class Rows {
   #stored: StoredKeys<OwnedTensor>
   #count: number
 
-  constructor(backend: Backend, layout: CacheLayout, count: number) {
+  constructor(backend: Backend, layout: CacheLayout, count = 64) {
     this.#backend = backend
     this.#layout = layout
     this.#count = count
@@ -41,6 +41,11 @@ export class Rows {
     if (tokens <= this.#count) return false
     if (growing) return true
     throw refused('LIMIT_EXCEEDED', 'cache', 'tokens', `at most ${this.#count}, its capacity`, String(tokens))
+  }
+
+  /** Room for `tokens` rows, by doubling; the `held` ones stay. @throws as {@link areTooFew} does. */
+  makeRoom(tokens: number, held: number, growing: boolean): void {
+    if (this.areTooFew(tokens, growing)) this.layOut(Math.max(tokens, 2 * this.#count), held, { first: held, last: 0 })
   }
 
   /** Moves what is kept of the `held` rows, in order, to new memory of `count` rows. */

@@ -58,8 +58,9 @@ export class SlidingCache extends HeldTokens {
   }
 
   /** Drops what no window of the tokens to come reaches. */
-  protected makeRoom(count: number): void {
+  protected override makeRoom(count: number): void {
     const { held, sinks, window } = this
+    if (held + count <= this.rows) return
     const first = Math.min(held, sinks)
     const last = Math.min(held - first, window - 1)
     this.layOut(sinks + Math.max(2 * window, last + count), { first, last })
