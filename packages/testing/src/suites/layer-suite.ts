@@ -35,8 +35,8 @@ export function layerSuite(suite: Suite): void {
     function forRandomCases(name: string, check: (current: Case) => Promise<void>): void {
       test(name, async () => {
         for (let number = 0; number < problemCount(suite, 100); number++) {
-          const stream = random(number, name)
-          const current = randomCase(stream, `${name}, case ${number}`)
+          const kind = random(number % (suite.kinds ?? Infinity), `${name}, kind`)
+          const current = randomCase(random(number, name), kind, `${name}, case ${number}`)
           await check(current)
           current.expectUntouched()
         }
@@ -55,30 +55,32 @@ export function layerSuite(suite: Suite): void {
       })
     }
 
-    forRandomCases('linear is input · weightᵀ + bias', async (current) => {
-      const { stream } = current
-      const [inputs, outputs] = [current.size(80), current.size(70)]
-      const leading = current.leading()
-      const repeated = stream.chance(0.2)
-      const input = repeated
-        ? broadcastTo(current.floats([stream.pick([1, inputs])]), [...leading, inputs])
-        : current.floats([...leading, inputs])
-      const weight = current.floats([outputs, inputs])
-      const bias = stream.chance(0.5) ? current.floats([outputs]) : undefined
-      const [x, w, b] = [toFloat64(input), toFloat64(weight), bias && toFloat64(bias)]
-      const result = backend().linear(input, weight, bias)
-      expect(result.shape).toEqual([...leading, outputs])
-      expect(result.dtype).toBe(input.dtype)
-      await expectClose(
-        result,
-        estimate(rowsOf(leading) * outputs, (index) => {
-          const [row, output] = [Math.floor(index / outputs), index % outputs]
-          const terms = Array.from({ length: inputs }, (_, k) => x[row * inputs + k]! * w[output * inputs + k]!)
-          return sumOf([b?.[output] ?? 0, ...terms])
-        }),
-        current,
-      )
-    })
+    for (const [count, drawRows] of Object.entries({ few: fewRows, many: manyRows })) {
+      forRandomCases(`linear of ${count} rows is input · weightᵀ + bias`, async (current) => {
+        const { stream, kind } = current
+        const [inputs, outputs] = [current.size(80), current.size(70)]
+        const leading = drawRows(current)
+        const repeated = kind.chance(0.2)
+        const input = repeated
+          ? broadcastTo(current.floats([stream.pick([1, inputs])]), [...leading, inputs])
+          : current.floats([...leading, inputs])
+        const weight = current.floats([outputs, inputs])
+        const bias = kind.chance(0.5) ? current.floats([outputs]) : undefined
+        const [x, w, b] = [toFloat64(input), toFloat64(weight), bias && toFloat64(bias)]
+        const result = backend().linear(input, weight, bias)
+        expect(result.shape).toEqual([...leading, outputs])
+        expect(result.dtype).toBe(input.dtype)
+        await expectClose(
+          result,
+          estimate(rowsOf(leading) * outputs, (index) => {
+            const [row, output] = [Math.floor(index / outputs), index % outputs]
+            const terms = Array.from({ length: inputs }, (_, k) => x[row * inputs + k]! * w[output * inputs + k]!)
+            return sumOf([b?.[output] ?? 0, ...terms])
+          }),
+          current,
+        )
+      })
+    }
 
     forRandomCases('rmsNorm divides by the root of the mean square', async (current) => {
       const { input, weight, dim, epsilon } = normalisable(current)
@@ -96,7 +98,7 @@ export function layerSuite(suite: Suite): void {
 
     forRandomCases('layerNorm takes the mean off and divides by the deviation', async (current) => {
       const { input, weight, dim, epsilon } = normalisable(current)
-      const bias = current.stream.chance(0.5) ? current.floats([dim]) : undefined
+      const bias = current.kind.chance(0.5) ? current.floats([dim]) : undefined
       const [x, w, b] = [toFloat64(input), toFloat64(weight), bias && toFloat64(bias)]
       await expectClose(
         backend().layerNorm(input, weight, bias, epsilon),
@@ -158,7 +160,7 @@ export function layerSuite(suite: Suite): void {
 
     forRandomCases('gather takes rows by index', async (current) => {
       const [rows, dim] = [current.size(40), current.size(33)]
-      const dtype = current.stream.pick(['float32', 'float16', 'int8'] as const)
+      const dtype = current.kind.pick(['float32', 'float16', 'int8'] as const)
       const table = current.place(current.numbers([rows, dim], 3), [rows, dim], dtype)
       const shape = current.leading()
       const indices = current.place(
@@ -175,9 +177,9 @@ export function layerSuite(suite: Suite): void {
     })
 
     forRandomCases('copy converts dtypes and writes nothing but the target', async (current) => {
-      const { stream } = current
+      const { stream, kind } = current
       const shape = [current.size(3), current.size(4), current.size(20), current.size(20)]
-      const [from, to] = [stream.pick(copiedDtypes), stream.pick(copiedDtypes)]
+      const [from, to] = [kind.pick(copiedDtypes), kind.pick(copiedDtypes)]
       const source = current.place(current.numbers(shape, 5), shape, from)
       const whole = backend().upload(
         tensor(roundTo(new Float64Array(rowsOf(shape) + 50).fill(7), to), [rowsOf(shape) + 50], { dtype: to }),
@@ -262,10 +264,10 @@ export function layerSuite(suite: Suite): void {
     })
 
     forRandomCases('rotate turns pairs of elements and lets the rest pass', async (current) => {
-      const { stream } = current
-      const layout = stream.pick(['half', 'interleaved'] as const)
-      const shape = [current.size(3), current.size(4), current.size(9), 2 * current.size(20)]
-      const half = stream.integer(0, shape[3]! / 2)
+      const { stream, kind } = current
+      const layout = kind.pick(['half', 'interleaved'] as const)
+      const shape = [current.size(3), current.size(4), current.size(9), 2 * kind.integer(1, 20)]
+      const half = kind.integer(0, shape[3]! / 2)
       const input = current.floats(shape)
       const tableShape = [
         ...stream.pick([
@@ -320,6 +322,14 @@ export function layerSuite(suite: Suite): void {
 }
 
 const copiedDtypes: readonly Dtype[] = ['float32', 'float16', 'bfloat16', 'int8', 'int32']
+
+function fewRows({ stream, size }: Case): number[] {
+  return stream.pick([[], [size(15)], [size(3), size(5)], [size(2), size(2), size(3)]])
+}
+
+function manyRows({ stream, size }: Case): number[] {
+  return stream.pick([[15 + size(70)], [2, 8 + size(20)], [size(2), 4, 4 + size(6)]])
+}
 
 function normalisable(current: Case) {
   const dim = current.size(70)

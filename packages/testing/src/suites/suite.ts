@@ -20,6 +20,8 @@ export interface Suite {
   readonly platform?: Platform | undefined
   /** Multiplies the number of random problems; default 1. The environment's QKV_PROBLEMS multiplies it again. */
   readonly share?: number | undefined
+  /** Of how many kinds the cases of a layer operation are: for backends that compile something for each kind. Default: all differ. */
+  readonly kinds?: number | undefined
   /** What random problems may be like. */
   readonly limits?: Limits | undefined
   /** How many tensors the backend holds: none may be left when the tests are done. */

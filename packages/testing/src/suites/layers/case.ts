@@ -6,6 +6,8 @@ import type { Random } from '../../random.ts'
 /** Random operands of one case, in guarded memory of random layouts. */
 export interface Case {
   readonly stream: Random
+  /** Draws what kernels are compiled for: dtypes, layouts, options. Cases of one kind draw the same. */
+  readonly kind: Random
   readonly name: string
   /** From 1 to `most`, the ends of vectors and tiles more often than the rest. */
   size(most: number): number
@@ -20,7 +22,7 @@ export interface Case {
   expectUntouched(): void
 }
 
-export function randomCase(stream: Random, name: string): Case {
+export function randomCase(stream: Random, kind: Random, name: string): Case {
   const placed: GuardedTensor[] = []
   const size = (most: number): number =>
     Math.min(
@@ -31,12 +33,13 @@ export function randomCase(stream: Random, name: string): Case {
   const numbers = (shape: readonly number[], deviation: number): Float64Array =>
     Float64Array.from({ length: rowsOf(shape) }, () => deviation * stream.normal())
   const place = (values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): HostTensor => {
-    const tensor = guarded(values, shape, dtype, stream.pick(layouts), stream)
+    const tensor = guarded(values, shape, dtype, kind.pick(layouts), stream)
     placed.push(tensor)
     return tensor.tensor
   }
   return {
     stream,
+    kind,
     name,
     size,
     leading,
@@ -44,7 +47,7 @@ export function randomCase(stream: Random, name: string): Case {
     place,
     shape: () => [...leading(), size(40)],
     floats: (shape, deviation = 1) =>
-      place(numbers(shape, deviation), shape, stream.pick(['float32', 'float32', 'float16', 'bfloat16'])),
+      place(numbers(shape, deviation), shape, kind.pick(['float32', 'float32', 'float16', 'bfloat16'])),
     expectUntouched() {
       for (const tensor of placed) expect(tensor.changed(), name).toBeUndefined()
     },
