@@ -58,7 +58,7 @@ export function layerSuite(suite: Suite): void {
     for (const [count, drawRows] of Object.entries({ few: fewRows, many: manyRows })) {
       forRandomCases(`linear of ${count} rows is input · weightᵀ + bias`, async (current) => {
         const { stream, kind } = current
-        const [inputs, outputs] = [current.size(80), current.size(70)]
+        const [inputs, outputs] = [current.dim(80), current.dim(70)]
         const leading = drawRows(current)
         const repeated = kind.chance(0.2)
         const input = repeated
@@ -332,7 +332,7 @@ function manyRows({ stream, size }: Case): number[] {
 }
 
 function normalisable(current: Case) {
-  const dim = current.size(70)
+  const dim = current.dim(70)
   return {
     input: current.floats([...current.leading(), dim], current.stream.pick([0.01, 1, 30])),
     weight: current.floats([dim]),

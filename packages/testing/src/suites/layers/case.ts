@@ -11,6 +11,8 @@ export interface Case {
   readonly name: string
   /** From 1 to `most`, the ends of vectors and tiles more often than the rest. */
   size(most: number): number
+  /** A size of vectors, about as `size`: a multiple of four or not, as the kind of the case has it. */
+  dim(most: number): number
   /** None to three axes. */
   leading(): number[]
   shape(): number[]
@@ -29,6 +31,11 @@ export function randomCase(stream: Random, kind: Random, name: string): Case {
       most,
       stream.chance(0.5) ? stream.pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65]) : stream.integer(1, most),
     )
+  const dim = (most: number): number => {
+    const drawn = size(most)
+    if (kind.chance(0.5)) return 4 * Math.ceil(drawn / 4)
+    return drawn % 4 === 0 ? drawn + 1 : drawn
+  }
   const leading = (): number[] => Array.from({ length: stream.integer(0, 3) }, () => size(6))
   const numbers = (shape: readonly number[], deviation: number): Float64Array =>
     Float64Array.from({ length: rowsOf(shape) }, () => deviation * stream.normal())
@@ -42,6 +49,7 @@ export function randomCase(stream: Random, kind: Random, name: string): Case {
     kind,
     name,
     size,
+    dim,
     leading,
     numbers,
     place,
