@@ -14,7 +14,15 @@ export * from './masks/index.ts'
 export { mergePartials, type HostPartial } from './merge.ts'
 export { addScore, emptySoftmax, logSumExp, mergeSoftmax, rescaling, type SoftmaxState } from './online-softmax.ts'
 export * from './problem.ts'
-export * from './reference/index.ts'
+export {
+  reference,
+  referenceGradient,
+  type Bounded,
+  type Platform,
+  type Reference,
+  type ReferenceGradient,
+  type ReferenceOptions,
+} from './reference/index.ts'
 export * from './scores/index.ts'
 export { contiguousStrides, elementCount, reach, stridesLike } from './strides.ts'
 export * from './tensor.ts'

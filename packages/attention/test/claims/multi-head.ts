@@ -4,7 +4,8 @@ import { rotary } from '@qkv/positional'
 import { expect, it } from 'vitest'
 import { arrangements, lively, type LayerOptions } from './arrangements.ts'
 import { naiveLayer } from './naive-layer.ts'
-import { expectAlike, normal, tensorsHeld, valuesOf, type Subject } from './subject.ts'
+import { expectEstimated, someRows } from './estimates.ts'
+import { normal, tensorsHeld, valuesOf, type Subject } from './subject.ts'
 
 /** What holds for `MultiHeadAttention` on any backend. */
 export function multiHeadClaims(subject: () => Subject): void {
@@ -14,7 +15,8 @@ export function multiHeadClaims(subject: () => Subject): void {
     const input = normal('input', [2, 7, options.modelDim])
     using output = await layer.forward(input)
     expect(output.shape).toEqual([2, 7, options.modelDim])
-    expectAlike(await valuesOf(subject(), output), naiveLayer(input, input, layer.config, options, await layer.state()))
+    const exact = naiveLayer(input, input, layer.config, options, await layer.state(), subject().platform)
+    expectEstimated(subject(), await valuesOf(subject(), output), exact, options.modelDim)
   })
 
   it.each(Object.entries(arrangements).filter(([, { causal }]) => causal))(
@@ -25,13 +27,14 @@ export function multiHeadClaims(subject: () => Subject): void {
       const { kvHeads, headDim, valueDim } = layer.config
       using cache = new KeyValueCache({ backend, batch: 2, heads: kvHeads, headDim, valueDim })
       const input = normal('decoded', [2, 9, options.modelDim])
-      using whole = await layer.forward(input)
-      const expected = await valuesOf(subject(), whole)
+      const exact = naiveLayer(input, input, layer.config, options, await layer.state(), subject().platform)
       let start = 0
       for (const count of [4, 1, 1, 3]) {
-        using part = await layer.forward(slice(input, 1, start, start + count), { cache })
-        expectAlike(await valuesOf(subject(), part), rowsOf(expected, 9, options.modelDim, start, start + count))
-        start += count
+        const end = start + count
+        using part = await layer.forward(slice(input, 1, start, end), { cache })
+        const rows = someRows(exact, options.modelDim, (row) => row % 9 >= start && row % 9 < end)
+        expectEstimated(subject(), await valuesOf(subject(), part), rows, options.modelDim)
+        start = end
       }
       expect(cache.length).toBe(9)
     },
@@ -40,14 +43,16 @@ export function multiHeadClaims(subject: () => Subject): void {
   it.each([0, 2])('rotary over a window that slides, with %i sinks: as the whole text has it', async (sinks) => {
     const { backend } = subject()
     const sees = maskMod(({ query, key }) => query.sub(key).lt(4).or(key.lt(sinks)))
-    using layer = new MultiHeadAttention({ backend, modelDim: 16, heads: 2, causal: true, position: rotary({ dim: 8 }) })
+    const options: LayerOptions = { modelDim: 16, heads: 2, causal: true, position: rotary({ dim: 8 }) }
+    using layer = new MultiHeadAttention({ ...options, backend })
     using cache = new SlidingCache({ backend, heads: 2, headDim: 8, window: 4, sinks })
     const input = normal('sliding', [1, 24, 16])
-    using whole = await layer.forward(input, { mask: sees })
-    const expected = await valuesOf(subject(), whole)
+    const whole = { ...options, mask: sees }
+    const exact = naiveLayer(input, input, layer.config, whole, await layer.state(), subject().platform)
     for (let token = 0; token < 24; token++) {
       using part = await layer.forward(slice(input, 1, token, token + 1), { cache })
-      expectAlike(await valuesOf(subject(), part), expected.subarray(token * 16, (token + 1) * 16))
+      const own = someRows(exact, 16, (row) => row === token)
+      expectEstimated(subject(), await valuesOf(subject(), part), own, 16)
     }
   })
 
@@ -59,16 +64,18 @@ export function multiHeadClaims(subject: () => Subject): void {
     ],
   ] as const)('%s rotary: each token sees all keys turned as the length so far has it', async (_, scaling) => {
     const { backend } = subject()
-    const position = rotary({ dim: 8, ...scaling })
-    using layer = new MultiHeadAttention({ backend, modelDim: 16, heads: 2, causal: true, position })
+    const options: LayerOptions = { modelDim: 16, heads: 2, causal: true, position: rotary({ dim: 8, ...scaling }) }
+    using layer = new MultiHeadAttention({ ...options, backend })
     using cache = new KeyValueCache({ backend, heads: 2, headDim: 8 })
     const input = normal('growing', [1, 9, 16])
     let start = 0
     for (const count of [3, 1, 1, 3, 1]) {
       const end = start + count
       using part = await layer.forward(slice(input, 1, start, end), { cache })
-      using whole = await layer.forward(slice(input, 1, 0, end))
-      expectAlike(await valuesOf(subject(), part), (await valuesOf(subject(), whole)).subarray(start * 16))
+      const whole = slice(input, 1, 0, end)
+      const exact = naiveLayer(whole, whole, layer.config, options, await layer.state(), subject().platform)
+      const rows = someRows(exact, 16, (row) => row >= start)
+      expectEstimated(subject(), await valuesOf(subject(), part), rows, 16)
       start = end
     }
     using small = new KeyValueCache({ backend, heads: 2, headDim: 8, dtype: 'int8' })
@@ -138,7 +145,8 @@ export function multiHeadClaims(subject: () => Subject): void {
     const input = normal('decoder', [2, 3, 12])
     const memory = normal('encoder', [2, 8, 10])
     using direct = await layer.forward(input, { memory })
-    expectAlike(await valuesOf(subject(), direct), naiveLayer(input, memory, layer.config, options, await layer.state()))
+    const exact = naiveLayer(input, memory, layer.config, options, await layer.state(), subject().platform)
+    expectEstimated(subject(), await valuesOf(subject(), direct), exact, 12)
     using projected = await layer.project(memory)
     using again = await layer.forward(input, { memory: projected })
     expect(await valuesOf(subject(), again)).toEqual(await valuesOf(subject(), direct))
@@ -146,13 +154,14 @@ export function multiHeadClaims(subject: () => Subject): void {
 
   it('attends across to as much of each memory as is valid', async () => {
     const { backend } = subject()
-    using layer = new MultiHeadAttention({ backend, modelDim: 12, memoryDim: 10, heads: 3, seed: 7 })
+    const options: LayerOptions = { modelDim: 12, memoryDim: 10, heads: 3 }
+    using layer = new MultiHeadAttention({ ...options, backend, seed: 7 })
     const input = normal('decoder', [2, 3, 12])
     const memory = normal('encoder', [2, 8, 10])
     using padded = await layer.forward(input, { memory, lengths: [8, 5] })
-    const second = (view: HostTensor): HostTensor => slice(view, 0, 1, 2)
-    using alone = await layer.forward(second(input), { memory: slice(second(memory), 1, 0, 5) })
-    expectAlike((await valuesOf(subject(), padded)).subarray(3 * 12), await valuesOf(subject(), alone))
+    const [own, valid] = [slice(input, 0, 1, 2), slice(slice(memory, 0, 1, 2), 1, 0, 5)]
+    const exact = naiveLayer(own, valid, layer.config, options, await layer.state(), subject().platform)
+    expectEstimated(subject(), (await valuesOf(subject(), padded)).subarray(3 * 12), exact, 12)
   })
 
   it('attends across with its fused projection too', async () => {
@@ -162,7 +171,8 @@ export function multiHeadClaims(subject: () => Subject): void {
     const input = normal('decoder', [1, 3, 12])
     const memory = normal('memory', [1, 5, 12])
     using output = await layer.forward(input, { memory })
-    expectAlike(await valuesOf(subject(), output), naiveLayer(input, memory, layer.config, options, await layer.state()))
+    const exact = naiveLayer(input, memory, layer.config, options, await layer.state(), subject().platform)
+    expectEstimated(subject(), await valuesOf(subject(), output), exact, 12)
   })
 
   it('leaves nothing behind on the backend but its output', async () => {
@@ -237,11 +247,4 @@ export function multiHeadClaims(subject: () => Subject): void {
 /** The last token's key, which a window of two must still hold. */
 function latest({ stored: { key } }: CacheState): Float64Array {
   return toFloat64(slice(key, 2, key.shape[2]! - 1, key.shape[2]!))
-}
-
-function rowsOf(values: Float64Array, length: number, dim: number, start: number, end: number): Float64Array {
-  return values.filter((_, index) => {
-    const row = Math.floor(index / dim) % length
-    return row >= start && row < end
-  })
 }

@@ -1,4 +1,7 @@
-import { toFloat64, type HostTensor } from '@qkv/core'
+import { toFloat64, type Bounded, type HostTensor, type Platform } from '@qkv/core'
+import { estimate } from '@qkv/core/reference'
+import type { RotaryEncoding } from '@qkv/positional'
+import { attended, boundedOf, exactRows, linear, matrixOf, normalised, rowsOf, type EstimatedRows } from './estimates.ts'
 
 interface Sizes {
   readonly heads: number
@@ -7,71 +10,69 @@ interface Sizes {
   readonly contentDim: number
   readonly rotaryDim: number
   readonly valueDim: number
+  readonly position: RotaryEncoding
 }
 
-/** Latent attention from its formulas in float64, one pair of tokens at a time; rotary with base 10000, interleaved. */
-export function naiveLatentLayer(input: HostTensor, sizes: Sizes, state: Record<string, HostTensor>): Float64Array {
-  const { heads, latentDim, queryLatentDim, contentDim, rotaryDim, valueDim } = sizes
-  const [batch = 0, length = 0, modelDim = 0] = input.shape
-  const x = rows([...toFloat64(input)], modelDim)
-  const matrix = (name: string): number[][] => rows([...toFloat64(state[name]!)], state[name]!.shape[1]!)
-  const times = (name: string, vector: number[]): number[] => matrix(name).map((row) => dot(row, vector))
-  const normalised = (name: string, vector: number[]): number[] => {
-    const weight = toFloat64(state[name]!)
-    return rmsNorm(vector).map((element, index) => element * weight[index]!)
+/**
+ * Latent attention from its formulas in float64, with how far float32 kernels may be off: with keys and values spelled out for
+ * every head, or with their matrices absorbed. Exactly, both are the same.
+ */
+export function naiveLatentLayer(
+  input: HostTensor,
+  sizes: Sizes,
+  state: Record<string, HostTensor>,
+  { platform = 'cpu', absorbed = false }: { platform?: Platform; absorbed?: boolean } = {},
+): Bounded {
+  const { heads, latentDim, queryLatentDim, contentDim, rotaryDim, valueDim, position } = sizes
+  const arithmetic = estimate.platforms[platform]
+  const project = (name: string, from: EstimatedRows): EstimatedRows => {
+    const rows = matrixOf(state[`${name}.weight`]!)
+    return from.map((vector) => linear(vector, rows, undefined, arithmetic))
   }
-  const output: number[] = []
-  for (let b = 0; b < batch; b++) {
-    const tokens = x.slice(b * length, (b + 1) * length).map((vector, position) => {
-      const latent = times('latent.weight', vector)
-      const c = normalised('latentNorm.weight', latent.slice(0, latentDim))
-      const keyValue = rows(times('keyValue.weight', c), contentDim + valueDim)
-      const sharedKey = turned(latent.slice(latentDim), position)
-      const query =
-        queryLatentDim === undefined
-          ? times('query.weight', vector)
-          : times('queryUp.weight', normalised('queryNorm.weight', times('queryDown.weight', vector)))
-      return {
-        queries: rows(query, contentDim + rotaryDim).map((q) => [
-          ...q.slice(0, contentDim),
-          ...turned(q.slice(contentDim), position),
-        ]),
-        keys: keyValue.map((own) => [...own.slice(0, contentDim), ...sharedKey]),
-        values: keyValue.map((own) => own.slice(contentDim)),
-      }
-    })
-    for (let i = 0; i < length; i++) {
-      const attended = Array.from({ length: heads }, (_, h) => {
-        const weights = tokens
-          .slice(0, i + 1)
-          .map(({ keys }) => Math.exp(dot(tokens[i]!.queries[h]!, keys[h]!) / Math.sqrt(contentDim + rotaryDim)))
-        const sum = weights.reduce((total, weight) => total + weight, 0)
-        return Array.from({ length: valueDim }, (_, c) =>
-          weights.reduce((total, weight, j) => total + (weight / sum) * tokens[j]!.values[h]![c]!, 0),
-        )
-      })
-      output.push(...times('output.weight', attended.flat()))
-    }
+  const withNorm = (name: string, from: EstimatedRows): EstimatedRows => {
+    const norm = { kind: 'rms', epsilon: 1e-6, weight: toFloat64(state[`${name}.weight`]!) } as const
+    return from.map((vector) => normalised(vector, norm, arithmetic))
   }
-  return Float64Array.from(output)
-}
+  const asked = { causal: true, scale: 1 / Math.sqrt(contentDim + rotaryDim), encodings: [position] }
 
-function turned(vector: number[], position: number): number[] {
-  return rows(vector, 2).flatMap(([u = 0, w = 0], pair) => {
-    const angle = position * 10000 ** ((-2 * pair) / vector.length)
-    return [u * Math.cos(angle) - w * Math.sin(angle), w * Math.cos(angle) + u * Math.sin(angle)]
+  // What rotates comes first in a head, as rotary encodings of less than a head have it.
+  const spelledOut = (queries: EstimatedRows, latent: EstimatedRows, sharedKey: EstimatedRows): EstimatedRows => {
+    const query = queries.map((row) =>
+      rowsOf(row, contentDim + rotaryDim).flatMap((own) => [...own.slice(contentDim), ...own.slice(0, contentDim)]),
+    )
+    const perHead = project('keyValue', latent).map((row) => rowsOf(row, contentDim + valueDim))
+    const key = perHead.map((own, i) => own.flatMap((each) => [...sharedKey[i]!, ...each.slice(0, contentDim)]))
+    const value = perHead.map((own) => own.flatMap((each) => each.slice(contentDim)))
+    return attended({ query, key, value, heads, kvHeads: heads }, asked, platform)
+  }
+
+  const absorbedHeads = (queries: EstimatedRows, latent: EstimatedRows, sharedKey: EstimatedRows): EstimatedRows => {
+    const matrices = rowsOf(matrixOf(state['keyValue.weight']!), contentDim + valueDim)
+    const query = queries.map((row) =>
+      rowsOf(row, contentDim + rotaryDim).flatMap((own, head) => {
+        const columns = Array.from({ length: latentDim }, (_, c) => matrices[head]!.slice(0, contentDim).map((each) => each[c]!))
+        return [...own.slice(contentDim), ...linear(own.slice(0, contentDim), columns, undefined, arithmetic)]
+      }),
+    )
+    const key = latent.map((row, i) => [...sharedKey[i]!, ...row])
+    const sums = attended({ query, key, value: latent, heads, kvHeads: 1 }, asked, platform)
+    return sums.map((row) =>
+      rowsOf(row, latentDim).flatMap((sum, head) => linear(sum, matrices[head]!.slice(contentDim), undefined, arithmetic)),
+    )
+  }
+
+  const [batch = 0] = input.shape
+  const rows = Array.from({ length: batch }, (_, b) => {
+    const x = exactRows(input, b)
+    const queries =
+      queryLatentDim === undefined ? project('query', x) : project('queryUp', withNorm('queryNorm', project('queryDown', x)))
+    const compressed = project('latent', x)
+    const latent = withNorm(
+      'latentNorm',
+      compressed.map((row) => row.slice(0, latentDim)),
+    )
+    const sharedKey = compressed.map((row) => row.slice(latentDim))
+    return project('output', absorbed ? absorbedHeads(queries, latent, sharedKey) : spelledOut(queries, latent, sharedKey))
   })
-}
-
-function rmsNorm(vector: number[]): number[] {
-  const scale = Math.sqrt(dot(vector, vector) / vector.length + 1e-6)
-  return vector.map((element) => element / scale)
-}
-
-function dot(a: number[], b: number[]): number {
-  return a.reduce((sum, element, index) => sum + element * b[index]!, 0)
-}
-
-function rows(list: number[], size: number): number[][] {
-  return Array.from({ length: list.length / size }, (_, index) => list.slice(index * size, (index + 1) * size))
+  return boundedOf(rows.flat())
 }

@@ -38,7 +38,7 @@ export function trainingClaims(subject: () => Subject): void {
       expect(dMemory).toBeUndefined()
       expect(shapesOf(weights)).toEqual(shapesOf(state))
       const loss = (x: HostTensor, named: Record<string, HostTensor>): number =>
-        dot(naiveLayer(x, x, layer.config, options, named), toFloat64(dOutput))
+        dot(naiveLayer(x, x, layer.config, options, named).values, toFloat64(dOutput))
       await expectSlopes(subject(), dInput, input, (moved) => loss(moved, state))
       for (const [name, gradient] of Object.entries(weights)) {
         await expectSlopes(subject(), gradient, state[name]!, (moved) => loss(input, { ...state, [name]: moved }))
@@ -57,7 +57,7 @@ export function trainingClaims(subject: () => Subject): void {
     const { dInput, dMemory, weights } = await result.backward(dOutput)
     const state = await layer.state()
     const loss = (x: HostTensor, y: HostTensor, named = state): number =>
-      dot(naiveLayer(x, y, layer.config, options, named), toFloat64(dOutput))
+      dot(naiveLayer(x, y, layer.config, options, named).values, toFloat64(dOutput))
     await expectSlopes(subject(), dInput, input, (moved) => loss(moved, memory))
     await expectSlopes(subject(), dMemory!, memory, (moved) => loss(input, moved))
     for (const [name, gradient] of Object.entries(weights)) {
@@ -78,7 +78,7 @@ export function trainingClaims(subject: () => Subject): void {
     const { dInput, weights, captured } = await result.backward(dOutput)
     const state = await layer.state()
     await expectSlopes(subject(), captured.get(table)!, table, (moved) =>
-      dot(naiveLayer(input, input, layer.config, { ...options, position: position(moved) }, state), toFloat64(dOutput)),
+      dot(naiveLayer(input, input, layer.config, { ...options, position: position(moved) }, state).values, toFloat64(dOutput)),
     )
     for (const made of [dInput, ...Object.values(weights), ...captured.values()]) made.dispose()
   })
