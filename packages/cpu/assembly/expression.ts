@@ -12,7 +12,7 @@
  * One instruction runs over the whole tile before the next, so decoding costs next to nothing.
  */
 import * as opcode from '../src/wasm/opcodes'
-import { bool, int32, int8 } from '../src/wasm/record'
+import * as record from '../src/wasm/record'
 import { loadElement } from './elements'
 import { exp } from './exp'
 import * as rows from './rows'
@@ -35,15 +35,13 @@ export function evaluate(program: usize, panel: usize, s: usize, firstKey: i32, 
   return registers + load<i32>(program, 4)
 }
 
-function run(
-  code: i32, operands: usize, target: usize, keys: i32, panel: usize, s: usize, firstKey: i32, registers: usize,
-): void {
+function run(code: i32, operands: usize, target: usize, keys: i32, panel: usize, s: usize, firstKey: i32, registers: usize): void {
   const end = target + usize(keys) * keyScoresBytes
   if (code == opcode.score) memory.copy(target, s, end - target)
   else if (code == opcode.index) index(load<i32>(operands), target, end, panel, firstKey)
   else if (code == opcode.constant) fill(target, end, v128.load32_splat(operands))
-  else if (code == opcode.captureFloat || code == opcode.captureInt) gather(code, operands, target, keys, registers)
-  else if (code == opcode.intFloorDivide || code == opcode.intModulo || code == opcode.log) runByElement(code, operands, target, end, registers)
+  else if (code == opcode.captureFloat || code == opcode.captureInt) gather(code, operands, target, end, registers)
+  else if (hasNoVector(code)) runByElement(code, operands, target, end, registers)
   else runByVector(code, operands, target, end, registers)
 }
 
@@ -56,37 +54,59 @@ function index(name: i32, target: usize, end: usize, panel: usize, firstKey: i32
     for (let key = firstKey; target < end; key++, target += keyScoresBytes) fill(target, target + keyScoresBytes, i32x4.splat(key))
     return
   }
-  const part = name == opcode.batch ? rows.batches : name == opcode.head ? rows.heads : name == opcode.query ? rows.positions : rows.indices
-  memory.copy(target, panel + part, keyScoresBytes)
+  memory.copy(target, panel + ofRows(name), keyScoresBytes)
 }
 
-/** Elements of a captured tensor: its address and dtype, how many indices, and for each its register and stride in bytes. */
-function gather(code: i32, operands: usize, target: usize, keys: i32, registers: usize): void {
-  const base = load<usize>(operands), dtype = load<i32>(operands, 4), indices = load<i32>(operands, 8)
-  for (let key = 0; key < keys; key++) {
-    for (let lane = 0; lane < rows.panelRows; lane++, target += 4) {
-      let element = base
-      for (let axis = 0, at = operands + 12; axis < indices; axis++, at += operandBytes + 4) {
-        const position = load<i32>(registers + load<i32>(at) + key * load<i32>(at, 4) + (lane << 2))
-        element += position * load<i32>(at, 8)
-      }
-      if (code == opcode.captureFloat) store<f32>(target, loadElement(element, dtype))
-      else store<i32>(target, loadInteger(element, dtype))
-    }
+/** Where a panel's description has what rows differ by. */
+function ofRows(name: i32): usize {
+  switch (name) {
+    case opcode.batch: return rows.batches
+    case opcode.head: return rows.heads
+    case opcode.query: return rows.positions
+    default: return rows.indices
   }
 }
 
+/** Elements of a captured tensor: the register that says how many bytes after the first each lies; its address and dtype. */
+function gather(code: i32, operands: usize, target: usize, end: usize, registers: usize): void {
+  let offsets = operand(operands, 0, registers)
+  const step = load<i32>(operands, 4), first = load<usize>(operands, 8), dtype = load<i32>(operands, 12)
+  for (; target < end; target += keyScoresBytes, offsets += step) {
+    if (code == opcode.captureInt) gatherInts(first, dtype, offsets, target)
+    else if (dtype == record.float32) gatherFloats(first, offsets, target)
+    else gatherHalves(first, dtype, offsets, target)
+  }
+}
+
+function gatherFloats(first: usize, offsets: usize, target: usize): void {
+  for (let lane: usize = 0; lane < 32; lane += 4) store<f32>(target + lane, load<f32>(first + load<usize>(offsets + lane)))
+}
+
+function gatherHalves(first: usize, dtype: i32, offsets: usize, target: usize): void {
+  for (let lane: usize = 0; lane < 32; lane += 4) store<f32>(target + lane, loadElement(first + load<usize>(offsets + lane), dtype))
+}
+
+function gatherInts(first: usize, dtype: i32, offsets: usize, target: usize): void {
+  for (let lane: usize = 0; lane < 32; lane += 4) store<i32>(target + lane, loadInteger(first + load<usize>(offsets + lane), dtype))
+}
+
 function loadInteger(element: usize, dtype: i32): i32 {
-  if (dtype == int32) return load<i32>(element)
-  if (dtype == int8) return load<i8>(element)
+  if (dtype == record.int32) return load<i32>(element)
+  if (dtype == record.int8) return load<i8>(element)
   const byte: i32 = load<u8>(element)
-  return dtype == bool ? -i32(byte != 0) : byte
+  return dtype == record.bool ? -i32(byte != 0) : byte
 }
 
 // @ts-ignore: decorator
 @inline
 function operand(operands: usize, number: usize, registers: usize): usize {
   return registers + load<i32>(operands + number * operandBytes)
+}
+
+// @ts-ignore: decorator
+@inline
+function hasNoVector(code: i32): bool {
+  return code == opcode.intFloorDivide || code == opcode.intModulo || code == opcode.log
 }
 
 /** What there are no vector instructions for. Dividing by 0 gives 0, as it does where integers wrap at 32 bits. */

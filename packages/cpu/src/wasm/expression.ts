@@ -1,5 +1,5 @@
 import { bytesPerElement, QkvError, type CapturedScalar, type ExpressionNode, type IndexName } from '@qkv/core'
-import { nodesOf, operandsOf } from '@qkv/core/expression'
+import { operandsOf, type NodeOf } from '@qkv/core/expression'
 import type { Workspace } from '../memory/workspace.ts'
 import { dtypeNumbers } from './draft.ts'
 import * as opcode from './opcodes.ts'
@@ -35,14 +35,17 @@ export function placeProgram(space: Workspace, root: ExpressionNode): Program {
   const emit = (code: number, { offset, step }: Register, operands: readonly number[]): void => {
     words.push(4 * (4 + operands.length), code, offset, step, ...operands)
   }
-  for (const node of nodesOf(root)) {
-    const operands = operandsOf(node).map((operand) => registers.get(operand)!)
+  const translate = (node: ExpressionNode): Register => {
+    const known = registers.get(node)
+    if (known !== undefined) return known
+    const operands = node.kind === 'capture' ? [translate(bytesTo(space, node))] : operandsOf(node).map(translate)
     const wide = node.kind === 'score' || (node.kind === 'index' && node.name === 'key') || operands.some(({ step }) => step === 32)
     const result = register(wide ? 32 : 0)
     registers.set(node, result)
     emit(opcodeOf(node), result, immediates(space, node, operands))
+    return result
   }
-  let result = registers.get(root)!
+  let result = translate(root)
   if (result.step === 0) {
     const wide = register(32)
     emit(opcode.spread, wide, [result.offset, result.step])
@@ -52,8 +55,31 @@ export function placeProgram(space: Workspace, root: ExpressionNode): Program {
   return { address: placeVector(space, program), registerBytes: end }
 }
 
+/** How many bytes after a captured tensor's first element the one lies that is read. */
+function bytesTo(space: Workspace, { tensor, indices }: Capture): ExpressionNode {
+  const { dtype, strides } = space.place(tensor)
+  const bytes = indices.map((_, axis) => (strides[axis] ?? 0) * bytesPerElement[dtype])
+  return placeAmong(indices, bytes)
+}
+
+/** Σ index · stride */
+export function placeAmong(indices: readonly ExpressionNode[], strides: readonly number[]): ExpressionNode {
+  const combined = (operator: 'add' | 'multiply', left: ExpressionNode, right: ExpressionNode): ExpressionNode => ({
+    kind: 'binary',
+    type: 'int',
+    operator,
+    left,
+    right,
+  })
+  const zero: ExpressionNode = { kind: 'constant', type: 'int', value: 0 }
+  return indices
+    .map((index, axis) => combined('multiply', index, { kind: 'constant', type: 'int', value: strides[axis]! }))
+    .reduce((sum, term) => combined('add', sum, term), zero)
+}
+
 /** What follows an instruction's head. */
 function immediates(space: Workspace, node: ExpressionNode, operands: readonly Register[]): readonly number[] {
+  const registers = operands.flatMap(({ offset, step }) => [offset, step])
   switch (node.kind) {
     case 'constant':
       return [node.type === 'bool' ? -Number(node.value) : node.type === 'int' ? Number(node.value) : floatBits(Number(node.value))]
@@ -61,16 +87,12 @@ function immediates(space: Workspace, node: ExpressionNode, operands: readonly R
       return [scalarBits(node.type, node.scalar)]
     case 'index':
       return [indices[node.name]]
-    case 'score':
-      return []
     case 'capture': {
-      const { address, dtype, strides } = space.place(node.tensor)
-      const bytes = bytesPerElement[dtype]
-      const axes = operands.flatMap(({ offset, step }, axis) => [offset, step, (strides[axis] ?? 0) * bytes])
-      return [address, dtypeNumbers[dtype], operands.length, ...axes]
+      const { address, dtype } = space.place(node.tensor)
+      return [...registers, address, dtypeNumbers[dtype]]
     }
     default:
-      return operands.flatMap(({ offset, step }) => [offset, step])
+      return registers
   }
 }
 
@@ -110,8 +132,9 @@ function opcodeOf(node: ExpressionNode): number {
   }
 }
 
-type Unary = Extract<ExpressionNode, { kind: 'unary' }>['operator']
-type Binary = Extract<ExpressionNode, { kind: 'binary' }>['operator']
+type Capture = NodeOf<'capture'>
+type Unary = NodeOf<'unary'>['operator']
+type Binary = NodeOf<'binary'>['operator']
 type Opcodes<Operator extends string> = Readonly<globalThis.Partial<Record<Operator, number>>>
 
 function unaryOpcode(operator: Unary, type: ExpressionNode['type']): number | undefined {

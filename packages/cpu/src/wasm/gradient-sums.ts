@@ -11,7 +11,7 @@ import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { ownShape } from '../portable/index.ts'
 import type { Draft } from './draft.ts'
-import { placeProgram } from './expression.ts'
+import { placeAmong, placeProgram, type Program } from './expression.ts'
 import { placeVector } from './place.ts'
 import * as part from './record.ts'
 
@@ -73,8 +73,8 @@ function placeSum(space: Workspace, problem: AttentionProblem, { target, reads }
   const bytes = inDouble ? 8 : 4
   const address = inDouble ? zeroed(space, bytes * elements * cut.copies) : space.place(target).address
   const programs = reads.map(({ indices, slope }) => ({
-    element: placeProgram(space, elementNode(indices, target.strides)),
-    slope: slope && placeProgram(space, slope),
+    element: placeProgram(space, placeAmong(indices, target.strides)),
+    slope: slope && placeSlope(space, slope),
   }))
   const addresses = programs.flatMap(({ element, slope }) => [element.address, slope?.address ?? 0])
   const readsAt = placeVector(space, Int32Array.from(addresses))
@@ -98,18 +98,9 @@ function placeSum(space: Workspace, problem: AttentionProblem, { target, reads }
   }
 }
 
-/** Where in a tensor without gaps an element lies. */
-function elementNode(indices: readonly ExpressionNode[], strides: readonly number[]): ExpressionNode {
-  const combined = (operator: 'add' | 'multiply', left: ExpressionNode, right: ExpressionNode): ExpressionNode => ({
-    kind: 'binary',
-    type: 'int',
-    operator,
-    left,
-    right,
-  })
-  return indices
-    .map((index, axis) => combined('multiply', index, { kind: 'constant', type: 'int', value: strides[axis]! }))
-    .reduce((sum, term) => combined('add', sum, term), zero)
+/** The program of a derivative; none where it is 1 for all pairs. */
+export function placeSlope(space: Workspace, slope: ExpressionNode): Program | undefined {
+  return slope.kind === 'constant' && slope.value === 1 ? undefined : placeProgram(space, slope)
 }
 
 interface Cut {

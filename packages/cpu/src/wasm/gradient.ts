@@ -3,8 +3,7 @@ import { differentiate } from '@qkv/core/expression'
 import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import { attentionWork, chooseTileRows } from './attention.ts'
-import { placeProgram } from './expression.ts'
-import { placeSums } from './gradient-sums.ts'
+import { placeSlope, placeSums } from './gradient-sums.ts'
 import type { Wasm } from './instance.ts'
 import { problemRecord } from './problem.ts'
 import * as part from './record.ts'
@@ -29,7 +28,7 @@ export function attentionGradient(
     [part.output, space.place(target.dQuery)],
   ] as const
   const outputProducts = space.scratch(4 * batch * queryHeads * queryLength)
-  const slope = scoreMod && placeProgram(space, differentiate(scoreMod).score)
+  const slope = scoreMod && placeSlope(space, differentiate(scoreMod).score)
   const sums = placeSums(space, problem, target)
   const registerBytes = Math.max(slope?.registerBytes ?? 0, ...sums.map((each) => each.registerBytes))
   const draft = problemRecord(space, problem, registerBytes)
