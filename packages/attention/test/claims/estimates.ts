@@ -198,10 +198,14 @@ export function boundedOf(rows: EstimatedRows): Bounded {
   return { values: Float64Array.from(all, ({ value }) => value), bound: Float64Array.from(all, ({ error }) => error) }
 }
 
-/** Compares what a layer gave, [rows][dim], with its estimates; the bound has to say something, too. */
+/**
+ * Compares what a layer gave, [rows][dim], with its estimates. A bound allows for all roundings on the way to err to the same
+ * side. Those of a layer are hundreds, and hardly ever do (0.03 of the bound is the most that was seen): a tenth of it has to do.
+ */
 export function expectEstimated({ platform }: Subject, actual: ArrayLike<number>, { values, bound }: Bounded, dim: number): void {
   const shape = [values.length / dim, dim]
-  const { mistrusted } = expectWithinBound(actual, { values, bound }, { name: 'layer', shape, token: '', backend: platform })
+  const allowed = { values, bound: bound.map((error) => error / 10) }
+  const { mistrusted } = expectWithinBound(actual, allowed, { name: 'layer', shape, token: '', backend: platform })
   expect(mistrusted, 'a bound beyond a tenth of the values').toBe(false)
 }
 
