@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import { defineConfig } from 'vite'
+import { currentCommit } from '../../tooling/commit.ts'
 import { wasmBytes } from '../../tooling/vite/wasm-bytes.ts'
 
 /** Cross-origin isolation gives the page shared memory, and so threads. */
@@ -10,6 +11,7 @@ const page = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 
 export default defineConfig({
   base: './',
+  define: { __COMMIT__: JSON.stringify(currentCommit(page('.'))) ?? 'undefined' },
   plugins: [svelte(), wasmBytes()],
   worker: { format: 'es', plugins: () => [wasmBytes()] },
   // Older targets would turn light-dark() into a media query, which a visitor's own choice could not change.

@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url'
 // `npm run build`, on an idle machine. Some 25 minutes. Options: names of tables to make only those; `--short` to see that all
 // run, in some 3 minutes. GPU tables take the adapter that Dawn finds.
 
+const every = 'prefill,decode,cache,chunked,ragged,mask,encoding,gradient,training,linear,small,overhead,writing,parallel'
+const sharedWork = 'prefill/full,prefill/causal,prefill/llama,decode/llama,gradient,linear,overhead,parallel'
+const portableWork = 'prefill/full-64/512,decode/gpt-2,small,overhead,writing'
 const peers = 'onnxruntime,transformers.js,tensorflow.js/wasm,jax-js'
 
 /** What is measured: Node's version, how long at most, and the options of `npm run bench`. */
@@ -15,14 +18,14 @@ const tables = [
     title: 'The processor, one thread, relaxed SIMD',
     node: 24,
     minutes: 7,
-    options: ['--filter', 'prefill,decode,cache,chunked,ragged,mask,encoding,gradient,training,linear,small,writing,parallel', '--peers', peers],
+    options: ['--filter', every, '--peers', peers],
   },
   {
     name: '2-processor-two-threads',
     title: 'The processor, two threads, relaxed SIMD',
     node: 24,
-    minutes: 3,
-    options: ['--threads', '2', '--filter', 'prefill/full,prefill/causal,prefill/llama,decode/llama,gradient,linear,parallel', '--peers', `${peers},qkv/one-thread`],
+    minutes: 4,
+    options: ['--threads', '2', '--filter', sharedWork, '--peers', `${peers},qkv/one-thread`],
   },
   {
     name: '3-processor-plain-simd',
@@ -36,7 +39,7 @@ const tables = [
     title: 'Where WebAssembly is refused: portable JavaScript',
     node: 24,
     minutes: 1.5,
-    options: ['--filter', 'prefill/full-64/512,decode/gpt-2,small,writing', '--peers', 'qkv/javascript,plain-loop,tensorflow.js/cpu'],
+    options: ['--filter', portableWork, '--peers', 'qkv/javascript,plain-loop,tensorflow.js/cpu'],
   },
   {
     name: '5-growth',
@@ -61,7 +64,8 @@ const terminal = fileURLToPath(new URL('../dist/terminal.js', import.meta.url))
 for (const { name, title, node, minutes, options } of tables) {
   if (chosen.length > 0 && !chosen.some((part) => name.includes(part))) continue
   const limit = short ? 0.4 : minutes
-  const args = ['-y', '-p', `node@${node}`, 'node', terminal, '--title', title, ...options, ...(limit ? ['--minutes', String(limit)] : [])]
+  const limits = limit === undefined ? [] : ['--minutes', String(limit)]
+  const args = ['-y', '-p', `node@${node}`, 'node', terminal, '--title', title, ...options, ...limits]
   const out = short ? [] : ['--out', `${folder}${name}.json`]
   const start = performance.now()
   const [code] = await once(spawn('npx', [...args, ...out], { stdio: 'inherit' }), 'close')

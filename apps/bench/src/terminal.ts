@@ -1,13 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { defineCommand, runMain } from 'citty'
 import { createLogUpdate } from 'log-update'
 import colours from 'picocolors'
+import { currentCommit } from '../../../tooling/commit.ts'
 import { selectCases } from './cases/index.ts'
 import { startProcess } from './host/process.ts'
 import { restBeside } from './measure/interleave.ts'
-import { currentCommit, describeMachine } from './measure/machine.ts'
+import { describeMachine } from './measure/machine.ts'
 import { measureClock, measureRooflines } from './measure/rooflines.ts'
 import { callerFolder, choicesOf, commandOptions, readModel, refuse, type Choices } from './options.ts'
 import type { Field } from './peers/field.ts'
@@ -50,7 +51,7 @@ async function measure(choices: Choices): Promise<BenchReport> {
   if (cases.length === 0) refuse(`--filter ${filter}: no case${quick ? ' of the quick ones' : ''} has this in its name`)
   const model = readModel(choices.model)
   const machine = describeMachine()
-  const commit = currentCommit()
+  const commit = currentCommit(fileURLToPath(new URL('.', import.meta.url)))
   const before = await measureClock(() => startProcess())
   const rooflines = await measureRooflines(() => startProcess(), threads)
   const results = await runCases({

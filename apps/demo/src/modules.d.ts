@@ -5,3 +5,6 @@ declare module '*.wasm' {
 }
 
 declare module '*.css'
+
+/** What the page was built from, where that is known. */
+declare const __COMMIT__: string | undefined

@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { serveBuilt, withPage, type Site } from '@qkv/testing/browser'
+import { sharedFolder } from '@qkv/testing/shared-folder'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { currentCommit } from '../../../tooling/commit.ts'
+
+const models = sharedFolder('models/stories260k')
 
 describe('the benchmark page', { timeout: 240_000 }, () => {
   let site: Site
@@ -26,6 +32,9 @@ describe('the benchmark page', { timeout: 240_000 }, () => {
       const report = JSON.parse(readFileSync(await (await download).path(), 'utf8'))
       expect(report).toMatchObject({ version: 2, cases: [{ bench: { id: 'small/full-32/16' } }] })
       expect(report.rooflines.gigaflops).toBeGreaterThan(0)
+      expect(Math.min(report.clock.before, report.clock.after)).toBeGreaterThan(0)
+      const known = currentCommit(fileURLToPath(new URL('.', import.meta.url))) !== undefined
+      expect(report.commit).toEqual(known ? expect.stringMatching(/^[0-9a-f]{7,}/) : undefined)
       expect(report.cases[0].rows[0]).toMatchObject({ peer: 'qkv/cpu', status: 'measured', agreement: { right: true } })
     })
   })
@@ -41,6 +50,20 @@ describe('the benchmark page', { timeout: 240_000 }, () => {
         expect(await row(page, peer).innerText(), peer).toMatch(/exact/)
         expect(await row(page, peer).innerText(), peer).toMatch(ratio)
       }
+    })
+  })
+
+  test.skipIf(models === undefined)('lets a model of the visitor’s own write, which writes what float64 writes', async () => {
+    await withPage(`${site.url}bench.html`, async (page) => {
+      await choose(page, [])
+      await page
+        .locator('input[type=file]')
+        .setInputFiles(['tok512.bin', 'stories260K.bin'].map((name) => join(models ?? '', name)))
+      await page.getByRole('checkbox', { name: 'stories260K/200' }).check()
+      await page.getByRole('button', { name: 'Run 1 case' }).click()
+      await page.getByText('Done.').waitFor({ timeout: 200_000 })
+      expect(await row(page, 'qkv/cpu').innerText()).toMatch(/tokens\/s\s+the same/)
+      expect(await row(page, 'qkv/javascript').innerText()).toMatch(ratio)
     })
   })
 

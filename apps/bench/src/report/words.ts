@@ -32,7 +32,7 @@ export function rate({ bench, bytes, flops }: CaseReport, { milliseconds: { medi
 }
 
 /** What a case is, in one line. */
-export function question({ bench, flops }: CaseReport): string {
+export function question({ bench, flops }: Pick<CaseReport, 'bench' | 'flops'>): string {
   const work = `${Number((flops / 1e9).toPrecision(3))} GFLOP`
   if (bench.kind !== 'attention') return `${bench.source}; ${work}`
   const { queryHeads, keyHeads, queryLength, keyLength, headDim, source } = bench
