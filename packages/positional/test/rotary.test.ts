@@ -65,6 +65,18 @@ describe('rotary', () => {
     }
   })
 
+  test('an encoding keeps the table it made last, unless it is a long one', () => {
+    const encoding = rotary({ dim: 8 })
+    const [short, long] = [
+      { start: 0, length: 4096 },
+      { start: 0, length: 4097 },
+    ]
+    const kept = encoding.table(short, 'query')
+    expect(encoding.table(short, 'key')).toBe(kept)
+    expect(encoding.table(long)).not.toBe(encoding.table(long))
+    expect(encoding.table(short)).toBe(kept)
+  })
+
   test('tables are stored as asked, rounded once from float64', () => {
     const exact = Math.cos(10)
     const { cos } = rotary({ dim: 2, dtype: 'bfloat16' }).table([10])

@@ -1,18 +1,8 @@
 import { capture, scoreMod, toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable } from '../refuse.ts'
-import {
-  addScaled,
-  checkInputs,
-  dot,
-  float32Tensor,
-  forEachToken,
-  readVectors,
-  rowOf,
-  startOf,
-  vectors,
-  type Vectors,
-} from './vectors.ts'
+import { contentScore } from './content-score.ts'
+import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, startOf, vectors, type Vectors } from './vectors.ts'
 
 export interface CopeOptions {
   /** [positions, headDim], trained, shared by the heads. Counts beyond the last position count as the last. */
@@ -32,15 +22,7 @@ export interface CopeOptions {
  */
 export function cope({ table }: CopeOptions): ContentScore {
   const [positions = 0, headDim = 0] = checkTable('cope', 'table', table, ['positions', 'headDim'])
-  return Object.freeze<ContentScore>({
-    kind: 'score',
-    follows: 'content',
-    parameters: [table],
-    terms: (inputs) => {
-      checkInputs('cope', inputs, headDim)
-      return terms(inputs, { e: toFloat64(table), positions, headDim })
-    },
-  })
+  return contentScore('cope', { headDim }, [table], (inputs) => terms(inputs, { e: toFloat64(table), positions, headDim }))
 }
 
 interface Weights {

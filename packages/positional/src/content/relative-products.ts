@@ -1,6 +1,7 @@
 import { capture, elementCount, scoreMod, toFloat64, type HostTensor, type IntExpression, type TokenPair } from '@qkv/core'
 import type { ContentInputs, ContentScore, ContentTerms } from '../encoding.ts'
-import { addScaled, checkInputs, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
+import { contentScore, type ContentSizes } from './content-score.ts'
+import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, vectors, type Vectors } from './vectors.ts'
 
 /** A table with a trained vector for each distance, and whether queries or keys are multiplied with it. */
 export interface RelativePart {
@@ -18,23 +19,11 @@ export interface RelativePart {
  * vectors before attention and the kernel looks the products up. That takes memory for length · rows of the table: little for
  * short tables, but more than a matrix of all pairs where a table has a row for every distance.
  *
- * @param heads where tables have vectors for each
+ * @param sizes heads where tables have vectors for each
  */
-export function relativeProducts(
-  operation: string,
-  { headDim, heads }: { readonly headDim: number; readonly heads?: number | undefined },
-  parts: readonly RelativePart[],
-): ContentScore {
+export function relativeProducts(operation: string, sizes: ContentSizes, parts: readonly RelativePart[]): ContentScore {
   const parameters = [...new Set(parts.map(({ table }) => table))]
-  return Object.freeze<ContentScore>({
-    kind: 'score',
-    follows: 'content',
-    parameters,
-    terms: (inputs) => {
-      checkInputs(operation, inputs, headDim, heads)
-      return terms(inputs, parts, parameters)
-    },
-  })
+  return contentScore(operation, sizes, parameters, (inputs) => terms(inputs, parts, parameters))
 }
 
 function terms(

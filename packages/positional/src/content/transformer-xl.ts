@@ -2,18 +2,8 @@ import { toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentGradient, ContentInputs, ContentScore, ContentTerms, TermsGradient } from '../encoding.ts'
 import { checkTable, refused } from '../refuse.ts'
 import { rotaryFrequencies } from '../rotary/frequencies.ts'
-import {
-  addScaled,
-  checkInputs,
-  dot,
-  float32Tensor,
-  forEachToken,
-  readVectors,
-  rowOf,
-  startOf,
-  vectors,
-  type Vectors,
-} from './vectors.ts'
+import { contentScore } from './content-score.ts'
+import { addScaled, dot, float32Tensor, forEachToken, readVectors, rowOf, startOf, vectors, type Vectors } from './vectors.ts'
 
 export interface TransformerXlOptions {
   /** [heads, headDim], trained: u, added to the query where it meets content. */
@@ -43,15 +33,10 @@ export function transformerXl(options: TransformerXlOptions): ContentScore {
   const [, , modelDim = 0] = checkTable('transformerXl', 'projection', projection, [heads, headDim, 'modelDim'])
   if (modelDim % 2 !== 0) throw refused('transformerXl', 'projection', 'to an even modelDim', modelDim)
   const frequencies = rotaryFrequencies(modelDim, options.base, 'transformerXl')
-  return Object.freeze<ContentScore>({
-    kind: 'score',
-    follows: 'content',
-    parameters: [options.contentBias, options.positionBias, projection],
-    terms: (inputs) => {
-      checkInputs('transformerXl', inputs, headDim, heads)
-      const [u, v, w] = [toFloat64(options.contentBias), toFloat64(options.positionBias), toFloat64(projection)]
-      return terms(inputs, { frequencies, headDim, modelDim, u, v, w })
-    },
+  const parameters = [options.contentBias, options.positionBias, projection] as const
+  return contentScore('transformerXl', { headDim, heads }, parameters, (inputs) => {
+    const [u, v, w] = [toFloat64(parameters[0]), toFloat64(parameters[1]), toFloat64(parameters[2])]
+    return terms(inputs, { frequencies, headDim, modelDim, u, v, w })
   })
 }
 

@@ -1,6 +1,5 @@
-import { checkTensor, elementCount, isFloat, tensor, toFloat64, type HostTensor } from '@qkv/core'
+import { elementCount, tensor, toFloat64, type HostTensor } from '@qkv/core'
 import type { ContentInputs } from '../encoding.ts'
-import { misshapen, refused } from '../refuse.ts'
 
 /** A query's or key's vectors as numbers, [batch, heads, length, dim]. */
 export interface Vectors {
@@ -29,33 +28,6 @@ export function readVectors(view: HostTensor): Vectors {
 
 export function float32Tensor(values: Float64Array, shape: readonly number[]): HostTensor {
   return tensor(Float32Array.from(values), shape)
-}
-
-/**
- * Batch and lengths may be 0.
- *
- * @param heads of the query, where they are given; else any that the key's divide
- * @throws QkvError unless query and key are float tensors that fit each other, with vectors of `headDim` elements.
- */
-export function checkInputs(operation: string, { query, key, starts }: ContentInputs, headDim: number, heads?: number): void {
-  for (const [argument, view] of Object.entries({ query, key })) {
-    checkTensor(operation, argument, view)
-    if (!isFloat(view.dtype)) throw refused(operation, argument, 'of a float dtype', view.dtype)
-    if (view.shape.length !== 4 || view.shape[3] !== headDim) {
-      throw misshapen(operation, argument, `[batch, heads, length, ${headDim}]`, view.shape)
-    }
-  }
-  const [batch = 0, queryHeads = 0] = query.shape
-  const [keyBatch = 0, keyHeads = 0] = key.shape
-  if (heads !== undefined && queryHeads !== heads) {
-    throw misshapen(operation, 'query', `[batch, ${heads}, length, ${headDim}]`, query.shape)
-  }
-  if (starts !== undefined && !(starts.length === batch && starts.every(Number.isSafeInteger))) {
-    throw refused(operation, 'starts', `${batch} whole numbers, one a batch entry`, starts)
-  }
-  if (keyBatch !== batch || (queryHeads > 0 && queryHeads % keyHeads !== 0)) {
-    throw misshapen(operation, 'key', `[${batch}, heads that divide ${queryHeads}, length, ${headDim}]`, key.shape)
-  }
 }
 
 /** Where the first query of a batch entry stands. */

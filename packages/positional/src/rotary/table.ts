@@ -55,14 +55,17 @@ export function rotaryEncoding(rotation: Rotation): RotaryEncoding {
 
 type TableMaker = RotaryEncoding['table']
 
-/** A model's layers ask for one table after another, all the same, and for queries what they ask for keys: the last is kept. */
+/**
+ * A model's layers ask for one table after another, all the same, and for queries what they ask for keys: the last is kept. Not
+ * that of a long range: it would hold megabytes as long as the encoding lives, and takes no time beside that range's attention.
+ */
 function keepingLast(make: TableMaker, rolesShare: boolean): TableMaker {
   let last:
     | { start: number; length: number; role: 'query' | 'key' | undefined; contextLength: number | undefined; table: RotaryTable }
     | undefined
   return (positions, role, contextLength) => {
     // (Callers without types may give nothing, which `make` refuses.)
-    if (!positions || !isRange(positions)) return make(positions, role, contextLength)
+    if (!positions || !isRange(positions) || positions.length > longestKept) return make(positions, role, contextLength)
     const asked = last?.start === positions.start && last.length === positions.length && last.contextLength === contextLength
     if (last && asked && (rolesShare || last.role === role)) return last.table
     const table = make(positions, role, contextLength)
@@ -71,6 +74,8 @@ function keepingLast(make: TableMaker, rolesShare: boolean): TableMaker {
     return table
   }
 }
+
+const longestKept = 4096
 
 function rotaryTable(
   { dim, layout, heads = 1, growth, dtype = 'float32' }: Rotation,
