@@ -7,7 +7,7 @@ import { attentionGradient } from './operations/gradient.ts'
 import * as layers from './operations/layers.ts'
 import { attentionInSteps } from './operations/steps.ts'
 import * as tensors from './operations/tensors.ts'
-import { openEngine } from './open-engine.ts'
+import { openEngine, type CpuOptions } from './open-engine.ts'
 
 export interface CpuMemory {
   /** Bytes that tensors hold. */
@@ -20,19 +20,6 @@ export interface CpuMemory {
 
 export interface CpuBackend extends Backend {
   memory(): CpuMemory
-}
-
-export interface CpuOptions {
-  /**
-   * What computes. `'auto'`, the default: WebAssembly with SIMD, or portable JavaScript where that is missing or a page
-   * forbids it; the backend's description says which, and why.
-   */
-  readonly engine?: 'auto' | 'wasm' | 'javascript' | undefined
-  /**
-   * How many threads work, the caller's among them. `'auto'`, the default: as many as there are processors, up to 8, and
-   * one where memory cannot be shared.
-   */
-  readonly threads?: number | 'auto' | undefined
 }
 
 /**

@@ -1,1 +1,2 @@
-export { createCpuBackend, type CpuBackend, type CpuMemory, type CpuOptions } from './backend.ts'
+export { createCpuBackend, type CpuBackend, type CpuMemory } from './backend.ts'
+export type { CpuOptions } from './open-engine.ts'

@@ -1,8 +1,20 @@
 import { describe, QkvError } from '@qkv/core'
-import type { CpuOptions } from './backend.ts'
 import type { OpenedEngine } from './engine.ts'
 import { plainMemory } from './memory/linear-memory.ts'
 import { openWasmEngine } from './wasm/open.ts'
+
+export interface CpuOptions {
+  /**
+   * What computes. `'auto'`, the default: WebAssembly with SIMD, or portable JavaScript where that is missing or a page
+   * forbids it; the backend's description says which, and why.
+   */
+  readonly engine?: 'auto' | 'wasm' | 'javascript' | undefined
+  /**
+   * How many threads work, the caller's among them. `'auto'`, the default: as many as there are processors, up to 8, and
+   * one where memory cannot be shared.
+   */
+  readonly threads?: number | 'auto' | undefined
+}
 
 /** The engine that was asked for, or the best there is. */
 export async function openEngine({ engine = 'auto', threads = 'auto' }: CpuOptions): Promise<OpenedEngine> {

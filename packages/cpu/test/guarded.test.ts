@@ -4,8 +4,8 @@ import { gradientSuite } from '@qkv/testing/suites/gradient-suite'
 import { layerSuite } from '@qkv/testing/suites/layer-suite'
 import { onnxSuite } from '@qkv/testing/suites/onnx-suite'
 import { describe } from 'vitest'
-import { backendOf, type CpuBackend, type CpuOptions } from '../src/backend.ts'
-import { openEngine } from '../src/open-engine.ts'
+import { backendOf, type CpuBackend } from '../src/backend.ts'
+import { openEngine, type CpuOptions } from '../src/open-engine.ts'
 import { GuardedArena } from './guarded-arena.ts'
 
 /** Every claim again where a stray access is seen: all memory that an operation uses is NaN between guards. */

@@ -22,6 +22,8 @@ export interface Limits {
   readonly dtypes?: readonly FloatDtype[]
   /** Options that must not occur. */
   readonly without?: readonly (keyof ProblemSpec)[]
+  /** Options that most problems have. */
+  readonly likely?: readonly (keyof ProblemSpec)[]
   /** Options that occur only on request. */
   readonly including?: readonly ('quantised' | 'dropout' | 'random expressions')[]
   /** Sizes around which kernels change their ways: tiles, vectors, register blocks. */
@@ -41,7 +43,7 @@ export function drawTokens({ count, seed, limits = {} }: DrawOptions): string[] 
 
 function drawSpec(random: Random, limits: Limits): ProblemSpec {
   const allowed = (option: keyof ProblemSpec, probability: number): boolean =>
-    random.chance(probability) && !limits.without?.includes(option)
+    random.chance(limits.likely?.includes(option) ? 0.8 : probability) && !limits.without?.includes(option)
   const dtypes = limits.dtypes ?? floatDtypes
   const queryDtype = random.pick(dtypes)
   const shape = drawShape(random, limits)

@@ -41,6 +41,11 @@ export function gradientSuite(suite: Suite): void {
       await checkProblems(drawTokens({ count: problemCount(suite, 2000), seed: 3, limits: drawn }))
     })
 
+    test('problems whose biases and score expressions learn are within their bounds', async () => {
+      const learning: Limits = { ...drawn, likely: ['bias', 'score'] }
+      await checkProblems(drawTokens({ count: problemCount(suite, 1350), seed: 7, limits: learning }))
+    })
+
     test('problems of many tiles are within their bounds', async () => {
       await checkProblems(drawTokens({ count: problemCount(suite, 30), seed: 4, limits: { ...drawn, work: 2 ** 18 } }))
     })
