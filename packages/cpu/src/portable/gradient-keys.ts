@@ -1,6 +1,6 @@
 import type { HostTensor } from '@qkv/core'
 import { gradientTile, type GradientSetting } from './gradient-setting.ts'
-import { makeGradientTile, pairGradients } from './pair-gradients.ts'
+import { makeGradientTile, multiplyPairs, pairGradients } from './pair-gradients.ts'
 import { scoreGradient } from './score-gradient.ts'
 import { findRowRanges, makeRowRanges } from './score-tile.ts'
 import { multiplyAdd, multiplyAddVisible, padded } from './tile-products.ts'
@@ -85,7 +85,7 @@ function runWith({ map: { runOffsets, runs } }: GradientSetting, line: number, k
 function addQueries(pass: Pass, queryTile: number): void {
   const { setting, tile, k, v, q, dO, qTransposed, dOTransposed, dk, dv, width, headWidth, valueWidth } = pass
   const { problem } = setting
-  const { headDim, valueDim, queryLength, scale } = problem
+  const { queryLength, scale } = problem
   const { batch, head, keys, scores, gradients } = tile
   tile.firstRow = queryTile * gradientTile.queries
   tile.rows = Math.min(gradientTile.queries, queryLength - tile.firstRow)
@@ -95,10 +95,11 @@ function addQueries(pass: Pass, queryTile: number): void {
   const finiteGradients = loadVectors(setting.dOutput, batch, head, firstRow, rows, dO)
   loadVectors(setting.query, batch, head, firstRow, rows, qTransposed, scale)
   loadVectors(setting.dOutput, batch, head, firstRow, rows, dOTransposed)
-  scores.fill(0)
-  gradients.fill(0)
-  multiplyAdd(k.data, headDim, qTransposed.data, width, scores, keys, headDim, padded(rows))
-  multiplyAdd(v.data, valueDim, dOTransposed.data, width, gradients, keys, valueDim, padded(rows))
+  multiplyPairs(
+    tile,
+    { count: keys, ofScores: k, ofGradients: v },
+    { count: rows, ofScores: qTransposed, ofGradients: dOTransposed },
+  )
   pairGradients(tile, setting, pass.ranges, pass.back)
   const addValueProduct = finiteGradients ? multiplyAdd : multiplyAddVisible
   const addKeyProduct = finiteQueries ? multiplyAdd : multiplyAddVisible

@@ -1,6 +1,6 @@
 import type { HostTensor } from '@qkv/core'
 import { gradientTile, type GradientSetting } from './gradient-setting.ts'
-import { makeGradientTile, pairGradients } from './pair-gradients.ts'
+import { makeGradientTile, multiplyPairs, pairGradients } from './pair-gradients.ts'
 import { scoreGradient } from './score-gradient.ts'
 import { findRowRanges, makeRowRanges } from './score-tile.ts'
 import { multiplyAdd, multiplyAddVisible, padded } from './tile-products.ts'
@@ -65,8 +65,8 @@ function tileGradient(pass: Pass, batch: number, head: number, queryTile: number
 
 function addKeys(pass: Pass, keyTile: number): void {
   const { setting, tile, q, dO, k, kTransposed, vTransposed, dq, width, headWidth } = pass
-  const { headDim, valueDim, keyLength, group } = setting.problem
-  const { batch, rows, scores, gradients } = tile
+  const { keyLength, group } = setting.problem
+  const { batch, rows, gradients } = tile
   const keyHead = Math.floor(tile.head / group)
   tile.firstKey = keyTile * gradientTile.keys
   tile.keys = Math.min(gradientTile.keys, keyLength - tile.firstKey)
@@ -74,10 +74,11 @@ function addKeys(pass: Pass, keyTile: number): void {
   const finite = loadVectors(setting.key, batch, keyHead, firstKey, keys, k)
   loadVectors(setting.key, batch, keyHead, firstKey, keys, kTransposed)
   loadVectors(setting.value, batch, keyHead, firstKey, keys, vTransposed)
-  scores.fill(0)
-  gradients.fill(0)
-  multiplyAdd(q.data, headDim, kTransposed.data, width, scores, rows, headDim, padded(keys))
-  multiplyAdd(dO.data, valueDim, vTransposed.data, width, gradients, rows, valueDim, padded(keys))
+  multiplyPairs(
+    tile,
+    { count: rows, ofScores: q, ofGradients: dO },
+    { count: keys, ofScores: kTransposed, ofGradients: vTransposed },
+  )
   pairGradients(tile, setting, pass.ranges, pass.back)
   const addProduct = finite ? multiplyAdd : multiplyAddVisible
   addProduct(gradients, width, k.data, headWidth, dq, rows, keys, headWidth)

@@ -1,7 +1,8 @@
 import type { GradientSetting } from './gradient-setting.ts'
 import type { ScoreGradient } from './score-gradient.ts'
 import { unplaced, type RowRanges, type ScoreTile } from './score-tile.ts'
-import { noWeight } from './tile-products.ts'
+import { multiplyAdd, noWeight, padded } from './tile-products.ts'
+import type { VectorTile } from './vectors.ts'
 
 /** A tile whose scores become weights while the products dO·v beside them become gradients of the scaled products. */
 export interface GradientTile extends ScoreTile {
@@ -12,6 +13,25 @@ export interface GradientTile extends ScoreTile {
 export function makeGradientTile(lineFor: 'row' | 'key', lines: number, width: number): GradientTile {
   const [rowStep, keyStep] = lineFor === 'row' ? [width, 1] : [1, width]
   return { scores: new Float64Array(lines * width), gradients: new Float64Array(lines * width), rowStep, keyStep, ...unplaced }
+}
+
+/** Vectors of the lines of a tile, or of those across: queries and output gradients, or keys and values. */
+interface Side {
+  readonly count: number
+  readonly ofScores: VectorTile
+  readonly ofGradients: VectorTile
+}
+
+/** q·k into the scores and dO·v into the gradients; lines' vectors lie as rows, those across as columns. */
+export function multiplyPairs({ scores, gradients }: GradientTile, lines: Side, across: Side): void {
+  const columns = padded(across.count)
+  for (const [products, { data, vectorStep }, other] of [
+    [scores, lines.ofScores, across.ofScores],
+    [gradients, lines.ofGradients, across.ofGradients],
+  ] as const) {
+    products.fill(0)
+    multiplyAdd(data, vectorStep, other.data, other.elementStep, products, lines.count, vectorStep, columns)
+  }
 }
 
 /** For each pair: p = exp(s − lse) and ds = p·(dp − D), taken back to the scaled product. Hidden pairs have no weight. */
