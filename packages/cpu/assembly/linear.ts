@@ -8,8 +8,9 @@
  * With few rows there is too little to do with each weight to pay for packing: `linearRows` reads them as they lie, once.
  */
 import * as record from '../src/wasm/layer-record'
+import { float32 } from '../src/wasm/record'
 import { dotFourRows, dotFourVectors, interleaveRow, storeLanes } from './dot'
-import { loadElement, loadElements, storeElements } from './elements'
+import { asFloats, loadElement, loadElements, storeElements } from './elements'
 import { packFour, wholeBlocks, wholePanels } from './pack'
 import { blockRows, panelColumns, panelRow, product } from './product'
 import { startAt, take, takeFloats, taken } from './scratch'
@@ -52,7 +53,9 @@ export function linear(layer: usize, unit: i32, scratch: usize): void {
     for (let j = 0; j < columns; j += panelColumns) {
       packVectors(layer + record.weight, column + j, min(panelColumns, columns - j), at, n, panelColumns, b)
       let block = a, sums = c + (usize(j) << 2)
-      for (let i = 0; i < rowCount; i += blockRows, block += usize(n) << 4, sums += cRow << 2) product(block, 16, b, panelRow, n, sums, cRow, scales)
+      for (let i = 0; i < rowCount; i += blockRows, block += usize(n) << 4, sums += cRow << 2) {
+        product(block, 16, b, panelRow, n, sums, cRow, scales)
+      }
     }
   }
   if (inputs == 0) memory.fill(c, 0, cRow * rowCount)
@@ -65,11 +68,11 @@ function packVectors(matrix: usize, first: i32, count: i32, at: i32, n: i32, wid
   for (let i = 0; i < count; i += width, target += usize(n * width) << 2) {
     for (let half = 0; half < width; half += 4) {
       const j = i + half
-      packFour(
-        vectorPart(matrix, first, j, count, at, n, vectors), vectorPart(matrix, first, j + 1, count, at, n, vectors + bytes),
-        vectorPart(matrix, first, j + 2, count, at, n, vectors + 2 * bytes), vectorPart(matrix, first, j + 3, count, at, n, vectors + 3 * bytes),
-        n, target + (half << 2), usize(width) << 2,
-      )
+      const u = vectorPart(matrix, first, j, count, at, n, vectors)
+      const v = vectorPart(matrix, first, j + 1, count, at, n, vectors + bytes)
+      const w = vectorPart(matrix, first, j + 2, count, at, n, vectors + 2 * bytes)
+      const x = vectorPart(matrix, first, j + 3, count, at, n, vectors + 3 * bytes)
+      packFour(u, v, w, x, n, target + (half << 2), usize(width) << 2)
     }
   }
 }
@@ -82,9 +85,7 @@ function vectorPart(matrix: usize, first: i32, j: i32, count: i32, at: i32, n: i
   }
   const step = load<i32>(matrix, record.elementStride), dtype = load<i32>(matrix, record.dtype)
   const source = load<usize>(matrix) + (first + j) * load<i32>(matrix, record.rowStride) + at * step
-  if (dtype == 0 && step == 4) return source
-  loadElements(source, step, dtype, n, room)
-  return room
+  return asFloats(source, step, dtype, n, room)
 }
 
 /** Adds the bias and stores outputs `column` to `column + n` of one row. */
@@ -163,7 +164,8 @@ function multiplyOneRow(layer: usize, column: i32, columns: i32, rowBytes: usize
 
 /** Whether a matrix is float32 rows of `rowBytes` without gaps. */
 function liesInRows(matrix: usize, rowBytes: usize): bool {
-  return load<i32>(matrix, record.dtype) == 0 && load<i32>(matrix, record.elementStride) == 4 && load<i32>(matrix, record.rowStride) == i32(rowBytes)
+  const withoutGaps = load<i32>(matrix, record.elementStride) == 4 && load<i32>(matrix, record.rowStride) == i32(rowBytes)
+  return withoutGaps && load<i32>(matrix, record.dtype) == float32
 }
 
 /** Two outputs at a time, half the tile apart. */
@@ -185,10 +187,10 @@ function multiplyRows(layer: usize, column: i32, columns: i32, rowBytes: usize, 
 
 /** One output's weights as float32 that can be read in whole vectors: in place, or converted into `room`. */
 function wholeWeight(layer: usize, output: i32, room: usize): usize {
-  const inputs = load<i32>(layer, record.inputs)
-  const step = load<i32>(layer, record.weight + record.elementStride), dtype = load<i32>(layer, record.weight + record.dtype)
-  if (dtype == 0 && step == 4 && (inputs & 3) == 0) return load<usize>(layer, record.weight) + output * load<i32>(layer, record.weight + record.rowStride)
-  return readVector(layer + record.weight, output, inputs, room)
+  const weight = layer + record.weight, inputs = load<i32>(layer, record.inputs)
+  const inPlace = load<i32>(weight, record.dtype) == float32 && load<i32>(weight, record.elementStride) == 4 && (inputs & 3) == 0
+  if (inPlace) return load<usize>(weight) + output * load<i32>(weight, record.rowStride)
+  return readVector(weight, output, inputs, room)
 }
 
 /** Row `number` of a matrix of `n` columns as float32, filled up with zeros to whole vectors. */
