@@ -1,4 +1,6 @@
 import { engine } from '../engine/client.ts'
+import { computing } from '../engine/computing.svelte.ts'
+import type { AttendRequest } from '../engine/engine.ts'
 import { madeUpVectors, wordDim } from '../words/vectors.ts'
 
 export interface OutputOptions {
@@ -6,10 +8,20 @@ export interface OutputOptions {
   readonly rotary: boolean
 }
 
-/** What attention gives each word: the blend of values that it takes. One head, made-up vectors, on the page's backend. */
-export async function wordOutputs(words: readonly string[], { causal, rotary }: OutputOptions): Promise<readonly Float32Array[]> {
+/**
+ * What attention gives each word: the blend of values that it takes. One head, made-up vectors, on the page's backend; an effect that
+ * calls this runs anew when the backend changes.
+ */
+export async function wordOutputs(words: readonly string[], options: OutputOptions): Promise<readonly Float32Array[]> {
+  void computing.turn
+  const flat = await engine.attend(requestOf(words, options))
+  return words.map((_, index) => flat.slice(index * wordDim, (index + 1) * wordDim))
+}
+
+/** Attention among words with made-up vectors, as the engine is asked. */
+export function requestOf(words: readonly string[], { causal, rotary }: OutputOptions): AttendRequest {
   const { query, key, value } = madeUpVectors(words, 1)
-  const flat = await engine.attend({
+  return {
     query: Float32Array.from(query.storage),
     key: Float32Array.from(key.storage),
     value: Float32Array.from(value.storage),
@@ -17,8 +29,7 @@ export async function wordOutputs(words: readonly string[], { causal, rotary }: 
     dim: wordDim,
     causal,
     rotary,
-  })
-  return words.map((_, index) => flat.slice(index * wordDim, (index + 1) * wordDim))
+  }
 }
 
 /** The largest difference between two vectors' elements. */

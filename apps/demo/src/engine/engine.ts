@@ -5,8 +5,10 @@ export type HeadMeasures = readonly (readonly HeadMeasure[])[]
 
 /** What the page asks of its worker, and what it hears back. Everything is plain data. */
 export interface Engine {
-  /** Makes the backend and checks it against the reference. */
+  /** Says what computes here, and checks it against the reference. */
   start(): Promise<BackendReport>
+  /** Computes with another backend from now on; where it cannot be made, the one before stays. */
+  use(choice: BackendChoice): Promise<BackendReport>
   /** Recognises a file as a checkpoint or a tokenizer, and takes it in. */
   takeFile(name: string, bytes: ArrayBuffer): Promise<TakenFile>
   /** Measures what every head of the model does. */
@@ -16,7 +18,14 @@ export interface Engine {
   stop(): void
   /** Attention among vectors of one batch entry, all heads. */
   attend(request: AttendRequest): Promise<Float32Array>
+  /** The same with a score change that the visitor wrote, compared with float64. */
+  tryScore(request: AttendRequest, score: string): Promise<SelfCheck>
+  /** One causal head over a long text, on the processor, in memory of its own. */
+  attendLong(tokens: number, tell: (done: number) => void): Promise<LongRun>
 }
+
+/** What is to compute: the fastest that works here, or one in particular. */
+export type BackendChoice = 'fastest' | 'webgpu' | 'cpu' | 'javascript'
 
 export interface BackendReport {
   readonly name: string
@@ -35,6 +44,16 @@ export interface SelfCheck {
   /** The largest error as a share of what a correct kernel may be off by; at most 1. */
   readonly shareOfBound: number
   readonly milliseconds: number
+}
+
+/** Attention over a text whose score matrix might not fit. */
+export interface LongRun {
+  readonly milliseconds: number
+  /** Taken for the work, beyond queries, keys, values and output. */
+  readonly bytesBeyond: number
+  /** Of the rows that were computed again in float64: how many, and their largest error as a share of its bound. */
+  readonly rowsChecked: number
+  readonly shareOfBound: number
 }
 
 export interface ModelFacts {

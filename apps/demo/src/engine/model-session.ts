@@ -14,8 +14,13 @@ import type { Engine, ModelFacts, TakenFile, WriteRequest, WrittenStep } from '.
 type Tell = (step: WrittenStep) => Promise<void>
 
 /** The part of the engine that holds a model: its two files, the decoder made of them, and the text that it writes. */
-export function modelSession(backend: Promise<Backend>): Pick<Engine, 'takeFile' | 'measureHeads' | 'write' | 'stop'> {
-  let facts: ModelFacts | undefined
+export interface ModelSession extends Pick<Engine, 'takeFile' | 'measureHeads' | 'write' | 'stop'> {
+  /** Ends the text and brings the model's weights to another backend. */
+  moveTo(backend: Backend): Promise<void>
+}
+
+export function modelSession(current: () => Promise<Backend>): ModelSession {
+  let checkpoint: DecoderCheckpoint | undefined
   let model: Decoder | undefined
   let tokenizer: Tokenizer | undefined
   let stopped = false
@@ -26,19 +31,31 @@ export function modelSession(backend: Promise<Backend>): Pick<Engine, 'takeFile'
     throw new Error('A model is a checkpoint and its tokenizer: one of them is missing.')
   }
 
+  function place(backend: Backend): void {
+    model?.dispose()
+    model = checkpoint && new Decoder(checkpoint, { backend })
+  }
+
+  async function ended(): Promise<void> {
+    stopped = true
+    await text
+  }
+
   return {
+    async moveTo(backend) {
+      await ended()
+      place(backend)
+    },
+
     async takeFile(name, bytes): Promise<TakenFile> {
-      stopped = true
-      await text
+      await ended()
       const kind = isTokenizer(name, bytes) ? 'tokenizer' : 'checkpoint'
       if (kind === 'tokenizer') tokenizer = readLlama2cTokenizer(bytes)
       else {
-        const checkpoint = readLlama2cCheckpoint(bytes)
-        model?.dispose()
-        model = new Decoder(checkpoint, { backend: await backend })
-        facts = factsOf(checkpoint)
+        checkpoint = readLlama2cCheckpoint(bytes)
+        place(await current())
       }
-      return { kind, model: model && tokenizer ? facts : undefined }
+      return { kind, model: checkpoint && tokenizer ? factsOf(checkpoint) : undefined }
     },
 
     measureHeads() {
