@@ -1,6 +1,6 @@
 /** Queries, keys and values on their way from where they lie, in any dtype and order, into tiles of float32. */
 import * as record from '../src/wasm/record'
-import { loadElements, loadQuantized } from './elements'
+import { asFloats, loadElements, loadQuantized } from './elements'
 import { packAcross, packFour, wholeBlocks, wholePanels } from './pack'
 import { int, pointer, vectorOf } from './problem'
 import * as rows from './rows'
@@ -9,6 +9,9 @@ import { splat } from './vector'
 /** Keys of a tile. */
 export const tileKeys: i32 = record.tileKeys
 
+/** Bytes of a packed tile's panel of 8 columns. */
+export const panelBytes: usize = tileKeys << 5
+
 /** Bytes of room for one vector, key or value. */
 // @ts-ignore: decorator
 @inline
@@ -16,39 +19,49 @@ export function vectorBytes(problem: usize): usize {
   return usize(wholePanels(max(int(problem, record.headDim), int(problem, record.valueDim)))) << 2
 }
 
-/** The panel's queries, scaled, as [headDim][8]. `vectors` is room for four. */
+/**
+ * The panel's queries, scaled, as [headDim][8]. `vectors` is room for four. Scaling rounds once: a scale that is no float32
+ * is multiplied by in float64, beforehand.
+ */
 export function packQueries(problem: usize, batch: i32, panel: usize, target: usize, vectors: usize): void {
-  const headDim = int(problem, record.headDim)
-  const bytes = vectorBytes(problem)
-  for (let half = 0; half < rows.panelRows; half += 4) {
-    for (let lane = 0; lane < 4; lane++) {
-      readQuery(problem, batch, panel, half + lane, vectors + lane * bytes)
-    }
-    packFour(vectors, vectors + bytes, vectors + 2 * bytes, vectors + 3 * bytes, headDim, target + (half << 2), 32)
+  const headDim = int(problem, record.headDim), bytes = vectorBytes(problem)
+  const scale = load<f64>(problem, record.scale)
+  const exact = f64(f32(scale)) == scale
+  for (let lane = 0; lane < rows.panelRows; lane += 4, target += 16) {
+    const a = queryVector(problem, batch, panel, lane, exact, vectors)
+    const b = queryVector(problem, batch, panel, lane + 1, exact, vectors + bytes)
+    const c = queryVector(problem, batch, panel, lane + 2, exact, vectors + 2 * bytes)
+    const d = queryVector(problem, batch, panel, lane + 3, exact, vectors + 3 * bytes)
+    packFour(a, b, c, d, headDim, target, 32, exact ? f32(scale) : 1)
   }
 }
 
 /** The scaled query of one of a panel's rows. */
 export function readQuery(problem: usize, batch: i32, panel: usize, lane: i32, target: usize): void {
-  const headDim = int(problem, record.headDim)
-  const at = panel + (lane << 2)
+  const query = queryVector(problem, batch, panel, lane, true, target)
+  scaleVector(query, int(problem, record.headDim), load<f64>(problem, record.scale), target)
+}
+
+/** Where the query of one of a panel's rows lies as float32: in place, or converted into `room`; scaled unless `asItIs`. */
+function queryVector(problem: usize, batch: i32, panel: usize, lane: i32, asItIs: bool, room: usize): usize {
+  const at = panel + (lane << 2), n = int(problem, record.headDim)
   const source = vectorOf(problem, record.query, batch, load<i32>(at, rows.heads), load<i32>(at, rows.indices))
-  loadElements(source, int(problem, record.query + record.elementStride), int(problem, record.query + record.dtype), headDim, target)
-  scaleVector(target, headDim, load<f64>(problem, record.scale))
+  const vector = asFloats(source, int(problem, record.query + record.elementStride), int(problem, record.query + record.dtype), n, room)
+  if (asItIs) return vector
+  scaleVector(vector, n, load<f64>(problem, record.scale), room)
+  return room
 }
 
 /** In float64, so that scale and product are rounded once. */
-function scaleVector(vector: usize, n: i32, scale: f64): void {
+function scaleVector(vector: usize, n: i32, scale: f64, target: usize): void {
   const end = vector + (usize(n) << 2), whole = vector + (usize(n & ~3) << 2)
   const factor = f64x2.splat(scale)
-  for (; vector < whole; vector += 16) {
-    const x = v128.load(vector)
-    const low = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.promote_low_f32x4(x), factor))
-    const upper = i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15)
-    const high = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.promote_low_f32x4(upper), factor))
-    v128.store(vector, i8x16.shuffle(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+  for (; vector < whole; vector += 16, target += 16) {
+    const low = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.promote_low_f32x4(v128.load64_zero(vector)), factor))
+    const high = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.promote_low_f32x4(v128.load64_zero(vector, 8)), factor))
+    v128.store(target, i8x16.shuffle(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
   }
-  for (; vector < end; vector += 4) store<f32>(vector, f32(f64(load<f32>(vector)) * scale))
+  for (; vector < end; vector += 4, target += 4) store<f32>(target, f32(f64(load<f32>(vector)) * scale))
 }
 
 /** Keys in blocks of 4, [headDim][4] each; those that fill up the last block are zero. `vectors` is room for four. */
@@ -95,7 +108,7 @@ function packPanels(problem: usize, tensor: i32, batch: i32, head: i32, first: i
   let special = splat(0)
   for (let j = 0; j < count; j++) {
     const vector = readVector(problem, tensor, batch, head, first + j, vectors)
-    special = f32x4.add(special, packAcross(vector, n, j, target, usize(tileKeys) << 5))
+    special = f32x4.add(special, packAcross(vector, n, j, target, panelBytes))
   }
   return v128.any_true(f32x4.ne(special, special))
 }

@@ -17,8 +17,12 @@ export function finishPanel(problem: usize, batch: i32, panel: usize, o: usize, 
     const at = panel + (lane << 2)
     const head = load<i32>(at, rows.heads), row = load<i32>(at, rows.indices)
     const l = load<f32>(at, rows.sums)
-    if (l != 0) divide(o, valueDim, l)
-    storeElements(o, valueDim, vectorOf(problem, record.output, batch, head, row), step, dtype)
+    const target = vectorOf(problem, record.output, batch, head, row), normaliser: f32 = l == 0 ? 1 : 1 / l
+    if (dtype == record.float32 && step == 4 && (valueDim & 3) == 0) scaleVector(o, valueDim, normaliser, target)
+    else {
+      scaleVector(o, valueDim, normaliser, o)
+      storeElements(o, valueDim, target, step, dtype)
+    }
     if (lse != 0) {
       const number = (batch * queryHeads + head) * queryLength + row
       store<f32>(lse + (usize(number) << 2), l == 0 ? -Infinity : load<f32>(at, rows.maxima) + Mathf.log(l))
@@ -26,7 +30,7 @@ export function finishPanel(problem: usize, batch: i32, panel: usize, o: usize, 
   }
 }
 
-function divide(vector: usize, n: i32, divisor: f32): void {
-  const end = vector + (usize(n) << 2)
-  for (; vector < end; vector += 16) v128.store(vector, f32x4.div(v128.load(vector), splat(divisor)))
+function scaleVector(vector: usize, n: i32, factor: f32, target: usize): void {
+  const end = vector + (usize(n) << 2), x = splat(factor)
+  for (; vector < end; vector += 16, target += 16) v128.store(target, f32x4.mul(v128.load(vector), x))
 }

@@ -3,14 +3,16 @@
  * dims and lengths need no other code: what zeros add is nothing, and nobody looks at padded rows.
  */
 import { blockRows, panelColumns } from './product'
+import { splat } from './vector'
 
-/** Four vectors side by side: target[i] = (a[i], b[i], c[i], d[i]), `row` bytes apart. */
-export function packFour(a: usize, b: usize, c: usize, d: usize, n: i32, target: usize, row: usize): void {
+/** Four vectors side by side, times a factor: target[i] = (a[i], b[i], c[i], d[i]), `row` bytes apart. */
+export function packFour(a: usize, b: usize, c: usize, d: usize, n: i32, target: usize, row: usize, factor: f32 = 1): void {
+  const x = splat(factor)
   let i = 0
   for (; i + 4 <= n; i += 4) {
     const offset = usize(i) << 2
-    const va = v128.load(a + offset), vb = v128.load(b + offset)
-    const vc = v128.load(c + offset), vd = v128.load(d + offset)
+    const va = f32x4.mul(x, v128.load(a + offset)), vb = f32x4.mul(x, v128.load(b + offset))
+    const vc = f32x4.mul(x, v128.load(c + offset)), vd = f32x4.mul(x, v128.load(d + offset))
     const abLow = i8x16.shuffle(va, vb, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
     const abHigh = i8x16.shuffle(va, vb, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
     const cdLow = i8x16.shuffle(vc, vd, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
@@ -23,10 +25,10 @@ export function packFour(a: usize, b: usize, c: usize, d: usize, n: i32, target:
   }
   for (; i < n; i++) {
     const offset = usize(i) << 2
-    store<f32>(target, load<f32>(a + offset))
-    store<f32>(target, load<f32>(b + offset), 4)
-    store<f32>(target, load<f32>(c + offset), 8)
-    store<f32>(target, load<f32>(d + offset), 12)
+    store<f32>(target, factor * load<f32>(a + offset))
+    store<f32>(target, factor * load<f32>(b + offset), 4)
+    store<f32>(target, factor * load<f32>(c + offset), 8)
+    store<f32>(target, factor * load<f32>(d + offset), 12)
     target += row
   }
 }

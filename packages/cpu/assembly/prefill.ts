@@ -3,7 +3,7 @@
  *
  *     pack the tile's queries, scaled, into panels of 8 rows
  *     for each tile of 64 keys that any of the rows sees:
- *         pack its keys in blocks of 4, its values in panels of 8 columns
+ *         pack its keys and values, or find them where they lie     (tiles.ts)
  *         for each panel of rows:
  *             s = k · qᵀ                    scores, rows as lanes
  *             s → softcap, bias, masks      only where there are any
@@ -12,24 +12,27 @@
  *     output = o / l,  lse = m + log l
  *
  * The score matrix exists 64 × 8 at a time. A tile of keys and values is packed once for all rows of the query tile; a
- * panel's queries, scores and outputs stay in the first-level cache while it is worked on.
+ * panel's queries, scores and outputs stay in the first-level cache while it is worked on. A last panel that isn't full costs
+ * what its rows cost: half for up to four, and one or two are multiplied by keys as they lie, element by element.
  */
 import * as record from '../src/wasm/record'
+import { dotFourVectors, storeLanes } from './dot'
 import { dropWeights } from './dropout'
-import { packKeys, packQueries, packValues, tileKeys, vectorBytes } from './operands'
+import { packQueries, readQuery, tileKeys, vectorBytes } from './operands'
 import { finishPanel } from './output'
-import { wholeBlocks, wholePanels } from './pack'
+import { wholePanels } from './pack'
 import { int } from './problem'
-import { blockRows, panelRow, product } from './product'
+import { blockRows, narrowProduct, panelRow, productOfRows } from './product'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
 import { keyScoresBytes, softmaxTile } from './softmax'
 import { anySees, empty, partial, tileClass } from './tile-map'
-import { weighSpecialValues, weighValues } from './values'
+import * as tile from './tiles'
+import { weighPanels, weighSpecialPanels } from './values'
 
-/** Panel descriptions, room for four vectors, and the tiles of queries, scores, outputs, keys, values, expression registers. */
-let panelsAt: usize, vectors: usize, q: usize, s: usize, o: usize, k: usize, v: usize, registers: usize
+/** Panel descriptions, room for four vectors, the tiles of queries, scores and outputs, expression registers. */
+let panelsAt: usize, vectors: usize, q: usize, s: usize, o: usize, registers: usize
 
 function layOut(problem: usize, scratch: usize): usize {
   const headDim = int(problem, record.headDim), valueColumns = wholePanels(int(problem, record.valueDim))
@@ -40,8 +43,7 @@ function layOut(problem: usize, scratch: usize): usize {
   q = takeFloats(tileRows * headDim)
   s = takeFloats(tileKeys * rows.panelRows)
   o = takeFloats(tileRows * valueColumns)
-  k = takeFloats(tileKeys * headDim)
-  v = takeFloats(tileKeys * valueColumns)
+  tile.layOutTile(problem)
   registers = take(int(problem, record.registerBytes))
   return taken()
 }
@@ -62,65 +64,99 @@ export function prefill(problem: usize, unit: i32, scratch: usize): void {
   attendTile(problem, sequence / keyHeads, sequence % keyHeads, tiles - 1 - unit % tiles)
 }
 
-function attendTile(problem: usize, batch: i32, keyHead: i32, tile: i32): void {
-  const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
+function attendTile(problem: usize, batch: i32, keyHead: i32, queryTile: i32): void {
   const tileRows = int(problem, record.tileRows)
-  const first = tile * tileRows
+  const first = queryTile * tileRows
   const end = min(first + tileRows, int(problem, record.queryLength) * int(problem, record.group))
   const panels = (end - first + rows.panelRows - 1) / rows.panelRows
-  const queryPanelBytes = usize(headDim) << 5, outputPanelBytes = usize(wholePanels(valueDim)) << 5
+  const queryBytes = usize(int(problem, record.headDim)) << 5, outputBytes = usize(wholePanels(int(problem, record.valueDim))) << 5
 
   let firstKey = i32.MAX_VALUE, endKey = 0
-  for (let panel = 0; panel < panels; panel++) {
-    const description = panelsAt + panel * rows.panelBytes
-    rows.describePanel(problem, batch, keyHead, first + panel * rows.panelRows, end, description)
-    packQueries(problem, batch, description, q + panel * queryPanelBytes, vectors)
-    firstKey = min(firstKey, load<i32>(description, rows.lowestFirst))
-    endKey = max(endKey, load<i32>(description, rows.highestEnd))
+  for (let i = 0; i < panels; i++) {
+    const panel = panelsAt + i * rows.panelBytes
+    rows.describePanel(problem, batch, keyHead, first + i * rows.panelRows, end, panel)
+    readQueries(problem, batch, panel, end - first - i * rows.panelRows, q + i * queryBytes)
+    firstKey = min(firstKey, load<i32>(panel, rows.lowestFirst))
+    endKey = max(endKey, load<i32>(panel, rows.highestEnd))
   }
-  memory.fill(o, 0, panels * outputPanelBytes)
 
   for (let at = firstKey & -tileKeys; at < endKey; at += tileKeys) {
     const keys = min(tileKeys, endKey - at)
     if (!anySees(problem, panelsAt, panels, at, at + keys)) continue
-    packKeys(problem, batch, keyHead, at, keys, k, vectors)
-    const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
-    for (let panel = 0; panel < panels; panel++) {
-      const lanes = min(rows.panelRows, end - first - panel * rows.panelRows)
-      attendPanel(problem, panelsAt + panel * rows.panelBytes, lanes, q + panel * queryPanelBytes, o + panel * outputPanelBytes, at, keys, special)
+    tile.readTile(problem, batch, keyHead, at, keys, panels, vectors)
+    for (let i = 0; i < panels; i++) {
+      const lanes = min(rows.panelRows, end - first - i * rows.panelRows)
+      attendPanel(problem, panelsAt + i * rows.panelBytes, lanes, q + i * queryBytes, o + i * outputBytes, at, keys)
     }
   }
-  for (let panel = 0; panel < panels; panel++) {
-    const lanes = min(rows.panelRows, end - first - panel * rows.panelRows)
-    finishPanel(problem, batch, panelsAt + panel * rows.panelBytes, o + panel * outputPanelBytes, lanes)
+
+  for (let i = 0; i < panels; i++) {
+    const panel = panelsAt + i * rows.panelBytes, outputs = o + i * outputBytes
+    if (load<i32>(panel, rows.started) == 0) memory.fill(outputs, 0, outputBytes)
+    finishPanel(problem, batch, panel, outputs, min(rows.panelRows, end - first - i * rows.panelRows))
   }
 }
 
-/**
- * One panel, of which `lanes` rows exist, and those of the packed keys `at` to `at + count` that it may see; `special` where
- * any of their values is infinite or NaN.
- */
-function attendPanel(
-  problem: usize, panel: usize, lanes: i32, queries: usize, outputs: usize, at: i32, count: i32, special: bool,
-): void {
-  const tile = tileClass(problem, panel, at)
-  if (tile == empty || rows.seesNone(panel, at, at + count)) return
-  const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
-  const skipped = rows.unseenBefore(panel, at) & -blockRows
-  const keys = rows.endSeen(panel, at, count) - skipped, packedKeys = wholeBlocks(keys)
-  const values = v + usize(skipped) * panelRow
-  let block = k + (usize(skipped * headDim) << 2)
+/** One panel, of which `lanes` rows exist, and those of the tile's keys `at` to `at + count` that it may see. */
+function attendPanel(problem: usize, panel: usize, lanes: i32, queries: usize, outputs: usize, at: i32, count: i32): void {
+  const visible = tileClass(problem, panel, at)
+  if (visible == empty || rows.seesNone(panel, at, at + count)) return
+  const sparse = isSparse(problem, lanes), end = rows.endSeen(panel, at, count)
+  let skipped = rows.unseenBefore(panel, at) & -blockRows
+  // Where keys lie, a last block that isn't whole begins earlier.
+  if (tile.keysInPlace && !sparse) skipped = min(skipped, max(0, end - blockRows))
+  const keys = end - skipped
   at += skipped
-  for (let j = 0; j < packedKeys; j += blockRows, block += usize(headDim) << 4) {
-    product(block, 16, queries, panelRow, headDim, s + j * keyScoresBytes, keyScoresBytes, 0)
-  }
-  const changed = changesScores(problem), outside = !rows.seesAll(panel, at, at + packedKeys)
+
+  if (sparse) scoreRows(problem, queries, lanes, skipped, keys)
+  else scorePanel(problem, queries, lanes, skipped, keys)
+  const changed = changesScores(problem), outside = !rows.seesAll(panel, at, at + keys)
   if (changed) changeScores(problem, panel, s, at, keys, registers)
-  if (tile == partial) hideByMasks(problem, panel, s, at, keys, registers)
-  if (outside) hideOutside(panel, s, at, packedKeys)
-  softmaxTile(s, packedKeys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, lanes)
+  if (visible == partial) hideByMasks(problem, panel, s, at, keys, registers)
+  if (outside) hideOutside(panel, s, at, keys)
+  softmaxTile(s, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, lanes)
   if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
-  const mayHide = outside || changed || tile == partial
-  if (special && mayHide) weighSpecialValues(s, values, keys, valueDim, outputs, panel + rows.rescales)
-  else weighValues(s, values, keys, valueDim, outputs, panel + rows.rescales, lanes)
+
+  const values = tile.values + skipped * tile.valueRow, valueDim = int(problem, record.valueDim)
+  const rescales = load<i32>(panel, rows.started) ? panel + rows.rescales : 0
+  store<i32>(panel, 1, rows.started)
+  const mayHide = outside || changed || visible == partial
+  if (mayHide && tile.hasSpecialValues(problem)) {
+    weighSpecialPanels(s, values, tile.valueRow, tile.valuePanel, keys, valueDim, outputs, rescales)
+  } else weighPanels(s, values, tile.valueRow, tile.valuePanel, keys, valueDim, outputs, rescales, lanes)
+}
+
+/** s = k · qᵀ of `count` keys from the tile's key `first` on, in blocks of 4. */
+function scorePanel(problem: usize, queries: usize, lanes: i32, first: i32, count: i32): void {
+  const headDim = int(problem, record.headDim), last = tile.keysInPlace ? max(0, count - blockRows) : count
+  for (let j = 0; j < count; j += blockRows) {
+    const key = min(j, last)
+    const keys = tile.keys + (first + key) * tile.keyBytes, scores = s + key * keyScoresBytes
+    if (lanes > 4) productOfRows(keys, tile.keyRow, tile.keyStep, queries, panelRow, headDim, scores, keyScoresBytes, 0)
+    else narrowProduct(keys, tile.keyRow, tile.keyStep, queries, panelRow, headDim, scores, keyScoresBytes)
+  }
+}
+
+/** Whether so few rows are of a panel that their products are taken from keys as they lie. */
+function isSparse(problem: usize, lanes: i32): bool {
+  return lanes <= 2 && tile.haveNoGaps(problem, record.key) && (int(problem, record.headDim) & 3) == 0
+}
+
+/** A panel's queries: as [headDim][8], those of a sparse panel one after the other. */
+function readQueries(problem: usize, batch: i32, panel: usize, lanes: i32, target: usize): void {
+  if (!isSparse(problem, lanes)) return packQueries(problem, batch, panel, target, vectors)
+  const bytes = usize(int(problem, record.headDim)) << 2
+  for (let lane = 0; lane < lanes; lane++) readQuery(problem, batch, panel, lane, target + lane * bytes)
+}
+
+/** s = k · qᵀ of a sparse panel. */
+function scoreRows(problem: usize, queries: usize, lanes: i32, first: i32, count: i32): void {
+  const stride = int(problem, record.key + record.rowStride), bytes = usize(int(problem, record.headDim)) << 2
+  const keys = tile.keysAt + first * stride, last = keys + (count - 1) * stride
+  for (let j = 0; j < count; j += 4) {
+    const a = keys + j * stride, scores = s + j * keyScoresBytes
+    const b = j + 1 < count ? a + stride : last, c = j + 2 < count ? b + stride : last, d = j + 3 < count ? c + stride : last
+    storeLanes(dotFourVectors<f32>(queries, a, b, c, d, bytes), scores, keyScoresBytes)
+    if (lanes == 2) storeLanes(dotFourVectors<f32>(queries + bytes, a, b, c, d, bytes), scores + 4, keyScoresBytes)
+  }
 }

@@ -4,7 +4,8 @@
  *
  * Its eight accumulators, two vectors of B and one broadcast element of A stay in registers; each step reads six times
  * for eight multiply-adds. B is mostly a *panel*, n rows of 8 elements without gaps, so that reading it is one straight
- * line. A is stored by columns of 4. The loop is not unrolled: engines then fetch ahead more than fits their registers.
+ * line. A is stored by columns of 4, or as it lies. The loop is not unrolled: engines then fetch ahead more than fits their
+ * registers. Where fewer columns or rows are wanted, the eight accumulators are put to other use.
  */
 import { loadFour } from './stored'
 import { multiplyAdd, splat } from './vector'
@@ -24,6 +25,16 @@ export const panelRow: i32 = 32
 // @ts-ignore: decorator
 @inline
 export function product<T = f32>(a: usize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize, scales: usize): void {
+  productOfRows<T>(a, 4, step, b, bRow, n, c, cRow, scales)
+}
+
+/** The same with A's rows `aRow` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function productOfRows<T = f32>(
+  a: usize, aRow: isize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize, scales: usize,
+): void {
+  const aRow2 = 2 * aRow, aRow3 = 3 * aRow
   const c1 = c + cRow
   const c2 = c1 + cRow
   const c3 = c2 + cRow
@@ -38,11 +49,11 @@ export function product<T = f32>(a: usize, step: usize, b: usize, bRow: isize, n
   }
   const end = a + usize(n) * step
   while (a < end) {
-    b0 = loadFour<T>(b), b1 = loadFour<T>(b + 4 * sizeof<T>())
-    x = v128.load32_splat(a, 0), x00 = multiplyAdd(x, b0, x00), x01 = multiplyAdd(x, b1, x01)
-    x = v128.load32_splat(a, 4), x10 = multiplyAdd(x, b0, x10), x11 = multiplyAdd(x, b1, x11)
-    x = v128.load32_splat(a, 8), x20 = multiplyAdd(x, b0, x20), x21 = multiplyAdd(x, b1, x21)
-    x = v128.load32_splat(a, 12), x30 = multiplyAdd(x, b0, x30), x31 = multiplyAdd(x, b1, x31)
+    b0 = loadFour<T>(b), b1 = isFloat<T>() ? v128.load(b, 16) : loadFour<T>(b + 4 * sizeof<T>())
+    x = v128.load32_splat(a), x00 = multiplyAdd(x, b0, x00), x01 = multiplyAdd(x, b1, x01)
+    x = v128.load32_splat(a + aRow), x10 = multiplyAdd(x, b0, x10), x11 = multiplyAdd(x, b1, x11)
+    x = v128.load32_splat(a + aRow2), x20 = multiplyAdd(x, b0, x20), x21 = multiplyAdd(x, b1, x21)
+    x = v128.load32_splat(a + aRow3), x30 = multiplyAdd(x, b0, x30), x31 = multiplyAdd(x, b1, x31)
     a += step
     b += bRow
   }
@@ -50,4 +61,58 @@ export function product<T = f32>(a: usize, step: usize, b: usize, bRow: isize, n
   v128.store(c1, x10), v128.store(c1, x11, 16)
   v128.store(c2, x20), v128.store(c2, x21, 16)
   v128.store(c3, x30), v128.store(c3, x31, 16)
+}
+
+/**
+ * C[4 × 4] = A · B, for panels of which only four columns are wanted. Even and odd steps have accumulators of their own, or
+ * each would wait for the one before.
+ */
+export function narrowProduct(a: usize, aRow: isize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize): void {
+  const aRow2 = 2 * aRow, aRow3 = 3 * aRow, odd = a + usize(n & ~1) * step
+  let x0 = splat(0), x1 = splat(0), x2 = splat(0), x3 = splat(0)
+  let y0 = splat(0), y1 = splat(0), y2 = splat(0), y3 = splat(0)
+  let four: v128
+  while (a < odd) {
+    four = v128.load(b)
+    x0 = multiplyAdd(v128.load32_splat(a), four, x0), x1 = multiplyAdd(v128.load32_splat(a + aRow), four, x1)
+    x2 = multiplyAdd(v128.load32_splat(a + aRow2), four, x2), x3 = multiplyAdd(v128.load32_splat(a + aRow3), four, x3)
+    a += step
+    b += bRow
+    four = v128.load(b)
+    y0 = multiplyAdd(v128.load32_splat(a), four, y0), y1 = multiplyAdd(v128.load32_splat(a + aRow), four, y1)
+    y2 = multiplyAdd(v128.load32_splat(a + aRow2), four, y2), y3 = multiplyAdd(v128.load32_splat(a + aRow3), four, y3)
+    a += step
+    b += bRow
+  }
+  if (n & 1) {
+    four = v128.load(b)
+    x0 = multiplyAdd(v128.load32_splat(a), four, x0), x1 = multiplyAdd(v128.load32_splat(a + aRow), four, x1)
+    x2 = multiplyAdd(v128.load32_splat(a + aRow2), four, x2), x3 = multiplyAdd(v128.load32_splat(a + aRow3), four, x3)
+  }
+  v128.store(c, f32x4.add(x0, y0)), v128.store(c + cRow, f32x4.add(x1, y1))
+  v128.store(c + 2 * cRow, f32x4.add(x2, y2)), v128.store(c + 3 * cRow, f32x4.add(x3, y3))
+}
+
+/** C[1 × 32] = scale · C + A · B, for a single row. The 32 columns of B are four panels, `bPanel` bytes apart. */
+export function rowProduct(a: usize, step: usize, b: usize, bRow: isize, bPanel: usize, n: i32, c: usize, scales: usize): void {
+  const bPanel2 = 2 * bPanel, bPanel3 = 3 * bPanel
+  let x0 = splat(0), x1 = splat(0), x2 = splat(0), x3 = splat(0)
+  let x4 = splat(0), x5 = splat(0), x6 = splat(0), x7 = splat(0)
+  let x: v128
+  if (scales != 0) {
+    x = v128.load32_splat(scales)
+    x0 = f32x4.mul(x, v128.load(c)), x1 = f32x4.mul(x, v128.load(c, 16))
+    x2 = f32x4.mul(x, v128.load(c, 32)), x3 = f32x4.mul(x, v128.load(c, 48))
+    x4 = f32x4.mul(x, v128.load(c, 64)), x5 = f32x4.mul(x, v128.load(c, 80))
+    x6 = f32x4.mul(x, v128.load(c, 96)), x7 = f32x4.mul(x, v128.load(c, 112))
+  }
+  for (const end = a + usize(n) * step; a < end; a += step, b += bRow) {
+    x = v128.load32_splat(a)
+    x0 = multiplyAdd(x, v128.load(b), x0), x1 = multiplyAdd(x, v128.load(b, 16), x1)
+    x2 = multiplyAdd(x, v128.load(b + bPanel), x2), x3 = multiplyAdd(x, v128.load(b + bPanel, 16), x3)
+    x4 = multiplyAdd(x, v128.load(b + bPanel2), x4), x5 = multiplyAdd(x, v128.load(b + bPanel2, 16), x5)
+    x6 = multiplyAdd(x, v128.load(b + bPanel3), x6), x7 = multiplyAdd(x, v128.load(b + bPanel3, 16), x7)
+  }
+  v128.store(c, x0), v128.store(c, x1, 16), v128.store(c, x2, 32), v128.store(c, x3, 48)
+  v128.store(c, x4, 64), v128.store(c, x5, 80), v128.store(c, x6, 96), v128.store(c, x7, 112)
 }

@@ -6,7 +6,7 @@
  * last panel is filled up with its last row, whose results nobody looks at.
  */
 import * as record from '../src/wasm/record'
-import { endVisible, firstPosition, firstVisible, int, validKeys, vectorOf } from './problem'
+import { endVisible, firstPosition, firstVisible, int, pointer, validKeys, vectorOf } from './problem'
 
 export const panelRows: i32 = record.panelRows
 
@@ -29,8 +29,10 @@ export const highestFirst: usize = 324
 export const lowestEnd: usize = 328
 export const highestEnd: usize = 332
 export const batches: usize = 336
+/** Whether any values have been weighed: outputs start with the first ones. */
+export const started: usize = 368
 
-export const panelBytes: usize = 368
+export const panelBytes: usize = 384
 
 /** Describes the panel of rows from `first` on, of which those below `end` exist. */
 export function describePanel(problem: usize, batch: i32, keyHead: i32, first: i32, end: i32, panel: usize): void {
@@ -38,32 +40,30 @@ export function describePanel(problem: usize, batch: i32, keyHead: i32, first: i
   const keys = validKeys(problem, batch)
   const start = firstPosition(problem, keys)
   const sinks = load<usize>(problem, record.sinks)
-  let lowFirst = i32.MAX_VALUE, highFirst = 0, lowEnd = i32.MAX_VALUE, highEnd = 0
+  const biased = pointer(problem, record.bias) != 0, masked = pointer(problem, record.mask) != 0
+  let row = first / group, offset = first - row * group
   for (let lane = 0; lane < panelRows; lane++) {
-    const number = min(first + lane, end - 1)
-    const row = number / group
-    const head = keyHead * group + number % group
-    const firstKey = firstVisible(problem, start + row, keys)
-    const endKey = endVisible(problem, start + row, keys)
-    const at = panel + (lane << 2)
+    const at = panel + (lane << 2), head = keyHead * group + offset
     store<i32>(at, start + row, positions)
     store<i32>(at, row, indices)
     store<i32>(at, head, heads)
-    store<i32>(at, firstKey, firsts)
-    store<i32>(at, endKey, ends)
+    store<i32>(at, firstVisible(problem, start + row, keys), firsts)
+    store<i32>(at, endVisible(problem, start + row, keys), ends)
     store<i32>(at, batch, batches)
-    store<usize>(at, vectorOf(problem, record.bias, batch, head, row), biases)
-    store<usize>(at, vectorOf(problem, record.mask, batch, head, row), masks)
+    if (biased) store<usize>(at, vectorOf(problem, record.bias, batch, head, row), biases)
+    if (masked) store<usize>(at, vectorOf(problem, record.mask, batch, head, row), masks)
     const sink: f32 = sinks == 0 ? -Infinity : load<f32>(sinks + (usize(head) << 2))
     store<f32>(at, sink, maxima)
     store<f32>(at, sink == -Infinity ? 0 : 1, sums)
-    lowFirst = min(lowFirst, firstKey), highFirst = max(highFirst, firstKey)
-    lowEnd = min(lowEnd, endKey), highEnd = max(highEnd, endKey)
+    if (first + lane + 1 < end && ++offset == group) offset = 0, row++
   }
-  store<i32>(panel, lowFirst, lowestFirst)
-  store<i32>(panel, highFirst, highestFirst)
-  store<i32>(panel, lowEnd, lowestEnd)
-  store<i32>(panel, highEnd, highestEnd)
+  store<i32>(panel, 0, started)
+  // Later rows see neither earlier first keys nor earlier ends.
+  const last: usize = 4 * (panelRows - 1)
+  store<i32>(panel, load<i32>(panel, firsts), lowestFirst)
+  store<i32>(panel, load<i32>(panel + last, firsts), highestFirst)
+  store<i32>(panel, load<i32>(panel, ends), lowestEnd)
+  store<i32>(panel, load<i32>(panel + last, ends), highestEnd)
 }
 
 /** Whether none of the panel's rows sees any of the keys. */
