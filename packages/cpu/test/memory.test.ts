@@ -1,6 +1,7 @@
-import { problem, QkvError, type OwnedTensor } from '@qkv/core'
+import { broadcastTo, problem, QkvError, zeros, type HostTensor, type OwnedTensor, type ProblemOptions } from '@qkv/core'
 import { createCpuBackend, type CpuBackend, type CpuOptions } from '@qkv/cpu'
 import { describe, expect, test } from 'vitest'
+import { distances, slopes } from './learned-scores.ts'
 
 const mebibyte = 2 ** 20
 
@@ -29,6 +30,20 @@ describe.each<CpuOptions>([
     expect(reserved - tensors).toBeLessThan(4 * mebibyte)
     expect(backend.memory().tensors).toBe(3)
   })
+})
+
+test.each<[string, (heads: number, length: number) => ProblemOptions]>([
+  ['a bias that repeats', (_, length) => ({ bias: broadcastTo(zeros([1, 1, 1, length]), [1, 2, length, length]) })],
+  ['learned slopes', (heads) => ({ score: slopes(zeros([heads])) })],
+  ['a table of distances', (heads) => ({ score: distances(zeros([heads, 9])) })],
+])('the gradient of %s takes no matrix of all pairs', async (_, optionsOf) => {
+  using backend = await createCpuBackend({ engine: 'wasm', threads: 1 })
+  const [heads, length] = [2, 2048]
+  const some = (): HostTensor => zeros([1, heads, length, 8])
+  const asked = problem(some(), some(), some(), { causal: true, ...optionsOf(heads, length) })
+  const { output, lse } = backend.attention(asked, { lse: true })
+  backend.attentionGradient(asked, { output, lse: lse! }, some())
+  expect(backend.memory().reserved).toBeLessThan((heads * length * length * 4) / 4)
 })
 
 /** What a backend holds during the first slice of some work, which is then stopped. */

@@ -1,23 +1,20 @@
 import {
   broadcastTo,
-  capture,
   problem,
   roundTo,
-  scoreMod,
   slice,
   splitHeads,
   tensor,
   type Backend,
   type FloatDtype,
-  type HostTensor,
   type OwnedTensor,
   type ProblemOptions,
-  type ScoreMod,
 } from '@qkv/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backendOf } from '../src/backend.ts'
 import type { Engine } from '../src/engine.ts'
 import { openWasmEngine } from '../src/wasm/open.ts'
+import { distances, slopes } from './learned-scores.ts'
 
 /** Whatever the engine declines, portable kernels do, many times slower: no result tells. */
 describe.each<FloatDtype>(['float32', 'float16', 'bfloat16'])(
@@ -81,18 +78,6 @@ describe.each<FloatDtype>(['float32', 'float16', 'bfloat16'])(
     })
   },
 )
-
-/** As in ALiBi. */
-function slopes(each: HostTensor): ScoreMod {
-  const slope = capture(each)
-  return scoreMod((score, { head, query, key }) => score.add(slope.at(head).mul(key.sub(query))))
-}
-
-/** As in T5. */
-function distances(byHead: HostTensor): ScoreMod {
-  const table = capture(byHead)
-  return scoreMod((score, { head, query, key }) => score.add(table.at(head, query.sub(key).clamp(0, 4))))
-}
 
 /** The engine, which notes the names of what it leaves to others. */
 function noting(engine: Engine, declined: string[]): Engine {
