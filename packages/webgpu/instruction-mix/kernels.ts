@@ -3,13 +3,14 @@ import { gradientKeyValue } from '../src/kernels/gradient-key-value.wgsl.ts'
 import { gradientQuery } from '../src/kernels/gradient-query.wgsl.ts'
 import { linear } from '../src/kernels/linear.wgsl.ts'
 import { prefill } from '../src/kernels/prefill.wgsl.ts'
-import { plainProblem, tiles } from '../test/support/specs.ts'
+import type { Tiling } from '../src/snippets/tiles.wgsl.ts'
+import { plainProblem, smallTiles, tiles } from '../test/support/specs.ts'
 import type { Work } from './figures.ts'
 
 /** A shader that is measured, and what its algorithm asks of an invocation each time around its key loop. */
 export interface Measured {
   readonly name: string
-  readonly kernel: 'prefill' | 'gradient-query' | 'gradient-key-value' | 'linear' | 'decode'
+  readonly kernel: 'prefill' | 'prefill-small' | 'gradient-query' | 'gradient-key-value' | 'linear' | 'decode'
   readonly code: string
   readonly work: Work
 }
@@ -22,39 +23,35 @@ export function measuredKernels(): Measured[] {
 function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] {
   const access = { dtype, vectors: true } as const
   const problem = plainProblem(headDim, dtype)
-  const tile = tiles[headDim]
-  // Sixteen pairs of a patch; each of the products q·k and p·v, and each of the gradient's, is headDim long.
-  const products = (count: number): number => 16 * headDim * count
-  // A loop over the eight chunks of a filling of 64 elements, or over its eight groups of keys; around it one over fillings.
-  const filling = headDim === 64 ? [8] : [2, 8]
-  const gradient = { problem, dOutput: access, slopeCode: undefined, tile } as const
-  const shaders: Omit<Measured, 'name'>[] = [
-    {
-      kernel: 'prefill',
-      code: prefill.code({ problem, output: access, tile, subgroups: true, blockMap: false }),
-      work: { trips: [...filling, ...filling], multiplyAdds: products(2) },
+  const gradient = { problem, dOutput: access, slopeCode: undefined, tile: smallTiles[headDim] } as const
+  const rows = fillings(headDim / smallTiles[headDim].depth)
+  const columns = fillings(headDim / 64)
+  const prefillIn = (tile: Tiling): Pick<Measured, 'code' | 'work'> => ({
+    code: prefill.code({ problem, output: access, tile, subgroups: true, blockMap: false }),
+    work: {
+      // Weights are taken in four columns of each patch at a time.
+      trips: [...fillings(headDim / tile.depth), ...Array.from({ length: tile.patch / 4 }, () => columns).flat()],
+      multiplyAdds: tile.patch ** 2 * headDim * 2,
     },
+  })
+  const shaders: Omit<Measured, 'name'>[] = [
+    { kernel: 'prefill', ...prefillIn(tiles[headDim]) },
+    { kernel: 'prefill-small', ...prefillIn(smallTiles[headDim]) },
     {
       kernel: 'gradient-query',
       code: gradientQuery.code({ ...gradient, blockMap: false }),
-      work: { trips: [...filling, ...filling, ...filling], multiplyAdds: products(3) },
+      work: { trips: [...rows, ...rows, ...columns], multiplyAdds: 16 * headDim * 3 },
     },
     {
       kernel: 'gradient-key-value',
       code: gradientKeyValue.code(gradient),
-      work: { trips: [...filling, ...filling, ...filling, ...filling], multiplyAdds: products(4) },
+      work: { trips: [...rows, ...rows, ...columns, ...columns], multiplyAdds: 16 * headDim * 4 },
     },
     {
       kernel: 'linear',
-      code: linear.code({
-        whole: true,
-        input: access,
-        weight: access,
-        bias: dtype,
-        output: access,
-      }),
-      // Of what is staged at a time, 32 elements of each vector, the compiler unrolls the loop.
-      work: { trips: [], multiplyAdds: 16 * 32 },
+      code: linear.code({ whole: true, input: access, weight: access, bias: dtype, output: access }),
+      // A patch of eight by four, and 32 elements of each vector.
+      work: { trips: fillings(1), multiplyAdds: 8 * 4 * 32 },
     },
     {
       kernel: 'decode',
@@ -64,4 +61,9 @@ function kernelsOf(headDim: 64 | 128, dtype: 'float32' | 'float16'): Measured[] 
     },
   ]
   return shaders.map((shader) => ({ ...shader, name: `${shader.kernel}-${headDim}-${dtype}` }))
+}
+
+/** Trips of a product loop, over the four chunks or groups that lie side by side, and of the loop over fillings around it. */
+function fillings(count: number): number[] {
+  return count === 1 ? [4] : [count, 4]
 }

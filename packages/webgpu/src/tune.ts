@@ -1,7 +1,8 @@
 import { problem, roundTo, tensor, toFloat64, type AttentionProblem, type HostTensor, type Tensor, type Watch } from '@qkv/core'
 import { reference, type Reference } from '@qkv/core/reference'
-import { matrixUnitOf } from './device-profile.ts'
+import { largePatches, smallPatches } from './device-profile.ts'
 import { createWebGpuBackend, type DeviceProfile, type MatrixUnit, type Tiling, type WebGpuBackend } from './index.ts'
+import { matrixUnitOf } from './matrix-units.ts'
 
 /** What of a profile can be measured: plain data, to be kept and passed as `profile` to every later backend on this device. */
 export type TunedProfile = Pick<DeviceProfile, 'software' | 'subgroupSize' | 'tilings' | 'matrixUnit' | 'invocations'>
@@ -96,9 +97,11 @@ function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Tr
 }
 
 const tilingsToTry: readonly Tiling[] = [
-  { rowGroups: 16, columns: 8, depth: 64 },
-  { rowGroups: 8, columns: 16, depth: 64 },
-  { rowGroups: 8, columns: 8, depth: 32 },
+  largePatches.narrow,
+  largePatches.wide,
+  smallPatches.narrow,
+  smallPatches.wide,
+  { rowGroups: 8, columns: 8, depth: 32, patch: 4 },
 ]
 
 interface Question<View extends Tensor = HostTensor> {

@@ -1,11 +1,8 @@
 import { tally, type Limits } from '@qkv/testing'
 import { expect, test } from 'vitest'
-import { defaultTilings } from '../src/device-profile.ts'
+import { largePatches, smallPatches } from '../src/device-profile.ts'
 import { expectAttention, testBackend } from './support/backend.ts'
 import { problemsByKernel } from './support/problems.ts'
-
-/** Wide heads in tiles that are high, and narrow ones in tiles that are wide. */
-const swapped = { narrow: defaultTilings.wide, wide: defaultTilings.narrow } as const
 
 /** What the device is said to be, so that every kernel is chosen. */
 const kernels = {
@@ -21,8 +18,9 @@ const kernels = {
     limits: { queryLength: 3, keyLength: 700 },
   },
   'tiles, 32 KiB': { profile: { software: false, subgroupSize: 0 }, kernels: 2, limits: {} },
+  'tiles of large patches': { profile: { software: false, subgroupSize: 0, tilings: largePatches }, kernels: 3, limits: {} },
   'tiles, as tuning may choose them': {
-    profile: { software: false, subgroupSize: 0, tilings: swapped },
+    profile: { software: false, subgroupSize: 0, tilings: { narrow: largePatches.wide, wide: smallPatches.narrow } },
     kernels: 2,
     limits: {},
   },

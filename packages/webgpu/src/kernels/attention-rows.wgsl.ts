@@ -1,6 +1,6 @@
 import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
 import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import type { FloatDtype } from '@qkv/core'
 
 export interface AttentionRowsSpec {
@@ -49,6 +49,7 @@ export const attentionRows: Kernel<AttentionRowsSpec> = {
 ${problemFunctions(problem)}
 ${writeVector('output', output, problem.valueDim)}
 ${base('output')}
+${lseBits}
 
 @compute @workgroup_size(${invocationsPerGroup})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -101,11 +102,10 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     for (var c = 0; c < ${valueChunks}; c++) { o[c] = fma(vec4f(weight), valueVector(valueRow, c), o[c]); }
   }
 
-  let empty = l == 0.0;
-  let total = select(l, 1.0, empty);
+  let total = select(l, 1.0, l == 0.0);
   let outputRow = outputBase(batch, head, row) + split * parameters.outputSplitStride;
   for (var c = 0; c < ${valueChunks}; c++) { outputStore(outputRow, c, o[c] / total); }
-  lse[index] = select(bitcast<u32>(fma(m, ln2, log(total))), 0xff800000u, empty);
+  lse[index] = lseBits(m, l);
 }
 `
   },

@@ -1,7 +1,7 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { addDot, quotient, remainder } from '../snippets/tiles.wgsl.ts'
 
 export interface DecodeSpec {
@@ -65,6 +65,7 @@ export const decode: Kernel<DecodeSpec> = {
     const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
     const [ownQuery, ownValue] = [Math.ceil(queryChunks / lanes), Math.ceil(valueChunks / lanes)]
     const plain = isPlain(problem)
+    const scale = `parameters.scale${plain ? ' * log2e' : ''}`
     const together = Math.min(rows, 4)
     const chunk = (chunks: number, read: (chunk: string) => string): string =>
       chunks % lanes === 0
@@ -76,6 +77,7 @@ ${declarations(this.interface(spec))}
 ${problemFunctions(problem)}
 ${writeVector('output', output, problem.valueDim)}
 ${base('output')}
+${lseBits}
 var<workgroup> maxima: array<array<f32, ${keys}>, ${rows}>;
 var<workgroup> sums: array<array<f32, ${keys}>, ${rows}>;
 var<workgroup> outputs: array<array<vec4f, ${decodeGroupSize}>, ${together}>;
@@ -121,7 +123,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     firsts[r] = firstKey(shift + tokens[r], validKeys);
     ends[r] = select(0, min(endKey(shift + tokens[r], validKeys), stop), firstRow + r <= lastRow);
     let queryRow = queryBase(batch, heads[r], tokens[r]);
-    for (var i = 0; i < ${ownQuery}; i++) { q[r][i] = ${chunk(queryChunks, (c) => `queryVector(queryRow, ${c})`)} * (parameters.scale${plain ? ' * log2e' : ''}); }
+    for (var i = 0; i < ${ownQuery}; i++) { q[r][i] = ${chunk(queryChunks, (c) => `queryVector(queryRow, ${c})`)} * (${scale}); }
   `)}
 
   var m = array<f32, ${rows}>();
@@ -186,13 +188,14 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           total = fma(sums[r][other], weight, total);
           sum = fma(outputs[slot][other * ${lanes} + lane], vec4f(weight), sum);
         }
-        let empty = total == 0.0;
-        total = select(total, 1.0, empty);
         let c = lane + i * ${lanes};
-        if (c < ${valueChunks}) { outputStore(outputBase(batch, head, token) + split * parameters.outputSplitStride, c, sum / total); }
+        if (c < ${valueChunks}) {
+          let outputRow = outputBase(batch, head, token) + split * parameters.outputSplitStride;
+          outputStore(outputRow, c, sum / select(total, 1.0, total == 0.0));
+        }
         if (c == 0) {
-          let place = (batch * parameters.queryHeads + head) * parameters.queryLength + token;
-          lse[split * parameters.batch * parameters.queryHeads * parameters.queryLength + place] = select(bitcast<u32>(fma(largest, ln2, log(total))), 0xff800000u, empty);
+          let plane = (split * parameters.batch + batch) * parameters.queryHeads + head;
+          lse[plane * parameters.queryLength + token] = lseBits(largest, total);
         }
       }
       workgroupBarrier();

@@ -1,18 +1,7 @@
 import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { gradientTileFunctions, gradientTiles, storeGradient } from '../snippets/gradient-tiles.wgsl.ts'
-import {
-  inPhases,
-  multiplyColumns,
-  multiplyRows,
-  planColumns,
-  quotient,
-  remainder,
-  stageColumns,
-  stageRows,
-  storeWeights,
-  type Tiling,
-} from '../snippets/tiles.wgsl.ts'
+import type { Tiling } from '../snippets/tiles.wgsl.ts'
 
 export interface GradientKeyValueSpec extends GradientSpec {
   readonly tile: Tiling
@@ -44,45 +33,27 @@ export const gradientKeyValue: Kernel<GradientKeyValueSpec> = {
   code(spec) {
     const { problem, tile } = spec
     const { headDim, valueDim } = problem
-    const { rowGroups, columns, depth } = tile
-    const invocations = rowGroups * columns
-    const [keys, queries] = [4 * rowGroups, 4 * columns]
-    const { row, column, weight } = gradientTiles(tile)
-    const [keyPlan, valuePlan] = [planColumns(column, Math.ceil(headDim / 4)), planColumns(column, Math.ceil(valueDim / 4))]
+    const row = (group: string, part: string): string => `min(firstOwn + ${part} * ${tile.rowGroups} + ${group}, validKeys - 1)`
     const token = (group: string, part: string): string => `min(tileRow + 4 * ${group} + ${part}, parameters.queryLength - 1)`
-    const product = (dim: number, left: string, right: string, sum: string): string =>
-      inPhases(
-        dim,
-        depth,
-        (first, octets) => `workgroupBarrier();
-    ${stageRows(row, octets, invocations, (group, part, chunk) => `${left}(batch, keyHead, min(firstOwn + ${part} * ${rowGroups} + ${group}, validKeys - 1), ${first} + ${chunk})`)}
-    ${stageRows(column, octets, invocations, (group, part, chunk) => `${right}(batch, head, ${token(group, part)}, ${first} + ${chunk})`)}
-    workgroupBarrier();
-    ${multiplyRows(row.name, column.name, octets, sum)}`,
-      )
-    const accumulate = (plan: typeof keyPlan, vector: string, sum: string): string =>
-      multiplyColumns(
-        weight,
-        column,
-        plan,
-        stageColumns(
-          column,
-          plan,
-          invocations,
-          (group, part, chunk) => `${vector}(batch, head, ${token(`(phase * ${plan.groups} + ${group})`, part)}, ${chunk})`,
-        ),
-        sum,
-      )
+    const tiles = gradientTiles(
+      tile,
+      (read, group, part, chunk) => `${read}(batch, keyHead, ${row(group, part)}, ${chunk})`,
+      (read, group, part, chunk) => `${read}(batch, head, ${token(group, part)}, ${chunk})`,
+    )
+    const { rows: keys, columns: queries } = tiles
+    const hasMask = problem.mask || problem.maskCode !== undefined || problem.bias !== undefined
+    const storeBands = (dim: number, offset: string, sum: string): string =>
+      `for (var band = 0; band < ${tiles.bands(dim)}; band++) {
+      store(parameters.${offset} + index * ${dim}, band * ${tile.columns} + column, ${dim}, ${sum}[band][r]);
+    }`
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 ${gradientTileFunctions(tile, problem)}
 ${storeGradient('gradients', hasVectors(spec))}
 
-@compute @workgroup_size(${invocations})
+@compute @workgroup_size(${tiles.invocations})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
-  let lane = i32(localIndex);
-  let column = ${remainder('lane', columns)};
-  let rowGroup = ${quotient('lane', columns)};
+  ${tiles.places}
   let plane = (i32(groupId.x) + parameters.firstGroup) / parameters.tiles;
   let firstOwn = (i32(groupId.x) + parameters.firstGroup) % parameters.tiles * ${keys};
   let batch = plane / parameters.keyHeads;
@@ -93,47 +64,49 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   /* The rows whose positions see some of these keys. */
   let firstRow = clamp(firstOwn - parameters.right - shift, 0, parameters.queryLength);
   let endRow = select(0, clamp(firstOwn + ${keys} + parameters.left - shift, 0, parameters.queryLength), firstOwn < validKeys);
-  var dk = array<array<vec4f, 4>, ${keyPlan.bands}>();
-  var dv = array<array<vec4f, 4>, ${valuePlan.bands}>();
+  var dk = array<array<vec4f, 4>, ${tiles.bands(headDim)}>();
+  var dv = array<array<vec4f, 4>, ${tiles.bands(valueDim)}>();
   for (var member = 0; member < parameters.group; member++) {
   let head = keyHead * parameters.group + member;
   for (var tileRow = firstRow; tileRow < endRow; tileRow += ${queries}) {
     let full = tileRow + ${queries} <= parameters.queryLength && firstOwn + ${keys} <= validKeys
-      && firstKey(shift + tileRow + ${queries - 1}, validKeys) <= firstOwn && endKey(shift + tileRow, validKeys) >= firstOwn + ${keys};
-    let masked = ${problem.mask || problem.maskCode !== undefined || problem.bias !== undefined ? 'true' : '!full'};
+      && firstKey(shift + tileRow + ${queries - 1}, validKeys) <= firstOwn
+      && endKey(shift + tileRow, validKeys) >= firstOwn + ${keys};
+    let masked = ${hasMask ? 'true' : '!full'};
     var s = array<vec4f, 4>();
     var d = array<vec4f, 4>();
-    ${product(headDim, 'keyAt', 'queryAt', 's')}
-    ${product(valueDim, 'valueAt', 'dOutputAt', 'd')}
+    ${tiles.scores(headDim, 'keyAt', 'queryAt', 's')}
+    ${tiles.scores(valueDim, 'valueAt', 'dOutputAt', 'd')}
     var statistics: array<vec2f, 4>;
     for (var j = 0; j < 4; j++) {
       statistics[j] = rowStatistics[(batch * parameters.queryHeads + head) * parameters.queryLength + ${token('column', 'j')}];
     }
     for (var r = 0; r < 4; r++) {
-      let key = firstOwn + rowGroup + r * ${rowGroups};
+      let key = firstOwn + rowGroup + r * ${tile.rowGroups};
       for (var j = 0; j < 4; j++) {
         let row = tileRow + 4 * column + j;
         let at = Pair(batch, head, shift + row, key, row);
-        let seen = !masked || (row < parameters.queryLength && key >= firstKey(at.query, validKeys) && key < endKey(at.query, validKeys) && isSeen(at));
+        let near = key >= firstKey(at.query, validKeys) && key < endKey(at.query, validKeys);
+        let seen = !masked || (row < parameters.queryLength && near && isSeen(at));
         let g = pairGradient(s[r][j], d[r][j], statistics[j], at);
         s[r][j] = select(0.0, g.weight, seen);
         d[r][j] = select(0.0, g.scaled, seen);
       }
-      ${storeWeights(weight, 's[r]')}
+      ${tiles.store('s[r]')}
     }
-    ${accumulate(valuePlan, 'dOutputAt', 'dv')}
+    ${tiles.weigh(valueDim, 'dOutputAt', 'dv')}
     workgroupBarrier();
-    for (var r = 0; r < 4; r++) { ${storeWeights(weight, 'd[r]')} }
-    ${accumulate(keyPlan, 'queryAt', 'dk')}
+    for (var r = 0; r < 4; r++) { ${tiles.store('d[r]')} }
+    ${tiles.weigh(headDim, 'queryAt', 'dk')}
   }
   }
 
   for (var r = 0; r < 4; r++) {
-    let key = firstOwn + rowGroup + r * ${rowGroups};
+    let key = firstOwn + rowGroup + r * ${tile.rowGroups};
     if (key >= parameters.keyLength) { continue; }
     let index = plane * parameters.keyLength + key;
-    for (var band = 0; band < ${keyPlan.bands}; band++) { store(parameters.dKeyOffset + index * ${headDim}, band * ${columns} + column, ${headDim}, dk[band][r]); }
-    for (var band = 0; band < ${valuePlan.bands}; band++) { store(parameters.dValueOffset + index * ${valueDim}, band * ${columns} + column, ${valueDim}, dv[band][r]); }
+    ${storeBands(headDim, 'dKeyOffset', 'dk')}
+    ${storeBands(valueDim, 'dValueOffset', 'dv')}
   }
 }
 `

@@ -2,18 +2,7 @@ import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { gradientTileFunctions, gradientTiles, storeGradient } from '../snippets/gradient-tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
-import {
-  inPhases,
-  multiplyColumns,
-  multiplyRows,
-  planColumns,
-  quotient,
-  remainder,
-  stageColumns,
-  stageRows,
-  storeWeights,
-  type Tiling,
-} from '../snippets/tiles.wgsl.ts'
+import type { Tiling } from '../snippets/tiles.wgsl.ts'
 
 export interface GradientQuerySpec extends GradientSpec {
   readonly tile: Tiling
@@ -44,49 +33,39 @@ export const gradientQuery: Kernel<GradientQuerySpec> = {
 
   code(spec) {
     const { problem, tile, blockMap } = spec
-    const { headDim, valueDim } = problem
-    const { rowGroups, columns, depth } = tile
-    const invocations = rowGroups * columns
-    const [rows, keys] = [4 * rowGroups, 4 * columns]
-    const { row, column, weight } = gradientTiles(tile)
-    const plan = planColumns(column, Math.ceil(headDim / 4))
-    const ownRow = (group: string, part: string): string => `rowOf(tile, min(${part} * ${rowGroups} + ${group}, tile.rowCount - 1))`
-    const product = (dim: number, left: string, right: string, sum: string): string =>
-      inPhases(
-        dim,
-        depth,
-        (first, octets) => `workgroupBarrier();
-    ${stageRows(row, octets, invocations, (group, part, chunk) => `${left}(tile, ${ownRow(group, part)}, ${first} + ${chunk})`)}
-    ${stageRows(column, octets, invocations, (group, part, chunk) => `${right}(tile.batch, tile.keyHead, min(tileKey + 4 * ${group} + ${part}, tile.validKeys - 1), ${first} + ${chunk})`)}
-    workgroupBarrier();
-    ${multiplyRows(row.name, column.name, octets, sum)}`,
-      )
+    const { headDim } = problem
+    const ownRow = (group: string, part: string): string =>
+      `rowOf(tile, min(${part} * ${tile.rowGroups} + ${group}, tile.rowCount - 1))`
+    const ownKey = (group: string, part: string): string => `min(tileKey + 4 * ${group} + ${part}, tile.validKeys - 1)`
+    const tiles = gradientTiles(
+      tile,
+      (read, group, part, chunk) => `${read}(tile, ${ownRow(group, part)}, ${chunk})`,
+      (read, group, part, chunk) => `${read}(tile.batch, tile.keyHead, ${ownKey(group, part)}, ${chunk})`,
+    )
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 ${gradientTileFunctions(tile, problem)}
 ${storeGradient('dQuery', headDim % 4 === 0)}
-${tileOf(rows)}
+${tileOf(tiles.rows)}
 fn queryOf(tile: Tile, row: Row, chunk: i32) -> vec4f { return queryAt(tile.batch, row.head, row.token, chunk); }
 fn dOutputOf(tile: Tile, row: Row, chunk: i32) -> vec4f { return dOutputAt(tile.batch, row.head, row.token, chunk); }
 
-@compute @workgroup_size(${invocations})
+@compute @workgroup_size(${tiles.invocations})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
-  let lane = i32(localIndex);
-  let column = ${remainder('lane', columns)};
-  let rowGroup = ${quotient('lane', columns)};
+  ${tiles.places}
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
 
-  var dq = array<array<vec4f, 4>, ${plan.bands}>();
+  var dq = array<array<vec4f, 4>, ${tiles.bands(headDim)}>();
   ${walkTiles(
-    keys,
+    tiles.columns,
     { blockMap, mask: problem.mask || problem.maskCode !== undefined },
     `
     let firstOwnKey = tileKey + column * 4;
     let hides = masked${problem.bias === undefined ? '' : ' || true'};
     var s = array<vec4f, 4>();
     var d = array<vec4f, 4>();
-    ${product(headDim, 'queryOf', 'keyAt', 's')}
-    ${product(valueDim, 'dOutputOf', 'valueAt', 'd')}
+    ${tiles.scores(headDim, 'queryOf', 'keyAt', 's')}
+    ${tiles.scores(problem.valueDim, 'dOutputOf', 'valueAt', 'd')}
     for (var r = 0; r < 4; r++) {
       let own = ${ownRow('rowGroup', 'r')};
       let position = tile.shift + own.token;
@@ -98,30 +77,20 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         let seen = !hides || (at.key >= first && at.key < end && isSeen(at));
         d[r][j] = select(0.0, pairGradient(s[r][j], d[r][j], statistics, at).scaled, seen);
       }
-      ${storeWeights(weight, 'd[r]')}
+      ${tiles.store('d[r]')}
     }
-    ${multiplyColumns(
-      weight,
-      column,
-      plan,
-      stageColumns(
-        column,
-        plan,
-        invocations,
-        (group, part, chunk) =>
-          `finiteOnly(keyAt(tile.batch, tile.keyHead, min(tileKey + 4 * (phase * ${plan.groups} + ${group}) + ${part}, tile.validKeys - 1), ${chunk}), hides)`,
-      ),
-      'dq',
-    )}
+    ${tiles.weigh(headDim, 'keyAt', 'dq', 'hides')}
   `,
   )}
 
   for (var r = 0; r < 4; r++) {
-    let row = rowGroup + r * ${rowGroups};
+    let row = rowGroup + r * ${tile.rowGroups};
     if (row >= tile.rowCount) { continue; }
     let own = rowOf(tile, row);
     let start = ((tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token) * ${headDim};
-    for (var band = 0; band < ${plan.bands}; band++) { store(start, band * ${columns} + column, ${headDim}, dq[band][r] * parameters.scale); }
+    for (var band = 0; band < ${tiles.bands(headDim)}; band++) {
+      store(start, band * ${tile.columns} + column, ${headDim}, dq[band][r] * parameters.scale);
+    }
   }
 }
 `

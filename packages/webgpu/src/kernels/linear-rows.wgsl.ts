@@ -38,7 +38,8 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   for (var j = 0; j < 4; j++) {
     weightRows[j] = parameters.weightOffset + min(4 * tile + j, lastOutput) * parameters.weightRowStride;
   }
-  ${each((r) => `let input${r} = parameters.inputOffset + min(row + ${r}, lastRow) * parameters.inputRowStride; var sum${r} = mat4x4f();`)}
+  ${each((r) => `let input${r} = parameters.inputOffset + min(row + ${r}, lastRow) * parameters.inputRowStride;`)}
+  ${each((r) => `var sum${r} = mat4x4f();`)}
   for (var c = 0; 4 * c < parameters.inputs; c++) {
     ${each((r) => `let x${r} = inputVector(input${r}, c);`)}
     for (var j = 0; j < 4; j++) {
@@ -52,7 +53,8 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       : `var offset = vec4f();
   for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(4 * tile + j, lastOutput) * parameters.biasStride); }`
   }
-  ${each((r) => `if (row + ${r} <= lastRow) { outputStore(parameters.outputOffset + (row + ${r}) * parameters.outputs, tile, vec4f(1) * sum${r} + offset); }`)}
+  let outputRow = parameters.outputOffset + row * parameters.outputs;
+  ${each((r) => `if (row + ${r} <= lastRow) { outputStore(outputRow + ${r} * parameters.outputs, tile, vec4f(1) * sum${r} + offset); }`)}
 }
 `
   },

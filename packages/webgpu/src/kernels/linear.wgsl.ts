@@ -18,16 +18,18 @@ export interface LinearTilesSpec extends LinearSpec {
   readonly whole: boolean
 }
 
-const [rowGroups, columns] = [linearTile.rows / 4, linearTile.outputs / 4]
+const [rowGroups, columns] = [8, 16] as const
 const invocations = rowGroups * columns
-const inputTile: TileShape = { name: 'inputTile', groups: rowGroups, slots: 1 }
-const weightTile: TileShape = { name: 'weightTile', groups: columns, slots: 1 }
+const [ownRows, ownOutputs] = [linearTile.rows / rowGroups, linearTile.outputs / columns]
+const inputTile: TileShape = { name: 'inputTile', groups: rowGroups, parts: 8, slots: 2 }
+const weightTile: TileShape = { name: 'weightTile', groups: columns, parts: 4, slots: 2 }
+const [firstInput, firstWeight] = [firstStaged(inputTile, invocations), firstStaged(weightTile, invocations)]
 
 /**
  * output = input · weightᵀ + bias for many rows, as prefill computes scores:
  *
  *     for each 32 elements of the inputs:
- *       stage them of the tile's rows of input and weight;  s += input · weight        8 loads for 64 multiply-adds
+ *       stage them of the tile's rows of input and weight;  s += input · weight       12 loads for 128 multiply-adds
  *     output = s + bias
  */
 export const linear: Kernel<LinearTilesSpec> = {
@@ -60,34 +62,38 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let lastOutput = parameters.outputs - 1;
 
   /* The rows that this invocation stages. */
-  var inputRows: array<i32, 4>;
-  for (var i = 0; i < 4; i++) {
-    let row = firstRow + i * ${rowGroups} + ${firstStaged(inputTile, invocations).group};
-    inputRows[i] = parameters.inputOffset + min(row, parameters.rowCount - 1) * parameters.inputRowStride;
-  }
+  var inputRows: array<i32, 2>;
   var weightRows: array<i32, 2>;
   for (var i = 0; i < 2; i++) {
-    let row = firstOutput + 4 * ${firstStaged(weightTile, invocations).group} + 2 * i + ${firstStaged(weightTile, invocations).part};
-    weightRows[i] = parameters.weightOffset + min(row, lastOutput) * parameters.weightRowStride;
+    let row = firstRow + (4 * i + ${firstInput.part}) * ${rowGroups} + ${firstInput.group};
+    inputRows[i] = parameters.inputOffset + min(row, parameters.rowCount - 1) * parameters.inputRowStride;
+    let weight = firstOutput + 4 * ${firstWeight.group} + 2 * i + ${firstWeight.part};
+    weightRows[i] = parameters.weightOffset + min(weight, lastOutput) * parameters.weightRowStride;
   }
-  var s = array<vec4f, 4>();
+  var s = array<vec4f, ${ownRows}>();
   for (var first = 0; 4 * first < parameters.inputs; first += 8) {
     workgroupBarrier();
-    ${stageRows(inputTile, 1, invocations, (_group, _part, chunk) => `inputAt(inputRows[i], first + ${chunk})`)}
-    ${stageRows(weightTile, 1, invocations, (_group, _part, chunk) => `weightAt(weightRows[i], first + ${chunk})`)}
+    ${stageRows(inputTile, 2, invocations, ({ chunk }) => `inputAt(inputRows[i], first + ${chunk})`)}
+    ${stageRows(weightTile, 2, invocations, ({ chunk }) => `weightAt(weightRows[i], first + ${chunk})`)}
     workgroupBarrier();
-    ${multiplyRows(inputTile.name, weightTile.name, 1, 's')}
+    ${multiplyRows(inputTile, weightTile, 2, () => 's[r]')}
   }
 
-  let firstOwn = firstOutput + 4 * column;
+  let firstOwn = firstOutput + ${ownOutputs} * column;
   if (firstOwn > lastOutput) { return; }
   var offset = vec4f();
-  ${bias === undefined ? '' : `for (var j = 0; j < 4; j++) { offset[j] = biasElement(parameters.biasOffset + min(firstOwn + j, lastOutput) * parameters.biasStride); }`}
-  for (var r = 0; r < 4; r++) {
+  ${bias === undefined ? '' : readOffset}
+  for (var r = 0; r < ${ownRows}; r++) {
     let row = firstRow + rowGroup + r * ${rowGroups};
-    if (row < parameters.rowCount) { outputStore(parameters.outputOffset + row * parameters.outputs, firstOwn >> 2u, s[r] + offset); }
+    if (row < parameters.rowCount) {
+      outputStore(parameters.outputOffset + row * parameters.outputs, firstOwn >> 2u, s[r] + offset);
+    }
   }
 }
 `
   },
 }
+
+const readOffset = `for (var j = 0; j < ${ownOutputs}; j++) {
+    offset[j] = biasElement(parameters.biasOffset + min(firstOwn + j, lastOutput) * parameters.biasStride);
+  }`

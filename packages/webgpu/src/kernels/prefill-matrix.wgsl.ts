@@ -1,9 +1,8 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { declareElements, declareStrides, finite, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
-import { finite } from '../snippets/tiles.wgsl.ts'
 import { matrixGroupSize, matrixTile, scratchFloats, type MatrixUnit } from './matrix-unit.ts'
 
 export interface PrefillMatrixSpec {
@@ -109,10 +108,11 @@ var<workgroup> scores: array<f32, ${scratchFloats(unit, valueDim)}>;
 var<workgroup> weights: array<Number, ${parts * rows * keys}>;
 var<workgroup> factors: array<f32, ${rows}>;
 var<workgroup> risen: u32;
+${finite}
 fn valueAt(tile: Tile, key: i32, chunk: i32, hides: bool) -> vec4f {
   let x = valueVector(valueBase(tile.batch, tile.keyHead, min(key, tile.validKeys - 1)), chunk);
   if (!hides) { return x; }
-  return ${finite('x')};
+  return finite(x);
 }
 
 @compute @workgroup_size(${matrixGroupSize})

@@ -1,26 +1,23 @@
 import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { base, isPlain, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import { declareElements, declareStrides, finite, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
+import { firstOfColumns, multiplyColumns, planColumns, storeWeights, type ColumnPlan } from '../snippets/tile-columns.wgsl.ts'
 import {
   addDot,
   chunkOrZeros,
   declareTile,
-  declareWeights,
-  finite,
   firstStaged,
   inPhases,
-  multiplyColumns,
   multiplyRows,
-  phasesOf,
-  planColumns,
+  plus,
   quotient,
   remainder,
-  stageColumns,
   stageRows,
-  storeWeights,
-  type TileShape,
+  tilesOf,
+  times,
+  type Tiles,
   type Tiling,
 } from '../snippets/tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
@@ -28,7 +25,6 @@ import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgs
 export interface PrefillSpec {
   readonly problem: ProblemSpec
   readonly output: Access<FloatDtype>
-  /** Of queries by keys. */
   readonly tile: Tiling
   /** Whether `columns` neighbouring invocations always share a subgroup. */
   readonly subgroups: boolean
@@ -38,19 +34,20 @@ export interface PrefillSpec {
 
 /**
  * Attention over tiles of queries by keys, in workgroup memory and registers. Invocation (i, j) of a grid of `rowGroups`
- * by `columns` owns the scores of four rows and four keys, and of the same rows every `columns`-th chunk of the output:
+ * by `columns` owns the scores of a patch, eight rows by eight keys, and of the same rows every `columns`-th chunk of the output:
  *
  *     for each tile of keys that some row sees:
- *       stage Q and K, `depth` elements at a time;  s += q · k        8 loads for 64 multiply-adds
+ *       stage Q and K, `depth` elements at a time;  s += q · k        16 loads for 256 multiply-adds
  *       mask s, only where the tile is not wholly visible
  *       t = largest s of each row, over its invocations
  *       if t > m + 8: l, o scaled by 2^(m − t); m = t                 rarely: 2⁸ does not hurt float32
- *       p = 2^(s − m);  l += p;  p to workgroup memory
- *       stage V;  o += p · v                                          12 loads for 128 multiply-adds
+ *       p = 2^(s − m);  l += p
+ *       for each four keys of the patches:
+ *         p to workgroup memory;  stage V;  o += p · v                16 loads for 256 multiply-adds, or fewer
  *     output = o / l;  lse = m · ln 2 + ln l
  *
- * Few queries are packed: the query heads that share a key head are rows of one tile, token by token, so that keys and
- * values are read once for the whole group.
+ * Patches of four by four need half the registers and load twice as much. Few queries are packed: the query heads that share
+ * a key head are rows of one tile, token by token, so that keys and values are read once for the whole group.
  */
 export const prefill: Kernel<PrefillSpec> = {
   name: 'prefill',
@@ -73,39 +70,23 @@ export const prefill: Kernel<PrefillSpec> = {
 
   code(spec) {
     const { problem, output, subgroups, blockMap } = spec
-    const { rowGroups, columns, depth } = spec.tile
-    const invocations = rowGroups * columns
-    const [rows, keys] = [4 * rowGroups, 4 * columns]
-    const queryTile: TileShape = { name: 'queryTile', groups: rowGroups, slots: depth / 32 }
-    const keyTile: TileShape = { name: 'keyTile', groups: columns, slots: depth / 32 }
-    const weightTile: TileShape = { name: 'weightTile', groups: rowGroups, slots: columns / 8 }
-    const phases = phasesOf(problem.headDim, depth)
-    const onlyPhase = phases.length === 1 ? phases[0] : undefined // queries then stay where they are
-    const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
-    const values = planColumns(keyTile, valueChunks)
-    const plain = isPlain(problem)
-    const stageQuery = (first: string, octets: number): string =>
-      stageRows(queryTile, octets, invocations, (_group, _part, chunk) => `queryAt(stagedQuery[i], ${first} + ${chunk})`)
-    const eachRow = (code: string): string => `for (var r = 0; r < 4; r++) { ${code} }`
-
+    const { rowGroups, columns, patch } = spec.tile
+    const layout = layoutOf(spec)
+    const { row: query, column: key, weight, invocations, values } = layout
     return `${subgroups ? 'enable subgroups;' : ''}
 ${declarations(this.interface(spec))}
 ${problemFunctions(problem)}
 ${writeVector('output', output, problem.valueDim)}
 ${base('output')}
-${[queryTile, keyTile].map(declareTile).join('\n')}
-${declareWeights(weightTile)}
-${rowReduction(weightTile, columns, subgroups)}
-${tileOf(rows)}
-
-fn queryAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('query', 'row', problem.headDim)} * (parameters.scale${plain ? ' * log2e' : ''}); }
-fn keyAt(row: KeyRow, chunk: i32) -> vec4f { return ${chunkOrZeros('key', 'row', problem.headDim)}; }
-fn valueAt(row: ValueRow, chunk: i32, hides: bool) -> vec4f {
-  let x = ${chunkOrZeros('value', 'row', problem.valueDim)};
-  if (!hides) { return x; }
-  return ${finite('x')};
-}
+${lseBits}
+${[...new Set([query, key, weight])].map(declareTile).join('\n')}
+${rowReduction(weight, columns, subgroups)}
+${tileOf(patch * rowGroups)}
+${readTiles(problem)}
 ${addDot}
+${finite}
+fn largest(x: vec4f) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
+${problem.dropout ? keptWeights(spec.tile) : ''}
 
 @compute @workgroup_size(${invocations})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
@@ -113,119 +94,217 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let column = ${remainder('lane', columns)};
   let rowGroup = ${quotient('lane', columns)};
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
+  ${findStaged(spec, layout)}
 
-  /* The rows that this invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
-  var stagedQuery: array<i32, ${(4 * 8 * rowGroups) / invocations}>;
-  for (var i = 0; i < ${(4 * 8 * rowGroups) / invocations}; i++) {
-    let part = i * ${invocations / (8 * rowGroups)} + ${firstStaged(queryTile, invocations).part};
-    let own = rowOf(tile, min(part * ${rowGroups} + ${firstStaged(queryTile, invocations).group}, tile.rowCount - 1));
-    stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
-  }
-  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ${firstStaged(keyTile, invocations).group} + ${firstStaged(keyTile, invocations).part});
-  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ${remainder(quotient('lane', columns), values.groups)} + ${firstStaged(keyTile, invocations).part});
-
-  var m = vec4f(lowest);
-  var l = vec4f();
-  var o: array<array<vec4f, 4>, ${values.bands}>;
-  ${onlyPhase ? stageQuery('0', onlyPhase.octets) : ''}
+  var m: Rows;
+  var l: Rows;
+  var o: array<array<vec4f, ${patch}>, ${values.bands}>;
+  ${eachRow(patch, 'm[r] = unseen;')}
+  ${layout.queriesStay ? stageQueries(layout, '0', query.slots) : ''}
   ${walkTiles(
-    keys,
+    patch * columns,
     { blockMap, mask: problem.mask || problem.maskCode !== undefined },
     `
     let firstOwnKey = tileKey + column * 4;
-    let hides = ${problem.bias || problem.scoreCode ? 'true' : 'masked'};
-    var s = array<vec4f, 4>();
+    ${scores(spec, layout)}
+    ${finalScores(spec)}
+    ${softmax(spec, layout)}
+    ${weighValues(spec, layout)}
+  `,
+  )}
+  ${writeRows(spec, layout)}
+}
+`
+  },
+}
+
+/** With large patches weights take the place of queries, which are staged again for each tile of keys: memory is scarcer than loads. */
+export function prefillTiles(tile: Tiling, headDim: number): Tiles {
+  const { row, column, weight } = tilesOf(tile, 'queryTile', 'keyTile')
+  if (tile.patch === 4 && headDim <= tile.depth) return { row, column, weight }
+  const both = { ...row, slots: Math.max(row.slots, weight.slots) }
+  return { row: both, column, weight: both }
+}
+
+interface Layout extends Tiles {
+  readonly invocations: number
+  readonly queriesStay: boolean
+  readonly values: ColumnPlan
+  readonly valueChunks: number
+}
+
+function layoutOf({ tile, problem }: PrefillSpec): Layout {
+  const tiles = prefillTiles(tile, problem.headDim)
+  const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
+  return {
+    ...tiles,
+    invocations: tile.rowGroups * tile.columns,
+    queriesStay: tiles.row !== tiles.weight,
+    values: planColumns(tiles.column, valueChunks),
+    valueChunks,
+  }
+}
+
+const eachRow = (patch: number, code: string): string => `for (var r = 0; r < ${patch}; r++) { ${code} }`
+
+/** `queryAt`, scaled, in powers of two where nothing else happens to a score; `keyAt`; `valueAt`. */
+function readTiles(problem: ProblemSpec): string {
+  const scale = `parameters.scale${isPlain(problem) ? ' * log2e' : ''}`
+  return `fn queryAt(row: i32, chunk: i32) -> vec4f { return ${chunkOrZeros('query', 'row', problem.headDim)} * (${scale}); }
+fn keyAt(row: KeyRow, chunk: i32) -> vec4f { return ${chunkOrZeros('key', 'row', problem.headDim)}; }
+fn valueAt(row: ValueRow, chunk: i32) -> vec4f { return ${chunkOrZeros('value', 'row', problem.valueDim)}; }
+/* Of a row that has seen no key: more than the lowest score by so much that 2^(lowest − unseen) is 0. */
+const unseen = -1.69e38;`
+}
+
+/** The rows that an invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
+function findStaged({ tile: { rowGroups, patch } }: PrefillSpec, { row: query, column: key, values, invocations }: Layout): string {
+  const together = invocations / (4 * rowGroups)
+  const [ownQuery, ownKey, ownValue] = [
+    firstStaged(query, invocations),
+    firstStaged(key, invocations),
+    firstOfColumns(key, values, invocations),
+  ]
+  return `var stagedQuery: array<i32, ${patch / together}>;
+  for (var i = 0; i < ${patch / together}; i++) {
+    let part = i * ${together} + ${ownQuery.part};
+    let own = rowOf(tile, min(part * ${rowGroups} + ${ownQuery.group}, tile.rowCount - 1));
+    stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
+  }
+  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ${ownKey.group} + ${ownKey.part});
+  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ${ownValue.group} + ${ownValue.part});`
+}
+
+function stageQueries({ row, invocations }: Layout, first: string, slots: number): string {
+  return stageRows(row, slots, invocations, ({ chunk }) => `queryAt(stagedQuery[i], ${first} + ${chunk})`)
+}
+
+/** Parts 4 … 7 of a group of keys are four keys of the tile's second half. */
+function scores({ problem, tile: { columns, depth, patch } }: PrefillSpec, layout: Layout): string {
+  const { row: query, column: key, invocations, queriesStay } = layout
+  const after = (step: string): string => (patch === 4 ? step : `${times(quotient(step, 4), 4 * columns)} + ${remainder(step, 4)}`)
+  const keyAt = (step: string, chunk: string): string => `keyAt(stagedKey + (tileKey + ${after(step)}) * keyStep(), ${chunk})`
+  return `var s = array<array<vec4f, ${patch / 4}>, ${patch}>();
     ${inPhases(
       problem.headDim,
       depth,
-      (first, octets) => `workgroupBarrier();
-    ${onlyPhase ? '' : stageQuery(first, octets)}
-    ${stageRows(keyTile, octets, invocations, (_group, _part, chunk, step) => `keyAt(stagedKey + (tileKey + ${step}) * keyStep(), ${first} + ${chunk})`)}
+      (first, slots) => `workgroupBarrier();
+    ${queriesStay ? '' : stageQueries(layout, first, slots)}
+    ${stageRows(key, slots, invocations, ({ chunk, step }) => keyAt(step, `${first} + ${chunk}`))}
     workgroupBarrier();
-    ${multiplyRows('queryTile', 'keyTile', octets, 's')}`,
-    )}
-    ${plain ? 'if (masked) {' : '{'}
-      ${eachRow(`
+    ${multiplyRows(query, key, slots, (quad) => `s[r][${quad}]`)}`,
+    )}`
+}
+
+/** All that happens to scale · q·k, and the lowest score for what is not seen. */
+function finalScores({ problem, tile: { rowGroups, columns, patch } }: PrefillSpec): string {
+  const plain = isPlain(problem)
+  return `${plain ? 'if (masked) {' : '{'}
+      ${eachRow(
+        patch,
+        `
         let own = rowOf(tile, min(rowGroup + r * ${rowGroups}, tile.rowCount - 1));
         let position = tile.shift + own.token;
         let first = firstKey(position, tile.validKeys);
         let end = endKey(position, tile.validKeys);
-        for (var j = 0; j < 4; j++) {
-          let at = Pair(tile.batch, own.head, position, firstOwnKey + j, own.token);
+        for (var j = 0; j < ${patch}; j++) {
+          let at = Pair(tile.batch, own.head, position, firstOwnKey + (j >> 2u) * ${4 * columns} + (j & 3), own.token);
           let visible = ${plain ? '' : '!masked || '}(at.key >= first && at.key < end && isVisible(at));
-          ${plain ? '' : 's[r][j] = finalScore(s[r][j], at) * log2e;'}
-          s[r][j] = select(lowest, s[r][j], visible);
+          let score = s[r][j >> 2u][j & 3];
+          s[r][j >> 2u][j & 3] = select(lowest, ${plain ? 'score' : 'finalScore(score, at) * log2e'}, visible);
         }
-      `)}
+      `,
+      )}
+    }`
+}
+
+/** From scores to weights, with the row's maximum and sum. */
+function softmax({ tile: { patch } }: PrefillSpec, { values }: Layout): string {
+  return `var t: Rows;
+    ${eachRow(patch, `t[r] = ${patch === 4 ? 'largest(s[r][0])' : 'max(largest(s[r][0]), largest(s[r][1]))'};`)}
+    t = rowMaximum(t, lane);
+    var rose = false;
+    ${eachRow(patch, 'rose = rose || t[r] > m[r] + 8.0;')}
+    if (rose) {
+      ${eachRow(
+        patch,
+        `
+        let reference = max(m[r], t[r]);
+        let rescale = exp2(m[r] - reference);
+        m[r] = reference;
+        l[r] *= rescale;
+        for (var band = 0; band < ${values.bands}; band++) { o[band][r] *= rescale; }
+      `,
+      )}
     }
+    ${eachRow(
+      patch,
+      `
+      for (var quad = 0; quad < ${patch / 4}; quad++) {
+        let p = exp2(s[r][quad] - m[r]);
+        l[r] += (p.x + p.y) + (p.z + p.w);
+        s[r][quad] = p;
+      }
+    `,
+    )}`
+}
 
-    let t = rowMaximum(vec4f(${[0, 1, 2, 3].map((r) => `max(max(s[${r}].x, s[${r}].y), max(s[${r}].z, s[${r}].w))`).join(', ')}), lane);
-    if (any(t > m + 8.0)) {
-      let rescale = exp2(m - max(m, t));
-      m = max(m, t);
-      l *= rescale;
-      for (var band = 0; band < ${values.bands}; band++) { ${eachRow('o[band][r] *= rescale[r];')} }
-    }
-    ${eachRow(`
-      let p = exp2(s[r] - select(m[r], 0.0, m[r] == lowest));
-      l[r] += (p.x + p.y) + (p.z + p.w);
-      ${storeWeights(weightTile, problem.dropout ? 'keptWeights(tile, rowGroup, r, firstOwnKey, p)' : 'p')}
-    `)}
+/** o += p · v, four keys of each patch at a time. Whoever still reads what weights take the place of is waited for. */
+function weighValues(
+  { problem, tile: { columns, patch } }: PrefillSpec,
+  { weight: weights, column: tile, values: plan, invocations, queriesStay }: Layout,
+): string {
+  const hides = problem.bias !== undefined || problem.scoreCode !== undefined ? 'true' : 'masked'
+  const weigh = (quad: number): string => {
+    const later = String(4 * columns * quad)
+    const weight = problem.dropout
+      ? `keptWeights(tile, rowGroup, r, ${plus('firstOwnKey', later)}, s[r][${quad}])`
+      : `s[r][${quad}]`
+    const firstRow = `${plus('tileKey', later)} + filling * ${4 * plan.groups}`
+    const vector = (chunk: string, step: string): string => `valueAt(stagedValue + (${firstRow} + ${step}) * valueStep(), ${chunk})`
+    return `${queriesStay && quad === 0 ? '' : 'workgroupBarrier();'}
+    ${eachRow(patch, storeWeights(weights, weight))}
+    ${multiplyColumns({ weights, tile, plan, invocations, hides, vector: ({ chunk, step }) => vector(chunk, step) }, 'o')}`
+  }
+  return Array.from({ length: patch / 4 }, (_, quad) => weigh(quad)).join('\n    ')
+}
 
-    ${multiplyColumns(
-      weightTile,
-      keyTile,
-      values,
-      stageColumns(
-        keyTile,
-        values,
-        invocations,
-        (_group, _part, chunk, step) =>
-          `valueAt(stagedValue + (tileKey + phase * ${4 * values.groups} + ${step}) * valueStep(), ${chunk}, hides)`,
-      ),
-      'o',
-    )}
-  `,
-  )}
-
-  let sums = rowSum(l, lane);
-  for (var r = 0; r < 4; r++) {
+function writeRows({ problem, tile: { rowGroups, columns, patch } }: PrefillSpec, { values, valueChunks }: Layout): string {
+  const withSink = `let sink = sinkOf(own.head);
+    reference = max(reference, sink);
+    factor = exp2(m[r] - reference);
+    total = total * factor + select(0.0, exp2(sink - reference), sink > lowest);`
+  return `let sums = rowSum(l, lane);
+  for (var r = 0; r < ${patch}; r++) {
     let row = rowGroup + r * ${rowGroups};
     if (row >= tile.rowCount) { continue; }
     let own = rowOf(tile, row);
     var reference = m[r];
     var total = sums[r];
     var factor = 1.0;
-    ${
-      problem.sinks
-        ? `let sink = sinkOf(own.head);
-    reference = max(reference, sink);
-    factor = exp2(m[r] - reference);
-    total = total * factor + select(0.0, exp2(sink - reference), sink > lowest);`
-        : ''
-    }
-    let empty = total == 0.0;
-    total = select(total, 1.0, empty);
+    ${problem.sinks ? withSink : ''}
+    factor /= select(total, 1.0, total == 0.0);
     let outputRow = outputBase(tile.batch, own.head, own.token);
     for (var band = 0; band < ${values.bands}; band++) {
       let chunk = band * ${columns} + column;
-      ${values.bands * columns === valueChunks ? '' : `if (chunk < ${valueChunks}) `}{ outputStore(outputRow, chunk, o[band][r] * (factor / total)); }
+      ${values.bands * columns === valueChunks ? '' : `if (chunk >= ${valueChunks}) { break; }`}
+      outputStore(outputRow, chunk, o[band][r] * factor);
     }
     if (column == 0) {
-      lse[(tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token] = select(bitcast<u32>(fma(reference, ln2, log(total))), 0xff800000u, empty);
+      let place = (tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token;
+      lse[place] = lseBits(reference, total);
     }
-  }
-}
-${problem.dropout ? keptWeights(rowGroups) : ''}
-`
-  },
+  }`
 }
 
-function keptWeights(rowGroups: number): string {
+/** Dropout of the weights of four keys. */
+function keptWeights({ rowGroups }: Tiling): string {
   return `fn keptWeights(tile: Tile, rowGroup: i32, r: i32, firstKey: i32, p: vec4f) -> vec4f {
   let own = rowOf(tile, min(rowGroup + r * ${rowGroups}, tile.rowCount - 1));
   var weights = p;
-  for (var j = 0; j < 4; j++) { weights[j] *= kept(Pair(tile.batch, own.head, tile.shift + own.token, firstKey + j, own.token)); }
+  for (var j = 0; j < 4; j++) {
+    weights[j] *= kept(Pair(tile.batch, own.head, tile.shift + own.token, firstKey + j, own.token));
+  }
   return weights;
 }`
 }

@@ -29,7 +29,7 @@ import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { accessOf, attentionShape, attentionWork, bindProblem, type BoundProblem } from './bind-problem.ts'
 import { contiguous } from './copy.ts'
-import { chooseTiling, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
+import { chooseGradientTiling, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
 
 /** Everything a gradient kernel is run with, but its groups and its output. */
 interface GradientRun {
@@ -53,7 +53,7 @@ export function attentionGradient(
   dOutput: Tensor,
 ): AttentionGradient {
   check(problem, forward, dOutput)
-  const tile = chooseTiling(workspace.profile, problem)
+  const tile = chooseGradientTiling(workspace.profile, problem)
   const walk = tile && walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
   const run = prepare(workspace, problem, forward, dOutput, walk)
   const [dKey, dValue] = keyValueGradient(workspace, problem, run, tile)

@@ -1,25 +1,35 @@
 import { isHostTensor, type AttentionProblem } from '@qkv/core'
 import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
-import type { DeviceProfile } from '../device-profile.ts'
-import { prefill } from '../kernels/prefill.wgsl.ts'
+import { smallPatches, type DeviceProfile } from '../device-profile.ts'
+import { prefill, prefillTiles } from '../kernels/prefill.wgsl.ts'
 import { strideParameters } from '../operands.ts'
-import { tilingBytes, type Tiling } from '../snippets/tiles.wgsl.ts'
+import { bytesOf, tilesOf, type Tiling } from '../snippets/tiles.wgsl.ts'
 import type { Workspace } from '../workspace.ts'
 import { attentionWork, bindProblem } from './bind-problem.ts'
 import type { OutputTarget } from './output.ts'
 
 /** The tiles for a problem, or none where one invocation per row is better: on software, and for few rows. */
-export function chooseTiling(
-  profile: DeviceProfile,
-  { queryLength, group, headDim, valueDim }: AttentionProblem,
-): Tiling | undefined {
-  if (profile.software || queryLength * group < 16) return undefined
-  const preferred = Math.max(headDim, valueDim) <= 64 ? profile.tilings.narrow : profile.tilings.wide
-  return [preferred, smallest].find((tiling) => tilingBytes(tiling) <= profile.workgroupBytes)
+export function chooseTiling(profile: DeviceProfile, problem: AttentionProblem): Tiling | undefined {
+  if (isForRows(profile, problem)) return undefined
+  const width = Math.max(problem.headDim, problem.valueDim)
+  const { narrow, wide } = profile.tilings
+  const preferred = width <= 64 ? narrow : width <= 128 ? wide : smallPatches.wide
+  return [preferred, smallest].find((tiling) => bytesOf(prefillTiles(tiling, problem.headDim)) <= profile.workgroupBytes)
+}
+
+/** The tiles for a problem's gradients; they take what prefill takes with queries that stay. */
+export function chooseGradientTiling(profile: DeviceProfile, problem: AttentionProblem): Tiling | undefined {
+  if (isForRows(profile, problem)) return undefined
+  const preferred = Math.max(problem.headDim, problem.valueDim) <= 64 ? smallPatches.narrow : smallPatches.wide
+  return [preferred, smallest].find((tiling) => bytesOf(tilesOf(tiling)) <= profile.workgroupBytes)
+}
+
+function isForRows({ software }: DeviceProfile, { queryLength, group }: AttentionProblem): boolean {
+  return software || queryLength * group < 16
 }
 
 /** Fits the 16 KiB that every device has. */
-const smallest: Tiling = { rowGroups: 8, columns: 8, depth: 32 }
+const smallest: Tiling = { rowGroups: 8, columns: 8, depth: 32, patch: 4 }
 
 export function runPrefill(
   workspace: Workspace,
@@ -29,7 +39,7 @@ export function runPrefill(
   lse: GPUBufferBinding,
 ): void {
   const { recorder, profile } = workspace
-  const walk = walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
+  const walk = walkTiles(problem, tile.patch * tile.rowGroups, tile.patch * tile.columns)
   const bound = bindProblem(workspace, problem, walk.map)
   const spec = {
     problem: bound.spec,

@@ -97,7 +97,9 @@ export function readQuantised(name: string, { dtype, vectors, groups }: Quantise
   const whole =
     dtype === 'int8'
       ? `let w = vec4i(bitcast<i32>(${name}[(base.x >> 2) + chunk])); return vec4f((w << vec4u(24, 16, 8, 0)) >> vec4u(24))`
-      : `let at = base.x + 2 * chunk; let w = vec4u(${name}[at >> 2] >> (8u * u32(at & 2))); return (vec4f((w >> vec4u(0, 4, 8, 12)) & vec4u(15)) - 8.0)`
+      : `let at = base.x + 2 * chunk;
+  let w = vec4u(${name}[at >> 2] >> (8u * u32(at & 2)));
+  return (vec4f((w >> vec4u(0, 4, 8, 12)) & vec4u(15)) - 8.0)`
   if (vectors && oneScale) return `fn ${name}Vector(base: vec2i, chunk: i32) -> vec4f { ${whole} * ${scale('4 * chunk')}; }`
   const element =
     dtype === 'int8'
@@ -136,3 +138,8 @@ export function packHalves(dtype: 'float16' | 'bfloat16'): string {
   return rounded.x | (rounded.y << 16);
 }`
 }
+
+/** `fn finite(x: vec4f) -> vec4f`, zero wherever x is not finite: what nobody sees may be anything, and 0 · NaN is not 0. */
+export const finite = `fn finite(x: vec4f) -> vec4f {
+  return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
+}`

@@ -1,40 +1,96 @@
+import { finite } from './elements.wgsl.ts'
 import type { ProblemSpec } from './problem.wgsl.ts'
-import { addDot, chunkOrZeros, declareTile, declareWeights, finite, type TileShape, type Tiling } from './tiles.wgsl.ts'
+import { multiplyColumns, planColumns, storeWeights, type ColumnPlan } from './tile-columns.wgsl.ts'
+import {
+  addDot,
+  chunkOrZeros,
+  declareTile,
+  inPhases,
+  multiplyRows,
+  quotient,
+  remainder,
+  stageRows,
+  tilesOf,
+  type TileShape,
+  type Tiling,
+} from './tiles.wgsl.ts'
 
-/** The three tiles of a gradient kernel: vectors of its rows, of its columns, and a patch of weights for each pair. */
-export function gradientTiles({ rowGroups, columns, depth }: Tiling): {
-  row: TileShape
-  column: TileShape
-  weight: TileShape
-} {
+/** WGSL that calls `read`, one of the functions of {@link gradientTileFunctions}, for a chunk of row `part` of a group. */
+export type ReadTile = (read: string, group: string, part: string, chunk: string) => string
+
+/**
+ * What the two gradient kernels do with their tiles, whose rows and columns are queries and keys, or keys and queries: an
+ * invocation owns four rows, apart by the number of row groups, and four columns, one after the other.
+ */
+export interface GradientTiles {
+  readonly rows: number
+  readonly columns: number
+  readonly invocations: number
+  /** `let lane`, `column` and `rowGroup` of an invocation. */
+  readonly places: string
+  /** `sum[r][j] += row r · column j` of vectors with `dim` elements. */
+  scores(dim: number, left: string, right: string, sum: string): string
+  /** Puts vector `value` of row `r`, of four columns, where `weigh` reads it. */
+  store(value: string): string
+  /** How many bands of a vector with `dim` elements an invocation has, and `sum[band][r] += stored weights · columns`. */
+  bands(dim: number): number
+  weigh(dim: number, read: string, sum: string, hides?: string): string
+}
+
+export function gradientTiles(tile: Tiling, readRow: ReadTile, readColumn: ReadTile): GradientTiles {
+  const { rowGroups, columns, depth } = tile
+  const invocations = rowGroups * columns
+  const { row, column, weight } = tilesOf(tile)
+  const plan = (dim: number): ColumnPlan => planColumns(column, Math.ceil(dim / 4))
   return {
-    row: { name: 'rowTile', groups: rowGroups, slots: depth / 32 },
-    column: { name: 'columnTile', groups: columns, slots: depth / 32 },
-    weight: { name: 'weightTile', groups: rowGroups, slots: columns / 8 },
+    rows: 4 * rowGroups,
+    columns: 4 * columns,
+    invocations,
+    places: `let lane = i32(localIndex);
+  let column = ${remainder('lane', columns)};
+  let rowGroup = ${quotient('lane', columns)};`,
+    scores: (dim, left, right, sum) =>
+      inPhases(
+        dim,
+        depth,
+        (first, slots) => `workgroupBarrier();
+    ${stageRows(row, slots, invocations, ({ group, part, chunk }) => readRow(left, group, part, `${first} + ${chunk}`))}
+    ${stageRows(column, slots, invocations, ({ group, part, chunk }) => readColumn(right, group, part, `${first} + ${chunk}`))}
+    workgroupBarrier();
+    ${multiplyRows(row, column, slots, () => `${sum}[r]`)}`,
+      ),
+    store: (value) => storeWeights(weight, value),
+    bands: (dim) => plan(dim).bands,
+    weigh: (dim, read, sum, hides) =>
+      multiplyColumns(
+        {
+          weights: weight,
+          tile: column,
+          plan: plan(dim),
+          invocations,
+          ...(hides === undefined ? {} : { hides }),
+          vector: ({ group, part, chunk }) => readColumn(read, `(filling * ${plan(dim).groups} + ${group})`, part, chunk),
+        },
+        sum,
+      ),
   }
 }
 
 /** `queryAt`, `dOutputAt(batch, head, token, chunk)`, `keyAt`, `valueAt(batch, keyHead, key, chunk)` and the tiles. */
 export function gradientTileFunctions(tile: Tiling, { headDim, valueDim }: ProblemSpec): string {
-  const at = (
-    name: string,
-    dim: number,
-    factor = '',
-  ): string => `fn ${name}At(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
-  return ${chunkOrZeros(name, `${name}Base(batch, head, row)`, dim)}${factor};
-}`
-  const { row, column, weight } = gradientTiles(tile)
-  return `${[row, column].map(declareTile).join('\n')}
-${declareWeights(weight)}
+  const at = (name: string, dim: number, factor = ''): string => {
+    const chunk = chunkOrZeros(name, `${name}Base(batch, head, row)`, dim)
+    return `fn ${name}At(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f { return ${chunk}${factor}; }`
+  }
+  return `${Object.values<TileShape>({ ...tilesOf(tile) })
+    .map(declareTile)
+    .join('\n')}
 ${at('query', headDim, ' * parameters.scale')}
 ${at('dOutput', valueDim)}
 ${at('key', headDim)}
 ${at('value', valueDim)}
 ${addDot}
-fn finiteOnly(x: vec4f, needed: bool) -> vec4f {
-  if (!needed) { return x; }
-  return ${finite('x')};
-}`
+${finite}`
 }
 
 /** `fn store(base, chunk, dim, x)` into float32 rows without gaps. */

@@ -185,6 +185,15 @@ export function base(name: string, suffix = 'Base'): string {
 }`
 }
 
+/**
+ * `fn lseBits(m, l) -> u32`: the log-sum-exp of a row with maximum m, in powers of two, and sum l. Where it has seen nothing it
+ * is −∞, which WGSL has no number for.
+ */
+export const lseBits = `fn lseBits(m: f32, l: f32) -> u32 {
+  if (l == 0.0) { return 0xff800000u; }
+  return bitcast<u32>(fma(m, ln2, log(l)));
+}`
+
 /** A head's sink in powers of two; `lowest` where it is −∞, that is, none. */
 const sinkOf = `fn sinkOf(head: i32) -> f32 {
   let bits = context[parameters.sinksAt + head];
@@ -192,7 +201,10 @@ const sinkOf = `fn sinkOf(head: i32) -> f32 {
 }`
 
 const scoreIndex = (name: string): string =>
-  `parameters.${name}Offset + at.batch * parameters.${name}Stride0 + at.head * parameters.${name}Stride1 + at.row * parameters.${name}Stride2 + at.key * parameters.${name}Stride3`
+  [
+    `parameters.${name}Offset`,
+    ...['batch', 'head', 'row', 'key'].map((axis, index) => `at.${axis} * parameters.${name}Stride${index}`),
+  ].join(' + ')
 
 const biasAt = `fn biasAt(at: Pair) -> f32 { return biasElement(${scoreIndex('bias')}); }`
 

@@ -7,8 +7,9 @@ fn accurateTanh(x: f32) -> f32 {
   let a = min(abs(x), 10.0);
   if (a < 0.5) {
     let y = x * x;
-    let series = fma(y, fma(y, fma(y, fma(y, fma(y, fma(y, 21844.0 / 6081075.0, -1382.0 / 155925.0), 62.0 / 2835.0), -17.0 / 315.0), 2.0 / 15.0), -1.0 / 3.0), 1.0);
-    return x * series;
+    var series = fma(y, 21844.0 / 6081075.0, -1382.0 / 155925.0);
+    series = fma(y, fma(y, fma(y, series, 62.0 / 2835.0), -17.0 / 315.0), 2.0 / 15.0);
+    return x * fma(y, fma(y, series, -1.0 / 3.0), 1.0);
   }
   return sign(x) * (1.0 - 2.0 / (exp(2.0 * a) + 1.0));
 }`

@@ -18,7 +18,18 @@ export const tileWalkParameters = {
  * by its reciprocal is exact and a tenth of the work of dividing whole numbers.
  */
 export function tileOf(rows: number): string {
-  return `struct Tile { index: i32, batch: i32, keyHead: i32, firstHead: i32, firstRow: i32, rowCount: i32, validKeys: i32, shift: i32, perRow: f32 }
+  return `/* perRow: what an index among packed rows is multiplied by to be a token. */
+struct Tile {
+  index: i32,
+  batch: i32,
+  keyHead: i32,
+  firstHead: i32,
+  firstRow: i32,
+  rowCount: i32,
+  validKeys: i32,
+  shift: i32,
+  perRow: f32,
+}
 struct Row { token: i32, head: i32 }
 fn tileOf(group: i32) -> Tile {
   let plane = group / parameters.tiles;
@@ -49,7 +60,8 @@ fn rowOf(tile: Tile, row: i32) -> Row {
  */
 export function walkTiles(keys: number, walk: { readonly blockMap: boolean; readonly mask: boolean }, body: string): string {
   if (walk.blockMap) {
-    return `let mapRow = i32(context[parameters.planesAt + tile.batch * parameters.queryHeads + tile.firstHead]) * parameters.tiles + tile.index;
+    return `let plane = i32(context[parameters.planesAt + tile.batch * parameters.queryHeads + tile.firstHead]);
+  let mapRow = plane * parameters.tiles + tile.index;
   let runEnd = i32(context[parameters.runOffsetsAt + mapRow + 1]);
   for (var run = i32(context[parameters.runOffsetsAt + mapRow]); run < runEnd; run++) {
     let partial = context[parameters.runsAt + 3 * run + 2] == 0u;

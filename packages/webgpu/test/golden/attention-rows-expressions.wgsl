@@ -72,6 +72,10 @@ fn outputStore(base: i32, chunk: i32, x: vec4f) { output[(base >> 2) + chunk] = 
 fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.outputOffset + batch * parameters.outputStride0 + head * parameters.outputStride1 + row * parameters.outputStride2;
 }
+fn lseBits(m: f32, l: f32) -> u32 {
+  if (l == 0.0) { return 0xff800000u; }
+  return bitcast<u32>(fma(m, ln2, log(l)));
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -124,9 +128,8 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     for (var c = 0; c < 16; c++) { o[c] = fma(vec4f(weight), valueVector(valueRow, c), o[c]); }
   }
 
-  let empty = l == 0.0;
-  let total = select(l, 1.0, empty);
+  let total = select(l, 1.0, l == 0.0);
   let outputRow = outputBase(batch, head, row) + split * parameters.outputSplitStride;
   for (var c = 0; c < 16; c++) { outputStore(outputRow, c, o[c] / total); }
-  lse[index] = select(bitcast<u32>(fma(m, ln2, log(total))), 0xff800000u, empty);
+  lse[index] = lseBits(m, l);
 }

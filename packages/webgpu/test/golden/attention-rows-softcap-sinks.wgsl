@@ -22,8 +22,9 @@ fn accurateTanh(x: f32) -> f32 {
   let a = min(abs(x), 10.0);
   if (a < 0.5) {
     let y = x * x;
-    let series = fma(y, fma(y, fma(y, fma(y, fma(y, fma(y, 21844.0 / 6081075.0, -1382.0 / 155925.0), 62.0 / 2835.0), -17.0 / 315.0), 2.0 / 15.0), -1.0 / 3.0), 1.0);
-    return x * series;
+    var series = fma(y, 21844.0 / 6081075.0, -1382.0 / 155925.0);
+    series = fma(y, fma(y, fma(y, series, 62.0 / 2835.0), -17.0 / 315.0), 2.0 / 15.0);
+    return x * fma(y, fma(y, series, -1.0 / 3.0), 1.0);
   }
   return sign(x) * (1.0 - 2.0 / (exp(2.0 * a) + 1.0));
 }
@@ -65,6 +66,10 @@ fn finalScore(scaled: f32, at: Pair) -> f32 {
 fn outputStore(base: i32, chunk: i32, x: vec4f) { output[(base >> 2) + chunk] = x; }
 fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.outputOffset + batch * parameters.outputStride0 + head * parameters.outputStride1 + row * parameters.outputStride2;
+}
+fn lseBits(m: f32, l: f32) -> u32 {
+  if (l == 0.0) { return 0xff800000u; }
+  return bitcast<u32>(fma(m, ln2, log(l)));
 }
 
 @compute @workgroup_size(64)
@@ -118,9 +123,8 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     for (var c = 0; c < 16; c++) { o[c] = fma(vec4f(weight), valueVector(valueRow, c), o[c]); }
   }
 
-  let empty = l == 0.0;
-  let total = select(l, 1.0, empty);
+  let total = select(l, 1.0, l == 0.0);
   let outputRow = outputBase(batch, head, row) + split * parameters.outputSplitStride;
   for (var c = 0; c < 16; c++) { outputStore(outputRow, c, o[c] / total); }
-  lse[index] = select(bitcast<u32>(fma(m, ln2, log(total))), 0xff800000u, empty);
+  lse[index] = lseBits(m, l);
 }

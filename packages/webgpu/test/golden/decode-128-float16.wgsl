@@ -51,6 +51,10 @@ fn outputStore(base: i32, chunk: i32, x: vec4f) { output[(base >> 2) + chunk] = 
 fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.outputOffset + batch * parameters.outputStride0 + head * parameters.outputStride1 + row * parameters.outputStride2;
 }
+fn lseBits(m: f32, l: f32) -> u32 {
+  if (l == 0.0) { return 0xff800000u; }
+  return bitcast<u32>(fma(m, ln2, log(l)));
+}
 var<workgroup> maxima: array<array<f32, 16>, 4>;
 var<workgroup> sums: array<array<f32, 16>, 4>;
 var<workgroup> outputs: array<array<vec4f, 128>, 4>;
@@ -166,13 +170,14 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           total = fma(sums[r][other], weight, total);
           sum = fma(outputs[slot][other * 8 + lane], vec4f(weight), sum);
         }
-        let empty = total == 0.0;
-        total = select(total, 1.0, empty);
         let c = lane + i * 8;
-        if (c < 32) { outputStore(outputBase(batch, head, token) + split * parameters.outputSplitStride, c, sum / total); }
+        if (c < 32) {
+          let outputRow = outputBase(batch, head, token) + split * parameters.outputSplitStride;
+          outputStore(outputRow, c, sum / select(total, 1.0, total == 0.0));
+        }
         if (c == 0) {
-          let place = (batch * parameters.queryHeads + head) * parameters.queryLength + token;
-          lse[split * parameters.batch * parameters.queryHeads * parameters.queryLength + place] = select(bitcast<u32>(fma(largest, ln2, log(total))), 0xff800000u, empty);
+          let plane = (split * parameters.batch + batch) * parameters.queryHeads + head;
+          lse[plane * parameters.queryLength + token] = lseBits(largest, total);
         }
       }
       workgroupBarrier();

@@ -69,36 +69,27 @@ fn pairGradient(scaled: f32, dWeight: f32, row: vec2f, at: Pair) -> PairGradient
   return g;
 }
 fn isSeen(at: Pair) -> bool { return isVisible(at); }
-var<workgroup> rowTile: array<array<array<vec4f, 128>, 4>, 2>;
-var<workgroup> columnTile: array<array<array<vec4f, 64>, 4>, 2>;
-var<workgroup> weightTile: array<array<vec4f, 128>, 4>;
-fn queryAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
-  return queryVector(queryBase(batch, head, row), chunk) * parameters.scale;
-}
-fn dOutputAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
-  return dOutputVector(dOutputBase(batch, head, row), chunk);
-}
-fn keyAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
-  return keyVector(keyBase(batch, head, row), chunk);
-}
-fn valueAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f {
-  return valueVector(valueBase(batch, head, row), chunk);
-}
+var<workgroup> rowTile: array<array<array<vec4f, 32>, 8>, 2>;
+var<workgroup> columnTile: array<array<array<vec4f, 32>, 8>, 2>;
+var<workgroup> weightTile: array<array<array<vec4f, 32>, 8>, 2>;
+fn queryAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f { return queryVector(queryBase(batch, head, row), chunk) * parameters.scale; }
+fn dOutputAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f { return dOutputVector(dOutputBase(batch, head, row), chunk); }
+fn keyAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f { return keyVector(keyBase(batch, head, row), chunk); }
+fn valueAt(batch: i32, head: i32, row: i32, chunk: i32) -> vec4f { return valueVector(valueBase(batch, head, row), chunk); }
 
 fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }
-fn finiteOnly(x: vec4f, needed: bool) -> vec4f {
-  if (!needed) { return x; }
+fn finite(x: vec4f) -> vec4f {
   return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
 }
 fn store(base: i32, chunk: i32, dim: i32, x: vec4f) { if (4 * chunk < dim) { gradients[(base >> 2) + chunk] = x; } }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
   let lane = i32(localIndex);
   let column = (lane & 7);
   let rowGroup = (lane >> 3u);
   let plane = (i32(groupId.x) + parameters.firstGroup) / parameters.tiles;
-  let firstOwn = (i32(groupId.x) + parameters.firstGroup) % parameters.tiles * 64;
+  let firstOwn = (i32(groupId.x) + parameters.firstGroup) % parameters.tiles * 32;
   let batch = plane / parameters.keyHeads;
   let keyHead = plane % parameters.keyHeads;
   let validKeys = validKeysOf(batch);
@@ -106,73 +97,88 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
 
   /* The rows whose positions see some of these keys. */
   let firstRow = clamp(firstOwn - parameters.right - shift, 0, parameters.queryLength);
-  let endRow = select(0, clamp(firstOwn + 64 + parameters.left - shift, 0, parameters.queryLength), firstOwn < validKeys);
+  let endRow = select(0, clamp(firstOwn + 32 + parameters.left - shift, 0, parameters.queryLength), firstOwn < validKeys);
   var dk = array<array<vec4f, 4>, 2>();
   var dv = array<array<vec4f, 4>, 2>();
   for (var member = 0; member < parameters.group; member++) {
   let head = keyHead * parameters.group + member;
   for (var tileRow = firstRow; tileRow < endRow; tileRow += 32) {
-    let full = tileRow + 32 <= parameters.queryLength && firstOwn + 64 <= validKeys
-      && firstKey(shift + tileRow + 31, validKeys) <= firstOwn && endKey(shift + tileRow, validKeys) >= firstOwn + 64;
+    let full = tileRow + 32 <= parameters.queryLength && firstOwn + 32 <= validKeys
+      && firstKey(shift + tileRow + 31, validKeys) <= firstOwn
+      && endKey(shift + tileRow, validKeys) >= firstOwn + 32;
     let masked = !full;
     var s = array<vec4f, 4>();
     var d = array<vec4f, 4>();
+    for (var first = 0; first < 16; first += 8) {
     workgroupBarrier();
     {
-      let group = ((lane >> 3u) & 15);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
+      let group = ((lane >> 2u) & 7);
+      let at = (group ^ ((lane & 3) * 10));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; rowTile[slot][part][at] = keyAt(batch, keyHead, min(firstOwn + part * 16 + group, validKeys - 1), 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) {
+          let part = (i * 2) + (lane >> 5u);
+          rowTile[slot][part][at] = keyAt(batch, keyHead, min(firstOwn + part * 8 + group, validKeys - 1), first + 4 * slot + (lane & 3));
+        }
       }
     }
     {
-      let group = ((lane >> 3u) & 7);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
+      let group = ((lane >> 2u) & 7);
+      let at = (group ^ ((lane & 3) * 10));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); columnTile[slot][part][at] = queryAt(batch, head, min(tileRow + 4 * group + part, parameters.queryLength - 1), 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) {
+          let part = (i * 2) + (lane >> 5u);
+          columnTile[slot][part][at] = queryAt(batch, head, min(tileRow + 4 * group + part, parameters.queryLength - 1), first + 4 * slot + (lane & 3));
+        }
       }
     }
     workgroupBarrier();
-    {
-    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
-    let bRow = ((column << 3u) | (column & 7));
-    for (var c = 0; c < 8; c++) {
+    for (var c = 0; c < 4; c++) {
+      let aAt = (rowGroup ^ (c * 10));
+      let bAt = (column ^ (c * 10));
       for (var slot = 0; slot < 2; slot++) {
-        var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { b[i] = columnTile[slot][i][bRow ^ c]; }
-        for (var r = 0; r < 4; r++) {
-          let a = rowTile[slot][r][aRow ^ c];
-          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
+        var b: array<vec4f, 8>;
+        for (var j = 0; j < 8; j++) { b[j] = columnTile[slot][j][bAt]; }
+        for (var r = 0; r < 8; r++) {
+          let a = rowTile[slot][r][aAt];
+          s[r] = vec4f(addDot(a, b[0], s[r][0]), addDot(a, b[1], s[r][1]), addDot(a, b[2], s[r][2]), addDot(a, b[3], s[r][3]));
+          s[r] = vec4f(addDot(a, b[4], s[r][0]), addDot(a, b[5], s[r][1]), addDot(a, b[6], s[r][2]), addDot(a, b[7], s[r][3]));
         }
       }
     }
     }
+    for (var first = 0; first < 16; first += 8) {
     workgroupBarrier();
     {
-      let group = ((lane >> 3u) & 15);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
+      let group = ((lane >> 2u) & 7);
+      let at = (group ^ ((lane & 3) * 10));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; rowTile[slot][part][at] = valueAt(batch, keyHead, min(firstOwn + part * 16 + group, validKeys - 1), 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) {
+          let part = (i * 2) + (lane >> 5u);
+          rowTile[slot][part][at] = valueAt(batch, keyHead, min(firstOwn + part * 8 + group, validKeys - 1), first + 4 * slot + (lane & 3));
+        }
       }
     }
     {
-      let group = ((lane >> 3u) & 7);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
+      let group = ((lane >> 2u) & 7);
+      let at = (group ^ ((lane & 3) * 10));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); columnTile[slot][part][at] = dOutputAt(batch, head, min(tileRow + 4 * group + part, parameters.queryLength - 1), 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) {
+          let part = (i * 2) + (lane >> 5u);
+          columnTile[slot][part][at] = dOutputAt(batch, head, min(tileRow + 4 * group + part, parameters.queryLength - 1), first + 4 * slot + (lane & 3));
+        }
       }
     }
     workgroupBarrier();
-    {
-    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
-    let bRow = ((column << 3u) | (column & 7));
-    for (var c = 0; c < 8; c++) {
+    for (var c = 0; c < 4; c++) {
+      let aAt = (rowGroup ^ (c * 10));
+      let bAt = (column ^ (c * 10));
       for (var slot = 0; slot < 2; slot++) {
-        var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { b[i] = columnTile[slot][i][bRow ^ c]; }
-        for (var r = 0; r < 4; r++) {
-          let a = rowTile[slot][r][aRow ^ c];
-          d[r] = vec4f(addDot(a, b[0], d[r].x), addDot(a, b[1], d[r].y), addDot(a, b[2], d[r].z), addDot(a, b[3], d[r].w));
+        var b: array<vec4f, 8>;
+        for (var j = 0; j < 8; j++) { b[j] = columnTile[slot][j][bAt]; }
+        for (var r = 0; r < 8; r++) {
+          let a = rowTile[slot][r][aAt];
+          d[r] = vec4f(addDot(a, b[0], d[r][0]), addDot(a, b[1], d[r][1]), addDot(a, b[2], d[r][2]), addDot(a, b[3], d[r][3]));
+          d[r] = vec4f(addDot(a, b[4], d[r][0]), addDot(a, b[5], d[r][1]), addDot(a, b[6], d[r][2]), addDot(a, b[7], d[r][3]));
         }
       }
     }
@@ -182,87 +188,118 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       statistics[j] = rowStatistics[(batch * parameters.queryHeads + head) * parameters.queryLength + min(tileRow + 4 * column + j, parameters.queryLength - 1)];
     }
     for (var r = 0; r < 4; r++) {
-      let key = firstOwn + rowGroup + r * 16;
+      let key = firstOwn + rowGroup + r * 8;
       for (var j = 0; j < 4; j++) {
         let row = tileRow + 4 * column + j;
         let at = Pair(batch, head, shift + row, key, row);
-        let seen = !masked || (row < parameters.queryLength && key >= firstKey(at.query, validKeys) && key < endKey(at.query, validKeys) && isSeen(at));
+        let near = key >= firstKey(at.query, validKeys) && key < endKey(at.query, validKeys);
+        let seen = !masked || (row < parameters.queryLength && near && isSeen(at));
         let g = pairGradient(s[r][j], d[r][j], statistics[j], at);
         s[r][j] = select(0.0, g.weight, seen);
         d[r][j] = select(0.0, g.scaled, seen);
       }
-      weightTile[r][(((rowGroup << 3u) | (rowGroup & 7)) ^ column)] = s[r];
+      weightTile[column >> 2u][r][(rowGroup ^ ((column & 3) * 10))] = s[r];
     }
-    {
-    let pRow = ((rowGroup << 3u) | (rowGroup & 7));
-    for (var phase = 0; phase < 1; phase++) {
-      workgroupBarrier();
-      {
-      let at = (lane & 63);
-      let group = ((at >> 3u) & 7);
-      let band = (at >> 6u) * 2;
-      for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); columnTile[slot][part][at] = dOutputAt(batch, head, min(tileRow + 4 * (phase * 8 + group) + part, parameters.queryLength - 1), (band + slot) * 8 + (lane & 7)); }
+    for (var filling = 0; filling < 1; filling++) {
+      var staged: array<vec4f, 8>;
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        staged[i] = dOutputAt(batch, head, min(tileRow + 4 * (filling * 8 + (((lane >> 3u) & 3))) + k, parameters.queryLength - 1), (lane & 7));
+        staged[i + 2] = dOutputAt(batch, head, min(tileRow + 4 * (filling * 8 + (((lane >> 3u) & 3))) + k, parameters.queryLength - 1), 8 + (lane & 7));
+        staged[i + 4] = dOutputAt(batch, head, min(tileRow + 4 * (filling * 8 + (4 + ((lane >> 3u) & 3))) + k, parameters.queryLength - 1), (lane & 7));
+        staged[i + 6] = dOutputAt(batch, head, min(tileRow + 4 * (filling * 8 + (4 + ((lane >> 3u) & 3))) + k, parameters.queryLength - 1), 8 + (lane & 7));
       }
-    }
+
       workgroupBarrier();
-      for (var b = 0; b < 8; b++) {
-        let pAt = pRow ^ (phase * 8 + b);
-        var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
-        for (var part = 0; part < 1; part++) {
-          let vAt = (part * 8 + b) * 8 + column;
-          for (var slot = 0; slot < 2; slot++) {
-            let band = part * 2 + slot;
-            for (var k = 0; k < 4; k++) {
-              let v = columnTile[slot][k][vAt];
-              for (var r = 0; r < 4; r++) { dv[band][r] = fma(vec4f(p[r][k]), v, dv[band][r]); }
-            }
+      let at = (lane & 31);
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        columnTile[0][k][at] = staged[i];
+        columnTile[0][k + 4][at] = staged[i + 2];
+        columnTile[1][k][at] = staged[i + 4];
+        columnTile[1][k + 4][at] = staged[i + 6];
+      }
+      workgroupBarrier();
+      for (var c = 0; c < 4; c++) {
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = weightTile[0][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = columnTile[0][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dv[0][r] = fma(vec4f(p[r][k]), v0, dv[0][r]); }
+            let v1 = columnTile[0][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dv[1][r] = fma(vec4f(p[r][k]), v1, dv[1][r]); }
+          }
+        }
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = weightTile[1][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = columnTile[1][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dv[0][r] = fma(vec4f(p[r][k]), v0, dv[0][r]); }
+            let v1 = columnTile[1][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dv[1][r] = fma(vec4f(p[r][k]), v1, dv[1][r]); }
           }
         }
       }
-    }
     }
     workgroupBarrier();
-    for (var r = 0; r < 4; r++) { weightTile[r][(((rowGroup << 3u) | (rowGroup & 7)) ^ column)] = d[r]; }
-    {
-    let pRow = ((rowGroup << 3u) | (rowGroup & 7));
-    for (var phase = 0; phase < 1; phase++) {
-      workgroupBarrier();
-      {
-      let at = (lane & 63);
-      let group = ((at >> 3u) & 7);
-      let band = (at >> 6u) * 2;
-      for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); columnTile[slot][part][at] = queryAt(batch, head, min(tileRow + 4 * (phase * 8 + group) + part, parameters.queryLength - 1), (band + slot) * 8 + (lane & 7)); }
+    for (var r = 0; r < 4; r++) { weightTile[column >> 2u][r][(rowGroup ^ ((column & 3) * 10))] = d[r]; }
+    for (var filling = 0; filling < 1; filling++) {
+      var staged: array<vec4f, 8>;
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        staged[i] = queryAt(batch, head, min(tileRow + 4 * (filling * 8 + (((lane >> 3u) & 3))) + k, parameters.queryLength - 1), (lane & 7));
+        staged[i + 2] = queryAt(batch, head, min(tileRow + 4 * (filling * 8 + (((lane >> 3u) & 3))) + k, parameters.queryLength - 1), 8 + (lane & 7));
+        staged[i + 4] = queryAt(batch, head, min(tileRow + 4 * (filling * 8 + (4 + ((lane >> 3u) & 3))) + k, parameters.queryLength - 1), (lane & 7));
+        staged[i + 6] = queryAt(batch, head, min(tileRow + 4 * (filling * 8 + (4 + ((lane >> 3u) & 3))) + k, parameters.queryLength - 1), 8 + (lane & 7));
       }
-    }
+
       workgroupBarrier();
-      for (var b = 0; b < 8; b++) {
-        let pAt = pRow ^ (phase * 8 + b);
-        var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
-        for (var part = 0; part < 1; part++) {
-          let vAt = (part * 8 + b) * 8 + column;
-          for (var slot = 0; slot < 2; slot++) {
-            let band = part * 2 + slot;
-            for (var k = 0; k < 4; k++) {
-              let v = columnTile[slot][k][vAt];
-              for (var r = 0; r < 4; r++) { dk[band][r] = fma(vec4f(p[r][k]), v, dk[band][r]); }
-            }
+      let at = (lane & 31);
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        columnTile[0][k][at] = staged[i];
+        columnTile[0][k + 4][at] = staged[i + 2];
+        columnTile[1][k][at] = staged[i + 4];
+        columnTile[1][k + 4][at] = staged[i + 6];
+      }
+      workgroupBarrier();
+      for (var c = 0; c < 4; c++) {
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = weightTile[0][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = columnTile[0][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dk[0][r] = fma(vec4f(p[r][k]), v0, dk[0][r]); }
+            let v1 = columnTile[0][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dk[1][r] = fma(vec4f(p[r][k]), v1, dk[1][r]); }
+          }
+        }
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = weightTile[1][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = columnTile[1][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dk[0][r] = fma(vec4f(p[r][k]), v0, dk[0][r]); }
+            let v1 = columnTile[1][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { dk[1][r] = fma(vec4f(p[r][k]), v1, dk[1][r]); }
           }
         }
       }
-    }
     }
   }
   }
 
   for (var r = 0; r < 4; r++) {
-    let key = firstOwn + rowGroup + r * 16;
+    let key = firstOwn + rowGroup + r * 8;
     if (key >= parameters.keyLength) { continue; }
     let index = plane * parameters.keyLength + key;
-    for (var band = 0; band < 2; band++) { store(parameters.dKeyOffset + index * 64, band * 8 + column, 64, dk[band][r]); }
-    for (var band = 0; band < 2; band++) { store(parameters.dValueOffset + index * 64, band * 8 + column, 64, dv[band][r]); }
+    for (var band = 0; band < 2; band++) {
+      store(parameters.dKeyOffset + index * 64, band * 8 + column, 64, dk[band][r]);
+    }
+    for (var band = 0; band < 2; band++) {
+      store(parameters.dValueOffset + index * 64, band * 8 + column, 64, dv[band][r]);
+    }
   }
 }

@@ -51,33 +51,59 @@ fn outputStore(base: i32, chunk: i32, x: vec4f) { output[(base >> 2) + chunk] = 
 fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.outputOffset + batch * parameters.outputStride0 + head * parameters.outputStride1 + row * parameters.outputStride2;
 }
-var<workgroup> queryTile: array<array<array<vec4f, 64>, 4>, 2>;
-var<workgroup> keyTile: array<array<array<vec4f, 128>, 4>, 2>;
-var<workgroup> weightTile: array<array<vec4f, 128>, 4>;
-fn sum(a: vec4f, b: vec4f) -> vec4f { return a + b; }
-fn rowMaximum(x: vec4f, lane: i32) -> vec4f {
-  let column = (lane & 15);
-  let group = (lane >> 4u);
+fn lseBits(m: f32, l: f32) -> u32 {
+  if (l == 0.0) { return 0xff800000u; }
+  return bitcast<u32>(fma(m, ln2, log(l)));
+}
+var<workgroup> queryTile: array<array<array<vec4f, 32>, 8>, 4>;
+var<workgroup> keyTile: array<array<array<vec4f, 64>, 8>, 2>;
+alias Rows = array<f32, 8>;
+fn rowMaximum(x: Rows, lane: i32) -> Rows {
   workgroupBarrier();
-  weightTile[0][(((group << 4u) | (group & 7)) ^ column)] = x;
+  for (var four = 0; four < 2; four++) {
+    queryTile[(lane >> 5u)][four][(lane & 31)] = vec4f(x[4 * four], x[4 * four + 1], x[4 * four + 2], x[4 * four + 3]);
+  }
   workgroupBarrier();
-  var y = weightTile[0][group * 16];
-  for (var i = 1; i < 16; i++) { y = max(y, weightTile[0][group * 16 + i]); }
+  var y = x;
+  let first = (lane >> 4u) * 16;
+  for (var i = first; i < first + 16; i++) {
+    for (var four = 0; four < 2; four++) {
+      let other = queryTile[(i >> 5u)][four][(i & 31)];
+      for (var j = 0; j < 4; j++) { y[4 * four + j] = max(y[4 * four + j], other[j]); }
+    }
+  }
   workgroupBarrier();
   return y;
 }
-fn rowSum(x: vec4f, lane: i32) -> vec4f {
-  let column = (lane & 15);
-  let group = (lane >> 4u);
+fn rowSum(x: Rows, lane: i32) -> Rows {
   workgroupBarrier();
-  weightTile[0][(((group << 4u) | (group & 7)) ^ column)] = x;
+  for (var four = 0; four < 2; four++) {
+    queryTile[(lane >> 5u)][four][(lane & 31)] = vec4f(x[4 * four], x[4 * four + 1], x[4 * four + 2], x[4 * four + 3]);
+  }
   workgroupBarrier();
-  var y = weightTile[0][group * 16];
-  for (var i = 1; i < 16; i++) { y = sum(y, weightTile[0][group * 16 + i]); }
+  var y = Rows();
+  let first = (lane >> 4u) * 16;
+  for (var i = first; i < first + 16; i++) {
+    for (var four = 0; four < 2; four++) {
+      let other = queryTile[(i >> 5u)][four][(i & 31)];
+      for (var j = 0; j < 4; j++) { y[4 * four + j] = y[4 * four + j] + other[j]; }
+    }
+  }
   workgroupBarrier();
   return y;
 }
-struct Tile { index: i32, batch: i32, keyHead: i32, firstHead: i32, firstRow: i32, rowCount: i32, validKeys: i32, shift: i32, perRow: f32 }
+/* perRow: what an index among packed rows is multiplied by to be a token. */
+struct Tile {
+  index: i32,
+  batch: i32,
+  keyHead: i32,
+  firstHead: i32,
+  firstRow: i32,
+  rowCount: i32,
+  validKeys: i32,
+  shift: i32,
+  perRow: f32,
+}
 struct Row { token: i32, head: i32 }
 fn tileOf(group: i32) -> Tile {
   let plane = group / parameters.tiles;
@@ -87,8 +113,8 @@ fn tileOf(group: i32) -> Tile {
   tile.batch = plane / planes;
   tile.firstHead = plane % planes * parameters.packed;
   tile.keyHead = tile.firstHead / parameters.group;
-  tile.firstRow = tile.index * 32;
-  tile.rowCount = min(32, parameters.queryLength * parameters.packed - tile.firstRow);
+  tile.firstRow = tile.index * 64;
+  tile.rowCount = min(64, parameters.queryLength * parameters.packed - tile.firstRow);
   tile.validKeys = validKeysOf(tile.batch);
   tile.shift = positionOf(0, tile.validKeys);
   tile.perRow = 1.0 / f32(parameters.packed);
@@ -99,16 +125,17 @@ fn rowOf(tile: Tile, row: i32) -> Row {
   let token = select(index, i32((f32(index) + 0.5) * tile.perRow), parameters.packed > 1);
   return Row(token, tile.firstHead + index - token * parameters.packed);
 }
-
 fn queryAt(row: i32, chunk: i32) -> vec4f { return queryVector(row, chunk) * (parameters.scale * log2e); }
 fn keyAt(row: KeyRow, chunk: i32) -> vec4f { return keyVector(row, chunk); }
-fn valueAt(row: ValueRow, chunk: i32, hides: bool) -> vec4f {
-  let x = valueVector(row, chunk);
-  if (!hides) { return x; }
-  return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
-}
+fn valueAt(row: ValueRow, chunk: i32) -> vec4f { return valueVector(row, chunk); }
+/* Of a row that has seen no key: more than the lowest score by so much that 2^(lowest − unseen) is 0. */
+const unseen = -1.69e38;
 
 fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }
+fn finite(x: vec4f) -> vec4f {
+  return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
+}
+fn largest(x: vec4f) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
@@ -116,128 +143,198 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let column = (lane & 15);
   let rowGroup = (lane >> 4u);
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
-
-  /* The rows that this invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
   var stagedQuery: array<i32, 2>;
   for (var i = 0; i < 2; i++) {
-    let part = i * 2 + (lane >> 6u);
-    let own = rowOf(tile, min(part * 8 + ((lane >> 3u) & 7), tile.rowCount - 1));
+    let part = i * 4 + (lane >> 5u);
+    let own = rowOf(tile, min(part * 8 + ((lane >> 2u) & 7), tile.rowCount - 1));
     stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
   }
-  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ((lane >> 3u) & 15) + 0);
-  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ((lane >> 4u) & 7) + 0);
+  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ((lane >> 2u) & 15) + (lane >> 6u));
+  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ((lane >> 4u) & 3) + (lane >> 6u));
 
-  var m = vec4f(lowest);
-  var l = vec4f();
-  var o: array<array<vec4f, 4>, 2>;
+  var m: Rows;
+  var l: Rows;
+  var o: array<array<vec4f, 8>, 2>;
+  for (var r = 0; r < 8; r++) { m[r] = unseen; }
 
-  let mapRow = i32(context[parameters.planesAt + tile.batch * parameters.queryHeads + tile.firstHead]) * parameters.tiles + tile.index;
+  let plane = i32(context[parameters.planesAt + tile.batch * parameters.queryHeads + tile.firstHead]);
+  let mapRow = plane * parameters.tiles + tile.index;
   let runEnd = i32(context[parameters.runOffsetsAt + mapRow + 1]);
   for (var run = i32(context[parameters.runOffsetsAt + mapRow]); run < runEnd; run++) {
     let partial = context[parameters.runsAt + 3 * run + 2] == 0u;
-    let stopKey = i32(context[parameters.runsAt + 3 * run + 1]) * 64;
-    for (var tileKey = i32(context[parameters.runsAt + 3 * run]) * 64; tileKey < stopKey; tileKey += 64) {
-      let masked = partial || tileKey + 64 > tile.validKeys;
+    let stopKey = i32(context[parameters.runsAt + 3 * run + 1]) * 128;
+    for (var tileKey = i32(context[parameters.runsAt + 3 * run]) * 128; tileKey < stopKey; tileKey += 128) {
+      let masked = partial || tileKey + 128 > tile.validKeys;
 
     let firstOwnKey = tileKey + column * 4;
-    let hides = masked;
-    var s = array<vec4f, 4>();
-    for (var first = 0; first < 32; first += 16) {
+    var s = array<array<vec4f, 2>, 8>();
+    for (var first = 0; first < 32; first += 8) {
     workgroupBarrier();
     {
-      let group = ((lane >> 3u) & 7);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
+      let group = ((lane >> 2u) & 7);
+      let at = (group ^ ((lane & 3) * 10));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); queryTile[slot][part][at] = queryAt(stagedQuery[i], first + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 2; i++) {
+          let part = (i * 4) + (lane >> 5u);
+          queryTile[slot][part][at] = queryAt(stagedQuery[i], first + 4 * slot + (lane & 3));
+        }
       }
     }
     {
-      let group = ((lane >> 3u) & 15);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
+      let group = ((lane >> 2u) & 15);
+      let at = (group ^ ((lane & 3) * 18));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i) * keyStep(), first + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) {
+          let part = (i * 2) + (lane >> 6u);
+          keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + (((i * 2) >> 2u) * 64) + ((i * 2) & 3)) * keyStep(), first + 4 * slot + (lane & 3));
+        }
       }
     }
     workgroupBarrier();
-    {
-    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
-    let bRow = ((column << 3u) | (column & 7));
-    for (var c = 0; c < 8; c++) {
+    for (var c = 0; c < 4; c++) {
+      let aAt = (rowGroup ^ (c * 10));
+      let bAt = (column ^ (c * 18));
       for (var slot = 0; slot < 2; slot++) {
-        var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { b[i] = keyTile[slot][i][bRow ^ c]; }
-        for (var r = 0; r < 4; r++) {
-          let a = queryTile[slot][r][aRow ^ c];
-          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
+        var b: array<vec4f, 8>;
+        for (var j = 0; j < 8; j++) { b[j] = keyTile[slot][j][bAt]; }
+        for (var r = 0; r < 8; r++) {
+          let a = queryTile[slot][r][aAt];
+          s[r][0] = vec4f(addDot(a, b[0], s[r][0][0]), addDot(a, b[1], s[r][0][1]), addDot(a, b[2], s[r][0][2]), addDot(a, b[3], s[r][0][3]));
+          s[r][1] = vec4f(addDot(a, b[4], s[r][1][0]), addDot(a, b[5], s[r][1][1]), addDot(a, b[6], s[r][1][2]), addDot(a, b[7], s[r][1][3]));
         }
       }
     }
     }
-    }
     if (masked) {
-      for (var r = 0; r < 4; r++) {
+      for (var r = 0; r < 8; r++) {
         let own = rowOf(tile, min(rowGroup + r * 8, tile.rowCount - 1));
         let position = tile.shift + own.token;
         let first = firstKey(position, tile.validKeys);
         let end = endKey(position, tile.validKeys);
-        for (var j = 0; j < 4; j++) {
-          let at = Pair(tile.batch, own.head, position, firstOwnKey + j, own.token);
+        for (var j = 0; j < 8; j++) {
+          let at = Pair(tile.batch, own.head, position, firstOwnKey + (j >> 2u) * 64 + (j & 3), own.token);
           let visible = (at.key >= first && at.key < end && isVisible(at));
-
-          s[r][j] = select(lowest, s[r][j], visible);
+          let score = s[r][j >> 2u][j & 3];
+          s[r][j >> 2u][j & 3] = select(lowest, score, visible);
         }
        }
     }
-
-    let t = rowMaximum(vec4f(max(max(s[0].x, s[0].y), max(s[0].z, s[0].w)), max(max(s[1].x, s[1].y), max(s[1].z, s[1].w)), max(max(s[2].x, s[2].y), max(s[2].z, s[2].w)), max(max(s[3].x, s[3].y), max(s[3].z, s[3].w))), lane);
-    if (any(t > m + 8.0)) {
-      let rescale = exp2(m - max(m, t));
-      m = max(m, t);
-      l *= rescale;
-      for (var band = 0; band < 2; band++) { for (var r = 0; r < 4; r++) { o[band][r] *= rescale[r]; } }
+    var t: Rows;
+    for (var r = 0; r < 8; r++) { t[r] = max(largest(s[r][0]), largest(s[r][1])); }
+    t = rowMaximum(t, lane);
+    var rose = false;
+    for (var r = 0; r < 8; r++) { rose = rose || t[r] > m[r] + 8.0; }
+    if (rose) {
+      for (var r = 0; r < 8; r++) {
+        let reference = max(m[r], t[r]);
+        let rescale = exp2(m[r] - reference);
+        m[r] = reference;
+        l[r] *= rescale;
+        for (var band = 0; band < 2; band++) { o[band][r] *= rescale; }
+       }
     }
-    for (var r = 0; r < 4; r++) {
-      let p = exp2(s[r] - select(m[r], 0.0, m[r] == lowest));
-      l[r] += (p.x + p.y) + (p.z + p.w);
-      weightTile[r][(((rowGroup << 4u) | (rowGroup & 7)) ^ column)] = p;
-     }
-
-    {
-    let pRow = ((rowGroup << 4u) | (rowGroup & 7));
-    for (var phase = 0; phase < 2; phase++) {
-      workgroupBarrier();
-      {
-      let at = (lane & 127);
-      let group = ((at >> 4u) & 7);
-      let band = (at >> 7u) * 2;
-      for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; keyTile[slot][part][at] = valueAt(stagedValue + (tileKey + phase * 32 + i) * valueStep(), (band + slot) * 16 + (lane & 15), hides); }
+    for (var r = 0; r < 8; r++) {
+      for (var quad = 0; quad < 2; quad++) {
+        let p = exp2(s[r][quad] - m[r]);
+        l[r] += (p.x + p.y) + (p.z + p.w);
+        s[r][quad] = p;
       }
-    }
+     }
+    workgroupBarrier();
+    for (var r = 0; r < 8; r++) { queryTile[column >> 2u][r][(rowGroup ^ ((column & 3) * 10))] = s[r][0]; }
+    for (var filling = 0; filling < 2; filling++) {
+      var staged: array<vec4f, 8>;
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 6u);
+        staged[i] = valueAt(stagedValue + (tileKey + filling * 32 + (i * 2)) * valueStep(), (lane & 15));
+        staged[i + 2] = valueAt(stagedValue + (tileKey + filling * 32 + (i * 2)) * valueStep(), 16 + (lane & 15));
+        staged[i + 4] = valueAt(stagedValue + (tileKey + filling * 32 + 16 + (i * 2)) * valueStep(), (lane & 15));
+        staged[i + 6] = valueAt(stagedValue + (tileKey + filling * 32 + 16 + (i * 2)) * valueStep(), 16 + (lane & 15));
+      }
+      if (masked) { for (var i = 0; i < 8; i++) { staged[i] = finite(staged[i]); } }
       workgroupBarrier();
-      for (var b = 0; b < 8; b++) {
-        let pAt = pRow ^ (phase * 8 + b);
-        var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
-        for (var part = 0; part < 1; part++) {
-          let vAt = (part * 8 + b) * 16 + column;
-          for (var slot = 0; slot < 2; slot++) {
-            let band = part * 2 + slot;
-            for (var k = 0; k < 4; k++) {
-              let v = keyTile[slot][k][vAt];
-              for (var r = 0; r < 4; r++) { o[band][r] = fma(vec4f(p[r][k]), v, o[band][r]); }
-            }
+      let at = (lane & 63);
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 6u);
+        keyTile[0][k][at] = staged[i];
+        keyTile[0][k + 4][at] = staged[i + 2];
+        keyTile[1][k][at] = staged[i + 4];
+        keyTile[1][k + 4][at] = staged[i + 6];
+      }
+      workgroupBarrier();
+      for (var c = 0; c < 4; c++) {
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[((filling & 1) * 2)][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[0][k][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[0][k + 4][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
+          }
+        }
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[((filling & 1) * 2) + 1][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[1][k][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[1][k + 4][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
           }
         }
       }
     }
+    workgroupBarrier();
+    for (var r = 0; r < 8; r++) { queryTile[column >> 2u][r][(rowGroup ^ ((column & 3) * 10))] = s[r][1]; }
+    for (var filling = 0; filling < 2; filling++) {
+      var staged: array<vec4f, 8>;
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 6u);
+        staged[i] = valueAt(stagedValue + (tileKey + 64 + filling * 32 + (i * 2)) * valueStep(), (lane & 15));
+        staged[i + 2] = valueAt(stagedValue + (tileKey + 64 + filling * 32 + (i * 2)) * valueStep(), 16 + (lane & 15));
+        staged[i + 4] = valueAt(stagedValue + (tileKey + 64 + filling * 32 + 16 + (i * 2)) * valueStep(), (lane & 15));
+        staged[i + 6] = valueAt(stagedValue + (tileKey + 64 + filling * 32 + 16 + (i * 2)) * valueStep(), 16 + (lane & 15));
+      }
+      if (masked) { for (var i = 0; i < 8; i++) { staged[i] = finite(staged[i]); } }
+      workgroupBarrier();
+      let at = (lane & 63);
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 6u);
+        keyTile[0][k][at] = staged[i];
+        keyTile[0][k + 4][at] = staged[i + 2];
+        keyTile[1][k][at] = staged[i + 4];
+        keyTile[1][k + 4][at] = staged[i + 6];
+      }
+      workgroupBarrier();
+      for (var c = 0; c < 4; c++) {
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[((filling & 1) * 2)][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[0][k][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[0][k + 4][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
+          }
+        }
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[((filling & 1) * 2) + 1][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[1][k][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[1][k + 4][c * 16 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
+          }
+        }
+      }
     }
 
     }
   }
-
   let sums = rowSum(l, lane);
-  for (var r = 0; r < 4; r++) {
+  for (var r = 0; r < 8; r++) {
     let row = rowGroup + r * 8;
     if (row >= tile.rowCount) { continue; }
     let own = rowOf(tile, row);
@@ -245,16 +342,16 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     var total = sums[r];
     var factor = 1.0;
 
-    let empty = total == 0.0;
-    total = select(total, 1.0, empty);
+    factor /= select(total, 1.0, total == 0.0);
     let outputRow = outputBase(tile.batch, own.head, own.token);
     for (var band = 0; band < 2; band++) {
       let chunk = band * 16 + column;
-      { outputStore(outputRow, chunk, o[band][r] * (factor / total)); }
+
+      outputStore(outputRow, chunk, o[band][r] * factor);
     }
     if (column == 0) {
-      lse[(tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token] = select(bitcast<u32>(fma(reference, ln2, log(total))), 0xff800000u, empty);
+      let place = (tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token;
+      lse[place] = lseBits(reference, total);
     }
   }
 }
-

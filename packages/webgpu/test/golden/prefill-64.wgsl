@@ -51,12 +51,43 @@ fn outputStore(base: i32, chunk: i32, x: vec4f) { output[(base >> 2) + chunk] = 
 fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.outputOffset + batch * parameters.outputStride0 + head * parameters.outputStride1 + row * parameters.outputStride2;
 }
-var<workgroup> queryTile: array<array<array<vec4f, 128>, 4>, 2>;
-var<workgroup> keyTile: array<array<array<vec4f, 64>, 4>, 2>;
-var<workgroup> weightTile: array<array<vec4f, 128>, 4>;
-fn rowMaximum(x: vec4f, lane: i32) -> vec4f { var y = x; y = max(y, subgroupShuffleXor(y, 1u)); y = max(y, subgroupShuffleXor(y, 2u)); y = max(y, subgroupShuffleXor(y, 4u)); return y; }
-fn rowSum(x: vec4f, lane: i32) -> vec4f { var y = x; y = y + subgroupShuffleXor(y, 1u); y = y + subgroupShuffleXor(y, 2u); y = y + subgroupShuffleXor(y, 4u); return y; }
-struct Tile { index: i32, batch: i32, keyHead: i32, firstHead: i32, firstRow: i32, rowCount: i32, validKeys: i32, shift: i32, perRow: f32 }
+fn lseBits(m: f32, l: f32) -> u32 {
+  if (l == 0.0) { return 0xff800000u; }
+  return bitcast<u32>(fma(m, ln2, log(l)));
+}
+var<workgroup> queryTile: array<array<array<vec4f, 32>, 8>, 2>;
+var<workgroup> keyTile: array<array<array<vec4f, 32>, 8>, 2>;
+alias Rows = array<f32, 8>;
+fn rowMaximum(x: Rows, lane: i32) -> Rows {
+  var y = x;
+  for (var r = 0; r < 8; r++) {
+    y[r] = max(y[r], quadSwapX(y[r]));
+    y[r] = max(y[r], quadSwapY(y[r]));
+    y[r] = max(y[r], subgroupShuffleXor(y[r], 4u));
+  }
+  return y;
+}
+fn rowSum(x: Rows, lane: i32) -> Rows {
+  var y = x;
+  for (var r = 0; r < 8; r++) {
+    y[r] = y[r] + quadSwapX(y[r]);
+    y[r] = y[r] + quadSwapY(y[r]);
+    y[r] = y[r] + subgroupShuffleXor(y[r], 4u);
+  }
+  return y;
+}
+/* perRow: what an index among packed rows is multiplied by to be a token. */
+struct Tile {
+  index: i32,
+  batch: i32,
+  keyHead: i32,
+  firstHead: i32,
+  firstRow: i32,
+  rowCount: i32,
+  validKeys: i32,
+  shift: i32,
+  perRow: f32,
+}
 struct Row { token: i32, head: i32 }
 fn tileOf(group: i32) -> Tile {
   let plane = group / parameters.tiles;
@@ -78,159 +109,231 @@ fn rowOf(tile: Tile, row: i32) -> Row {
   let token = select(index, i32((f32(index) + 0.5) * tile.perRow), parameters.packed > 1);
   return Row(token, tile.firstHead + index - token * parameters.packed);
 }
-
 fn queryAt(row: i32, chunk: i32) -> vec4f { return queryVector(row, chunk) * (parameters.scale * log2e); }
 fn keyAt(row: KeyRow, chunk: i32) -> vec4f { return keyVector(row, chunk); }
-fn valueAt(row: ValueRow, chunk: i32, hides: bool) -> vec4f {
-  let x = valueVector(row, chunk);
-  if (!hides) { return x; }
-  return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
-}
+fn valueAt(row: ValueRow, chunk: i32) -> vec4f { return valueVector(row, chunk); }
+/* Of a row that has seen no key: more than the lowest score by so much that 2^(lowest − unseen) is 0. */
+const unseen = -1.69e38;
 
 fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }
+fn finite(x: vec4f) -> vec4f {
+  return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
+}
+fn largest(x: vec4f) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
   let lane = i32(localIndex);
   let column = (lane & 7);
   let rowGroup = (lane >> 3u);
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
-
-  /* The rows that this invocation stages, of queries and of the first tile of keys. Past the last key it reads what is masked. */
   var stagedQuery: array<i32, 4>;
   for (var i = 0; i < 4; i++) {
-    let part = i * 1 + 0;
-    let own = rowOf(tile, min(part * 16 + ((lane >> 3u) & 15), tile.rowCount - 1));
+    let part = i * 2 + (lane >> 5u);
+    let own = rowOf(tile, min(part * 8 + ((lane >> 2u) & 7), tile.rowCount - 1));
     stagedQuery[i] = queryBase(tile.batch, own.head, own.token);
   }
-  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ((lane >> 3u) & 7) + (lane >> 6u));
-  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ((lane >> 3u) & 7) + (lane >> 6u));
+  let stagedKey = keyBase(tile.batch, tile.keyHead, 4 * ((lane >> 2u) & 7) + (lane >> 5u));
+  let stagedValue = valueBase(tile.batch, tile.keyHead, 4 * ((lane >> 3u) & 3) + (lane >> 5u));
 
-  var m = vec4f(lowest);
-  var l = vec4f();
-  var o: array<array<vec4f, 4>, 2>;
-  {
-      let group = ((lane >> 3u) & 15);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
-      for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 4; i++) { let part = i; queryTile[slot][part][at] = queryAt(stagedQuery[i], 0 + 8 * slot + (lane & 7)); }
-      }
-    }
+  var m: Rows;
+  var l: Rows;
+  var o: array<array<vec4f, 8>, 2>;
+  for (var r = 0; r < 8; r++) { m[r] = unseen; }
+
   let firstPosition = tile.shift + tile.firstRow / parameters.packed;
   let lastPosition = tile.shift + (tile.firstRow + tile.rowCount - 1) / parameters.packed;
   let stopKey = endKey(lastPosition, tile.validKeys);
   let fullStart = firstKey(lastPosition, tile.validKeys);
   let fullEnd = endKey(firstPosition, tile.validKeys);
-  for (var tileKey = firstKey(firstPosition, tile.validKeys) / 32 * 32; tileKey < stopKey; tileKey += 32) {
-    let masked = tileKey < fullStart || tileKey + 32 > fullEnd;
+  for (var tileKey = firstKey(firstPosition, tile.validKeys) / 64 * 64; tileKey < stopKey; tileKey += 64) {
+    let masked = tileKey < fullStart || tileKey + 64 > fullEnd;
 
     let firstOwnKey = tileKey + column * 4;
-    let hides = masked;
-    var s = array<vec4f, 4>();
+    var s = array<array<vec4f, 2>, 8>();
+    for (var first = 0; first < 16; first += 8) {
     workgroupBarrier();
-
     {
-      let group = ((lane >> 3u) & 7);
-      let at = (((group << 3u) | (group & 7)) ^ (lane & 7));
+      let group = ((lane >> 2u) & 7);
+      let at = (group ^ ((lane & 3) * 10));
       for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + i * 2) * keyStep(), 0 + 8 * slot + (lane & 7)); }
+        for (var i = 0; i < 4; i++) {
+          let part = (i * 2) + (lane >> 5u);
+          queryTile[slot][part][at] = queryAt(stagedQuery[i], first + 4 * slot + (lane & 3));
+        }
+      }
+    }
+    {
+      let group = ((lane >> 2u) & 7);
+      let at = (group ^ ((lane & 3) * 10));
+      for (var slot = 0; slot < 2; slot++) {
+        for (var i = 0; i < 4; i++) {
+          let part = (i * 2) + (lane >> 5u);
+          keyTile[slot][part][at] = keyAt(stagedKey + (tileKey + (((i * 2) >> 2u) * 32) + ((i * 2) & 3)) * keyStep(), first + 4 * slot + (lane & 3));
+        }
       }
     }
     workgroupBarrier();
-    {
-    let aRow = ((rowGroup << 3u) | (rowGroup & 7));
-    let bRow = ((column << 3u) | (column & 7));
-    for (var c = 0; c < 8; c++) {
+    for (var c = 0; c < 4; c++) {
+      let aAt = (rowGroup ^ (c * 10));
+      let bAt = (column ^ (c * 10));
       for (var slot = 0; slot < 2; slot++) {
-        var b: array<vec4f, 4>;
-        for (var i = 0; i < 4; i++) { b[i] = keyTile[slot][i][bRow ^ c]; }
-        for (var r = 0; r < 4; r++) {
-          let a = queryTile[slot][r][aRow ^ c];
-          s[r] = vec4f(addDot(a, b[0], s[r].x), addDot(a, b[1], s[r].y), addDot(a, b[2], s[r].z), addDot(a, b[3], s[r].w));
+        var b: array<vec4f, 8>;
+        for (var j = 0; j < 8; j++) { b[j] = keyTile[slot][j][bAt]; }
+        for (var r = 0; r < 8; r++) {
+          let a = queryTile[slot][r][aAt];
+          s[r][0] = vec4f(addDot(a, b[0], s[r][0][0]), addDot(a, b[1], s[r][0][1]), addDot(a, b[2], s[r][0][2]), addDot(a, b[3], s[r][0][3]));
+          s[r][1] = vec4f(addDot(a, b[4], s[r][1][0]), addDot(a, b[5], s[r][1][1]), addDot(a, b[6], s[r][1][2]), addDot(a, b[7], s[r][1][3]));
         }
       }
     }
     }
     if (masked) {
-      for (var r = 0; r < 4; r++) {
-        let own = rowOf(tile, min(rowGroup + r * 16, tile.rowCount - 1));
+      for (var r = 0; r < 8; r++) {
+        let own = rowOf(tile, min(rowGroup + r * 8, tile.rowCount - 1));
         let position = tile.shift + own.token;
         let first = firstKey(position, tile.validKeys);
         let end = endKey(position, tile.validKeys);
-        for (var j = 0; j < 4; j++) {
-          let at = Pair(tile.batch, own.head, position, firstOwnKey + j, own.token);
+        for (var j = 0; j < 8; j++) {
+          let at = Pair(tile.batch, own.head, position, firstOwnKey + (j >> 2u) * 32 + (j & 3), own.token);
           let visible = (at.key >= first && at.key < end && isVisible(at));
-
-          s[r][j] = select(lowest, s[r][j], visible);
+          let score = s[r][j >> 2u][j & 3];
+          s[r][j >> 2u][j & 3] = select(lowest, score, visible);
         }
        }
     }
-
-    let t = rowMaximum(vec4f(max(max(s[0].x, s[0].y), max(s[0].z, s[0].w)), max(max(s[1].x, s[1].y), max(s[1].z, s[1].w)), max(max(s[2].x, s[2].y), max(s[2].z, s[2].w)), max(max(s[3].x, s[3].y), max(s[3].z, s[3].w))), lane);
-    if (any(t > m + 8.0)) {
-      let rescale = exp2(m - max(m, t));
-      m = max(m, t);
-      l *= rescale;
-      for (var band = 0; band < 2; band++) { for (var r = 0; r < 4; r++) { o[band][r] *= rescale[r]; } }
+    var t: Rows;
+    for (var r = 0; r < 8; r++) { t[r] = max(largest(s[r][0]), largest(s[r][1])); }
+    t = rowMaximum(t, lane);
+    var rose = false;
+    for (var r = 0; r < 8; r++) { rose = rose || t[r] > m[r] + 8.0; }
+    if (rose) {
+      for (var r = 0; r < 8; r++) {
+        let reference = max(m[r], t[r]);
+        let rescale = exp2(m[r] - reference);
+        m[r] = reference;
+        l[r] *= rescale;
+        for (var band = 0; band < 2; band++) { o[band][r] *= rescale; }
+       }
     }
-    for (var r = 0; r < 4; r++) {
-      let p = exp2(s[r] - select(m[r], 0.0, m[r] == lowest));
-      l[r] += (p.x + p.y) + (p.z + p.w);
-      weightTile[r][(((rowGroup << 3u) | (rowGroup & 7)) ^ column)] = p;
-     }
-
-    {
-    let pRow = ((rowGroup << 3u) | (rowGroup & 7));
-    for (var phase = 0; phase < 1; phase++) {
-      workgroupBarrier();
-      {
-      let at = (lane & 63);
-      let group = ((at >> 3u) & 7);
-      let band = (at >> 6u) * 2;
-      for (var slot = 0; slot < 2; slot++) {
-        for (var i = 0; i < 2; i++) { let part = i * 2 + (lane >> 6u); keyTile[slot][part][at] = valueAt(stagedValue + (tileKey + phase * 32 + i * 2) * valueStep(), (band + slot) * 8 + (lane & 7), hides); }
+    for (var r = 0; r < 8; r++) {
+      for (var quad = 0; quad < 2; quad++) {
+        let p = exp2(s[r][quad] - m[r]);
+        l[r] += (p.x + p.y) + (p.z + p.w);
+        s[r][quad] = p;
       }
-    }
+     }
+    workgroupBarrier();
+    for (var r = 0; r < 8; r++) { queryTile[column >> 2u][r][(rowGroup ^ ((column & 3) * 10))] = s[r][0]; }
+    for (var filling = 0; filling < 1; filling++) {
+      var staged: array<vec4f, 8>;
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        staged[i] = valueAt(stagedValue + (tileKey + filling * 32 + (i * 2)) * valueStep(), (lane & 7));
+        staged[i + 2] = valueAt(stagedValue + (tileKey + filling * 32 + (i * 2)) * valueStep(), 8 + (lane & 7));
+        staged[i + 4] = valueAt(stagedValue + (tileKey + filling * 32 + 16 + (i * 2)) * valueStep(), (lane & 7));
+        staged[i + 6] = valueAt(stagedValue + (tileKey + filling * 32 + 16 + (i * 2)) * valueStep(), 8 + (lane & 7));
+      }
+      if (masked) { for (var i = 0; i < 8; i++) { staged[i] = finite(staged[i]); } }
       workgroupBarrier();
-      for (var b = 0; b < 8; b++) {
-        let pAt = pRow ^ (phase * 8 + b);
-        var p: array<vec4f, 4>;
-        for (var r = 0; r < 4; r++) { p[r] = weightTile[r][pAt]; }
-        for (var part = 0; part < 1; part++) {
-          let vAt = (part * 8 + b) * 8 + column;
-          for (var slot = 0; slot < 2; slot++) {
-            let band = part * 2 + slot;
-            for (var k = 0; k < 4; k++) {
-              let v = keyTile[slot][k][vAt];
-              for (var r = 0; r < 4; r++) { o[band][r] = fma(vec4f(p[r][k]), v, o[band][r]); }
-            }
+      let at = (lane & 31);
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        keyTile[0][k][at] = staged[i];
+        keyTile[0][k + 4][at] = staged[i + 2];
+        keyTile[1][k][at] = staged[i + 4];
+        keyTile[1][k + 4][at] = staged[i + 6];
+      }
+      workgroupBarrier();
+      for (var c = 0; c < 4; c++) {
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[0][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[0][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[0][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
+          }
+        }
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[1][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[1][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[1][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
           }
         }
       }
     }
+    workgroupBarrier();
+    for (var r = 0; r < 8; r++) { queryTile[column >> 2u][r][(rowGroup ^ ((column & 3) * 10))] = s[r][1]; }
+    for (var filling = 0; filling < 1; filling++) {
+      var staged: array<vec4f, 8>;
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        staged[i] = valueAt(stagedValue + (tileKey + 32 + filling * 32 + (i * 2)) * valueStep(), (lane & 7));
+        staged[i + 2] = valueAt(stagedValue + (tileKey + 32 + filling * 32 + (i * 2)) * valueStep(), 8 + (lane & 7));
+        staged[i + 4] = valueAt(stagedValue + (tileKey + 32 + filling * 32 + 16 + (i * 2)) * valueStep(), (lane & 7));
+        staged[i + 6] = valueAt(stagedValue + (tileKey + 32 + filling * 32 + 16 + (i * 2)) * valueStep(), 8 + (lane & 7));
+      }
+      if (masked) { for (var i = 0; i < 8; i++) { staged[i] = finite(staged[i]); } }
+      workgroupBarrier();
+      let at = (lane & 31);
+      for (var i = 0; i < 2; i++) {
+        let k = (i * 2) + (lane >> 5u);
+        keyTile[0][k][at] = staged[i];
+        keyTile[0][k + 4][at] = staged[i + 2];
+        keyTile[1][k][at] = staged[i + 4];
+        keyTile[1][k + 4][at] = staged[i + 6];
+      }
+      workgroupBarrier();
+      for (var c = 0; c < 4; c++) {
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[0][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[0][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[0][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
+          }
+        }
+        {
+          var p: array<vec4f, 8>;
+          for (var r = 0; r < 8; r++) { p[r] = queryTile[1][r][(rowGroup ^ (c * 10))]; }
+          for (var k = 0; k < 4; k++) {
+            let v0 = keyTile[1][k][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[0][r] = fma(vec4f(p[r][k]), v0, o[0][r]); }
+            let v1 = keyTile[1][k + 4][c * 8 + column];
+            for (var r = 0; r < 8; r++) { o[1][r] = fma(vec4f(p[r][k]), v1, o[1][r]); }
+          }
+        }
+      }
     }
 
   }
-
   let sums = rowSum(l, lane);
-  for (var r = 0; r < 4; r++) {
-    let row = rowGroup + r * 16;
+  for (var r = 0; r < 8; r++) {
+    let row = rowGroup + r * 8;
     if (row >= tile.rowCount) { continue; }
     let own = rowOf(tile, row);
     var reference = m[r];
     var total = sums[r];
     var factor = 1.0;
 
-    let empty = total == 0.0;
-    total = select(total, 1.0, empty);
+    factor /= select(total, 1.0, total == 0.0);
     let outputRow = outputBase(tile.batch, own.head, own.token);
     for (var band = 0; band < 2; band++) {
       let chunk = band * 8 + column;
-      { outputStore(outputRow, chunk, o[band][r] * (factor / total)); }
+
+      outputStore(outputRow, chunk, o[band][r] * factor);
     }
     if (column == 0) {
-      lse[(tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token] = select(bitcast<u32>(fma(reference, ln2, log(total))), 0xff800000u, empty);
+      let place = (tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token;
+      lse[place] = lseBits(reference, total);
     }
   }
 }
-

@@ -1,4 +1,4 @@
-import { defaultTilings } from '../../src/device-profile.ts'
+import { largePatches, smallPatches } from '../../src/device-profile.ts'
 import type { PrefillSpec } from '../../src/kernels/prefill.wgsl.ts'
 import type { Access } from '../../src/snippets/elements.wgsl.ts'
 import type { ProblemSpec } from '../../src/snippets/problem.wgsl.ts'
@@ -30,5 +30,6 @@ export function plainPrefill(headDim: number, tile: Tiling): PrefillSpec {
   return { problem: plainProblem(headDim), output: { dtype: 'float32', vectors: true }, tile, subgroups: true, blockMap: false }
 }
 
-/** The tiles that devices with 32 KiB of workgroup memory get. */
-export const tiles: { readonly 64: Tiling; readonly 128: Tiling } = { 64: defaultTilings.narrow, 128: defaultTilings.wide }
+/** The tiles that devices with 32 KiB of workgroup memory get, with as many registers as AMD's, or half of them. */
+export const tiles: { readonly 64: Tiling; readonly 128: Tiling } = { 64: largePatches.narrow, 128: largePatches.wide }
+export const smallTiles: { readonly 64: Tiling; readonly 128: Tiling } = { 64: smallPatches.narrow, 128: smallPatches.wide }
