@@ -1,3 +1,9 @@
 import { libraryConfig } from '../../tooling/tsup/library.ts'
 
-export default libraryConfig(['src/index.ts', 'src/block-map/index.ts', 'src/expression/index.ts', 'src/reference/index.ts'])
+export default libraryConfig([
+  'src/index.ts',
+  'src/block-map/index.ts',
+  'src/expression/index.ts',
+  'src/merge/index.ts',
+  'src/reference/index.ts',
+])

@@ -1,6 +1,6 @@
 export { attention, type AttentionOptions } from './attention.ts'
 export { attentionWithGradient, type DifferentiableResult, type Gradients } from './gradient.ts'
-export { mergePartials } from '@qkv/core'
+export { mergePartials } from '@qkv/core/merge'
 export type { PositionOptions } from './positions.ts'
 export * from './cache/index.ts'
 export * from './multi-head-attention/index.ts'

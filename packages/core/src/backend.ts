@@ -10,6 +10,12 @@ export interface Partial {
   readonly lse: Tensor
 }
 
+/** A {@link Partial} in host memory. */
+export interface HostPartial extends Partial {
+  readonly output: HostTensor
+  readonly lse: HostTensor
+}
+
 /** The output has the query's dtype and its order of axes in memory (a view made by `splitHeads` gives the same back). */
 export interface AttentionResult {
   readonly output: OwnedTensor

@@ -11,8 +11,6 @@ export { capture, float, int, scalar, select, type Captured, type FloatScalar, t
 export type { BoolExpression, BoolOperand, FloatExpression, FloatOperand, IntExpression, IntOperand } from './expression/value.ts'
 export { float16ToFloat32, float32ToFloat16 } from './float16.ts'
 export * from './masks/index.ts'
-export { mergePartials, type HostPartial } from './merge.ts'
-export { addScore, emptySoftmax, logSumExp, mergeSoftmax, rescaling, type SoftmaxState } from './online-softmax.ts'
 export * from './problem.ts'
 export {
   reference,

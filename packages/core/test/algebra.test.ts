@@ -1,14 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  addScore,
   cost,
   dropoutHash,
   dropoutThreshold,
-  emptySoftmax,
-  logSumExp,
-  mergePartials,
-  mergeSoftmax,
   problem,
   reference,
   slice,
@@ -16,8 +11,8 @@ import {
   toFloat64,
   type HostPartial,
   type HostTensor,
-  type SoftmaxState,
 } from '@qkv/core'
+import { addScore, emptySoftmax, logSumExp, mergePartials, mergeSoftmax, type SoftmaxState } from '@qkv/core/merge'
 
 const score = fc.oneof(fc.double({ min: -50, max: 50, noNaN: true }), fc.constantFrom(-Infinity, -1e30, 1e30, 0))
 

@@ -1,4 +1,4 @@
-import { emptySoftmax, mergeSoftmax, rescaling, type SoftmaxState } from '@qkv/core'
+import { emptySoftmax, mergeSoftmax, rescaling, type SoftmaxState } from '@qkv/core/merge'
 
 /** What attention by tiles holds of one query after some tiles: all of it, whatever the number of keys. */
 export interface Running {

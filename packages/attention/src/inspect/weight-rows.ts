@@ -1,9 +1,6 @@
 import {
-  addScore,
-  emptySoftmax,
   firstPosition,
   isTensor,
-  logSumExp,
   problem,
   slice,
   toFloat64,
@@ -14,6 +11,7 @@ import {
   type ProblemOptions,
   type Tensor,
 } from '@qkv/core'
+import { addScore, emptySoftmax, logSumExp } from '@qkv/core/merge'
 import { compileExpression, type CompiledExpression } from '@qkv/core/expression'
 import { dequantize } from '../cache/dequantize.ts'
 import { positioned } from '../positioned.ts'

@@ -1,6 +1,5 @@
 import {
   composeScores,
-  mergePartials,
   permute,
   problem,
   reference,
@@ -13,6 +12,7 @@ import {
   type HostTensor,
   type ProblemOptions,
 } from '@qkv/core'
+import { mergePartials } from '@qkv/core/merge'
 import { attention } from '@qkv/attention'
 import { alibi, rotary, sinusoidal } from '@qkv/positional'
 import { expectWithinBound, randomProblems } from '@qkv/testing'

@@ -1,17 +1,11 @@
-import type { Partial } from './backend.ts'
-import { roundTo, toFloat64 } from './convert.ts'
-import { isFloat } from './dtype.ts'
-import { describe } from './errors.ts'
+import type { HostPartial } from '../backend.ts'
+import { roundTo, toFloat64 } from '../convert.ts'
+import { isFloat } from '../dtype.ts'
+import { describe } from '../errors.ts'
 import { emptySoftmax, logSumExp, mergeSoftmax, rescaling } from './online-softmax.ts'
-import { refusal } from './refusal.ts'
-import { contiguousStrides } from './strides.ts'
-import { isHostTensor, type HostTensor } from './tensor.ts'
-
-/** A {@link Partial} in host memory. */
-export interface HostPartial extends Partial {
-  readonly output: HostTensor
-  readonly lse: HostTensor
-}
+import { refusal } from '../refusal.ts'
+import { contiguousStrides } from '../strides.ts'
+import { isHostTensor, type HostTensor } from '../tensor.ts'
 
 /**
  * Attention over all keys from attention over parts of them: each part's output weighs e^(its lse − the whole lse).
