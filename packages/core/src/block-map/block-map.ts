@@ -4,11 +4,16 @@ import { checkIndices } from '../expression/range/check-indices.ts'
 import type { Alignment, AttentionProblem } from '../problem.ts'
 import { refusal } from '../refusal.ts'
 import type { Visibility } from '../visibility.ts'
-import { drawText } from './draw.ts'
+import { printBlockMap } from './draw.ts'
 import { findRuns } from './find-runs.ts'
 import type { BlockMap, TileSize } from './map.ts'
 import { planesOf } from './planes.ts'
 import { boxClassifier } from './visibility-box.ts'
+
+/** A map that prints as {@link printBlockMap} has it. */
+export interface PrintableBlockMap extends BlockMap {
+  toString(): string
+}
 
 export interface BlockMapShape {
   readonly queries: number
@@ -32,7 +37,7 @@ export interface BlockMapShape {
  * @throws QkvError `OPTION_INVALID` for sizes that are none, `EXPRESSION_REJECTED` where the mask reads a captured tensor
  * by an index that may lie outside.
  */
-export function blockMap(mask: MaskMod, shape: BlockMapShape): BlockMap {
+export function blockMap(mask: MaskMod, shape: BlockMapShape): PrintableBlockMap {
   const { queries, keys, tile, batch = 1, heads = 1, alignment = 'lower-right' } = shape
   checkSizes('blockMap', { queries, keys, batch, heads }, 0)
   const visibility: Visibility = {
@@ -48,7 +53,8 @@ export function blockMap(mask: MaskMod, shape: BlockMapShape): BlockMap {
     maskMod: mask,
   }
   checkIndices('blockMap', 'mask', mask.node, visibility)
-  return mapOf('blockMap', visibility, tile)
+  const map = mapOf('blockMap', visibility, tile)
+  return Object.freeze({ ...map, toString: () => printBlockMap(map) })
 }
 
 /**
@@ -74,7 +80,7 @@ function mapOf(operation: string, visibility: Visibility, tile: TileSize): Block
   rows.forEach((row, index) => (runOffsets[index + 1] = (runOffsets[index] ?? 0) + row.length / 3))
   const runs = new Uint32Array(3 * (runOffsets.at(-1) ?? 0))
   rows.forEach((row, index) => runs.set(row, 3 * (runOffsets[index] ?? 0)))
-  const map: BlockMap = {
+  return Object.freeze<BlockMap>({
     tile: { queries: tile.queries, keys: tile.keys },
     queryTiles,
     keyTiles,
@@ -84,9 +90,7 @@ function mapOf(operation: string, visibility: Visibility, tile: TileSize): Block
     planeOf: (entry, head) => planeNumbers[entry * queryHeads + head] ?? 0,
     runOffsets,
     runs,
-    toString: () => drawText(map),
-  }
-  return Object.freeze(map)
+  })
 }
 
 function checkSizes(operation: string, sizes: Readonly<Record<string, number>>, least: number): void {

@@ -5,8 +5,11 @@ import { sparsity } from './sparsity.ts'
 
 const widestText = 64
 
-/** A line of figures and a picture of the first plane. Of large maps a character stands for a square of tiles. */
-export function drawText(map: BlockMap): string {
+/**
+ * A line of figures and a picture of the first plane, a character a tile: `█` full, `▒` partial, `·` empty. Of large maps a
+ * character stands for a square of tiles.
+ */
+export function printBlockMap(map: BlockMap): string {
   const { queryTiles, keyTiles, tile, planes } = map
   const { full, partial, empty, speedup } = sparsity(map)
   const scale = Math.max(1, Math.ceil(Math.max(queryTiles, keyTiles) / widestText))

@@ -22,6 +22,4 @@ export interface BlockMap {
   readonly runOffsets: Uint32Array
   /** Three numbers a run: first key tile, end key tile, and 1 where all its tiles are full, 0 where they are partial. */
   readonly runs: Uint32Array
-  /** A picture of the first plane, a character a tile: `█` full, `▒` partial, `·` empty. */
-  toString(): string
 }
