@@ -147,6 +147,66 @@ describe('with no file', () => {
     expect(await page.getByRole('button', { name: /Run \d+ cases/ }).isEnabled()).toBe(true)
   })
 
+  test('another backend takes over, is checked in its turn, and what was computed is computed anew', async () => {
+    const line = page.getByTestId('backend')
+    for (const [choice, description] of [
+      ['plain JavaScript', /portable JavaScript/],
+      ['GPU', /WebGPU/],
+      ['processor', /WebAssembly/],
+    ] as const) {
+      await line.getByText(/checked against float64/).waitFor()
+      await line.getByText(choice, { exact: true }).click()
+      await line.locator('summary', { hasText: description }).waitFor()
+      expect(await line.locator('summary').innerText()).toMatch(/checked against float64: .* [<\d ]+% of what is allowed/)
+      await page
+        .getByTestId('order')
+        .getByText(/the same, to rounding|exactly the same/)
+        .waitFor()
+    }
+  })
+
+  test('a score that the visitor writes shapes the weights, and the backend’s result is checked', async () => {
+    const claim = page.getByTestId('score')
+    const formula = claim.getByRole('textbox')
+    await formula.fill('score.sub(query.sub(key).abs().toFloat().mul(2))')
+    await claim.getByText('score − |query − key| · 2').waitFor()
+    await claim.getByText('as exact as the plain one').waitFor()
+
+    await formula.fill('score.add(query)')
+    await claim
+      .getByRole('alert')
+      .getByText(/expression/i)
+      .waitFor()
+    await formula.fill('score.mul(')
+    await claim.getByRole('alert').waitFor()
+    await claim.getByRole('button', { name: 'every other' }).click()
+    await claim.getByText('as exact as the plain one').waitFor()
+    expect(await claim.getByRole('alert').count()).toBe(0)
+  })
+
+  test('a long text is computed in little memory, and exactly', async () => {
+    const claim = page.getByTestId('memory')
+    await claim.getByRole('slider').fill('11')
+    await claim.getByRole('button', { name: 'Compute 2,048 tokens here' }).click()
+    const said = claim.getByText(/2,048 tokens, one causal head/)
+    await said.waitFor()
+    const [, beyond, unit, share] = /with ([\d.]+) (KiB|MiB) beyond .* are (?:< )?(\d+) %/s.exec(await said.innerText()) ?? []
+    expect(Number(beyond) * (unit === 'MiB' ? 1 : 1 / 1024)).toBeLessThan(4)
+    expect(Number(share)).toBeLessThanOrEqual(100)
+  })
+
+  test('a cache shrinks by shared heads, smaller numbers and windows', async () => {
+    const claim = page.getByTestId('cache')
+    const size = async (): Promise<string> => (await claim.locator('output').innerText()).replaceAll(/\s+/g, ' ')
+    // Llama 3 8B keeps 128 KiB a token in float16.
+    expect(await size()).toBe('1 GiB, 8× less than 8 GiB of 32 heads in float32')
+    await claim.getByText('float32', { exact: true }).click()
+    await claim.getByRole('slider', { name: 'Query heads for each key/value head' }).fill('0')
+    expect(await size()).toBe('8 GiB, nothing saved')
+    await claim.getByRole('checkbox').check()
+    expect(await size()).toContain('1 GiB, 8× less')
+  })
+
   test('is readable in light and dark', async () => {
     const contrast = (): Promise<number> =>
       page.evaluate(() => {
@@ -223,6 +283,20 @@ describe.skipIf(models === undefined)('with stories260K', () => {
     await page.getByLabel('keep keys and values (cache)').uncheck()
     await writeOn(40)
     expect(await page.locator('#model').getByRole('listbox').innerText()).toContain(story)
+  })
+
+  test('the story is the same on another backend', async () => {
+    await dropFiles(files)
+    await page.getByText('260,032 parameters').waitFor()
+    await page.getByTestId('backend').getByText('plain JavaScript', { exact: true }).click()
+    await page
+      .getByTestId('backend')
+      .getByText(/portable JavaScript/)
+      .waitFor()
+    await writeOn(20)
+    const written = (await page.locator('#model').getByRole('listbox').innerText()).replace('⟨start⟩', '')
+    expect(written.length).toBeGreaterThan(30)
+    expect(story.startsWith(written.slice(0, story.length))).toBe(true)
   })
 
   test('stops when asked to', async () => {

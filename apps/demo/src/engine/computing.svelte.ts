@@ -6,6 +6,7 @@ class Computing {
   choice = $state<BackendChoice>('fastest')
   report = $state.raw<BackendReport>()
   failure = $state<string>()
+  changing = $state(true)
   /** Rises with each change: who reads it computes anew on the new backend. */
   turn = $state(0)
 
@@ -13,20 +14,24 @@ class Computing {
     void this.#hear(engine.start())
   }
 
+  /** Where that one cannot compute here, the one before goes on. */
   async use(choice: BackendChoice): Promise<void> {
+    const before = this.choice
     this.choice = choice
-    this.report = undefined
-    await this.#hear(engine.use(choice))
-    this.turn++
+    if (await this.#hear(engine.use(choice))) this.turn++
+    else this.choice = before
   }
 
-  async #hear(report: Promise<BackendReport>): Promise<void> {
+  async #hear(report: Promise<BackendReport>): Promise<boolean> {
+    this.changing = true
+    this.failure = undefined
     try {
       this.report = await report
-      this.failure = undefined
     } catch (failure) {
       this.failure = failure instanceof Error ? failure.message : String(failure)
     }
+    this.changing = false
+    return this.failure === undefined
   }
 }
 
