@@ -17,12 +17,18 @@ export function attention(
   const draft = problemRecord(space, problem)
   draft.setTensor(part.output, space.place(target.output))
   draft.setInt(part.lse, target.lse ? space.place(target.lse).address : 0)
-  const rows = problem.queryLength * problem.group
-  return rows <= decodeRows ? decode(wasm, space, problem, draft) : prefill(wasm, space, problem, draft, mostWork)
+  return suitsDecode(problem) ? decode(wasm, space, problem, draft) : prefill(wasm, space, problem, draft, mostWork)
 }
 
-/** As many as fit one panel. */
-const decodeRows = 8
+/**
+ * Rows that fit one panel. A nearly full one takes less by prefill's products, but for stored halves and where there are splits
+ * of the keys for threads to share.
+ */
+function suitsDecode({ queryLength, group, keyLength, key, value }: AttentionProblem): boolean {
+  const rows = queryLength * group
+  const few = rows <= part.panelRows - 2 || key.dtype !== 'float32' || value.dtype !== 'float32' || keyLength > splitKeys
+  return rows <= part.panelRows && few
+}
 
 function prefill(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft, mostWork: number): Run {
   const { crew } = wasm
