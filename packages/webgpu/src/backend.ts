@@ -26,7 +26,7 @@ import { encodeCommands, packUniforms, type Recorder } from './commands.ts'
 import { acquireDevice, type DeviceOptions } from './device.ts'
 import { deviceProfile, type DeviceProfile } from './device-profile.ts'
 import { disposed } from './errors.ts'
-import { attention, attentionInto } from './operations/attention.ts'
+import { attention, attentionInto, loadAttention } from './operations/attention.ts'
 import { attentionShape } from './operations/bind-problem.ts'
 import { expectLayout, expectReadable } from './operations/checks.ts'
 import { contiguous, copyElements, copyTensor } from './operations/copy.ts'
@@ -80,8 +80,7 @@ export interface WebGpuBackend extends Backend {
   toBuffer(tensor: Tensor): BufferRange
   /**
    * Records attention into the caller's encoder, outside any pass, and submits nothing. Dispose the result once the
-   * encoder's commands have been submitted: it holds their scratch memory. Compiles on the spot what is not compiled yet, and
-   * for that reason uses no matrix units, whatever the profile says: their kernel would have to be loaded first.
+   * encoder's commands have been submitted: it holds their scratch memory. Compiles on the spot what is not compiled yet.
    */
   encode(encoder: GPUCommandEncoder, problem: AttentionProblem, target: EncodeTarget): Disposable
   /** As any backend's `read`; an abort ends the wait, not the work. */
@@ -101,6 +100,7 @@ export interface WebGpuBackend extends Backend {
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { device, owned, information } = await acquireDevice(options)
   const profile = { ...deviceProfile(device, information), ...options.profile }
+  await loadAttention(profile)
   const queue = new Queue(device, {
     work: profile.workPerSubmission,
     groups: device.limits.maxComputeWorkgroupsPerDimension,
@@ -259,8 +259,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     encode(encoder, problem, { output, lse }) {
       checkAlive()
       const { commands, release } = queue.stage((recorder) => {
-        const own = workspace('encode', recorder)
-        const space = { ...own, profile: { ...profile, matrixUnit: undefined } }
+        const space = workspace('encode', recorder)
         const rows = attentionShape(problem).slice(0, 3)
         const lseOperand = lse ? operand(space, 'lse', lse) : scratchOperand(space, rows)
         attentionInto(space, problem, operand(space, 'output', output), lseOperand)

@@ -1,5 +1,7 @@
-import { matrixFeature } from './device-profile.ts'
 import { unavailable } from './errors.ts'
+
+/** A draft: asked for where there is one, used where a profile says so. */
+export const matrixFeature = 'chromium-experimental-subgroup-matrix'
 
 export interface DeviceOptions {
   /** A device that is ours to use and never to destroy. */

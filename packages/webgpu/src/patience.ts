@@ -15,20 +15,25 @@ export interface Waiting {
  */
 export async function withPatience<T>(queue: Queue, done: Promise<T>, { operation, patience, signal }: Waiting): Promise<T> {
   checkSignal(operation, signal)
-  const ends = new AbortController()
+  const watches: (() => void)[] = []
   const ended = new Promise<never>((_, reject) => {
-    const listener = (): void => reject(aborted(operation, signal))
-    signal?.addEventListener('abort', listener, { once: true, signal: ends.signal })
-    ends.signal.addEventListener('abort', queue.onLost(reject), { once: true })
-    const watch = watchProgress(queue, patience, () => reject(stuck(operation, patience)))
-    ends.signal.addEventListener('abort', watch, { once: true })
+    watches.push(
+      onAbort(signal, () => reject(aborted(operation, signal))),
+      queue.onLost(reject),
+      watchProgress(queue, patience, () => reject(stuck(operation, patience))),
+    )
   })
   for (const promise of [done, ended]) promise.catch(() => undefined) // whichever loses the race is nobody's concern
   try {
     return await Promise.race([done, ended])
   } finally {
-    ends.abort()
+    for (const end of watches) end()
   }
+}
+
+function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
+  signal?.addEventListener('abort', listener, { once: true })
+  return () => signal?.removeEventListener('abort', listener)
 }
 
 /** Calls `onStuck` once nothing was finished for `patience` milliseconds; the result ends the watch. */

@@ -11,7 +11,12 @@ const kernel: Kernel<object> = {
   }),
   code: () => '',
 }
-const announced = (name: string, ...writes: string[]): LazyKernel<object> => ({ name, writes, load: () => Promise.resolve(kernel) })
+const announced = (name: string, ...writes: string[]): LazyKernel<object> => ({
+  name,
+  writes,
+  kernel: undefined,
+  load: () => Promise.resolve(kernel),
+})
 
 test('a kernel that is loaded is compiled once, and writes what was announced', async () => {
   const cache = new PipelineCache(failingGpu().device)

@@ -34,10 +34,15 @@ export class PipelineCache {
     const key = kernel.name + JSON.stringify(spec)
     const known = this.#compiled.get(key)
     if (known !== undefined) return known
-    const compiled = 'load' in kernel ? this.#load(kernel, spec) : this.#compile(kernel, spec)
+    const compiled = this.#make(kernel, spec)
     this.#compiled.set(key, compiled)
     compiled.ready.catch(() => this.#compiled.delete(key))
     return compiled
+  }
+
+  #make<Spec>(kernel: Kernel<Spec> | LazyKernel<Spec>, spec: Spec): CompiledKernel {
+    if (!('load' in kernel)) return this.#compile(kernel, spec)
+    return kernel.kernel === undefined ? this.#load(kernel, spec) : this.#compile(kernel.kernel, spec)
   }
 
   #load<Spec>({ name, writes, load }: LazyKernel<Spec>, spec: Spec): CompiledKernel {
@@ -46,7 +51,7 @@ export class PipelineCache {
       program: undefined,
       now: () => {
         if (compiled.program !== undefined) return compiled.program
-        throw new Error(`kernel ${name} has to be loaded first`)
+        throw pipelineFailed(name, new Error('it is not loaded yet'))
       },
       ready: load().then(
         async (kernel) => {

@@ -20,6 +20,8 @@ export class Queue {
   #draining = false
   #waiters: (() => void)[] = []
   #uniforms: GPUBuffer | undefined
+  #staging: GPUBuffer | undefined
+  #isDisposed = false
   readonly #checks = new Set<Promise<void>>()
   readonly #failures = new WeakMap<GPUBuffer, QkvError>()
   #lost: QkvError | undefined
@@ -134,9 +136,27 @@ export class Queue {
     if (failure !== undefined) throw failure
   }
 
+  /** A buffer to read `size` bytes back through: what an earlier read has left, or a new one. */
+  takeStaging(size: number): GPUBuffer {
+    const left = this.#staging
+    if (left === undefined || left.size < size) {
+      return this.device.createBuffer({ size: Math.max(size, keptStaging), usage: stagingUsage })
+    }
+    this.#staging = undefined
+    return left
+  }
+
+  /** Keeps an unmapped buffer for the next read: making one takes longer than copying a little. */
+  leaveStaging(buffer: GPUBuffer): void {
+    if (this.#isDisposed || this.#staging !== undefined || buffer.size > keptStaging) buffer.destroy()
+    else this.#staging = buffer
+  }
+
   dispose(): void {
+    this.#isDisposed = true
     this.#commands = []
     this.#uniforms?.destroy()
+    this.#staging?.destroy()
     this.pool.dispose()
     this.#wake()
   }
@@ -247,6 +267,9 @@ export class Queue {
 }
 
 const uniformUsage = 0x40 | 0x08 // UNIFORM | COPY_DST
+const stagingUsage = 0x01 | 0x08 // MAP_READ | COPY_DST
+/** In bytes. */
+const keptStaging = 2 ** 16
 
 /** A uniform buffer that holds `bytes`. */
 export function uniformBuffer(device: GPUDevice, bytes: Uint8Array): GPUBuffer {

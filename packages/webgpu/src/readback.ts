@@ -23,12 +23,14 @@ export async function readBuffer(queue: Queue, span: Span, waiting: Waiting): Pr
   const staging = stage(queue, span, Math.ceil(bytes / 4) * 4)
   try {
     await withPatience(queue, staging.filled, waiting)
-    return new arrayConstructors[dtype](staging.buffer.getMappedRange().slice(0, bytes))
+    const elements = new arrayConstructors[dtype](staging.buffer.getMappedRange().slice(0, bytes))
+    staging.buffer.unmap()
+    queue.leaveStaging(staging.buffer)
+    return elements
   } catch (cause) {
+    staging.buffer.destroy()
     if (queue.lost !== undefined) throw queue.lost
     throw QkvError.is(cause) ? cause : submissionFailed(cause)
-  } finally {
-    staging.buffer.destroy()
   }
 }
 
@@ -37,7 +39,7 @@ function stage(queue: Queue, { buffer, byteOffset }: Span, size: number): { buff
   const { device } = queue
   device.pushErrorScope('validation')
   device.pushErrorScope('out-of-memory')
-  const staging = device.createBuffer({ size, usage: stagingUsage })
+  const staging = queue.takeStaging(size)
   const encoder = device.createCommandEncoder()
   encoder.copyBufferToBuffer(buffer, byteOffset, staging, 0, size)
   device.queue.submit([encoder.finish()])
@@ -51,5 +53,4 @@ function stage(queue: Queue, { buffer, byteOffset }: Span, size: number): { buff
   return { buffer: staging, filled }
 }
 
-const stagingUsage = 0x01 | 0x08 // MAP_READ | COPY_DST
 const mapRead = 0x01 // GPUMapMode.READ

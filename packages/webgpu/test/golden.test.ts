@@ -1,10 +1,13 @@
 import { maskMod, scoreMod } from '@qkv/core'
 import { expect, test } from 'vitest'
 import { attentionRows } from '../src/kernels/attention-rows.wgsl.ts'
+import { countSplits } from '../src/kernels/count-splits.wgsl.ts'
 import { decode } from '../src/kernels/decode.wgsl.ts'
 import { gradientKeyValue } from '../src/kernels/gradient-key-value.wgsl.ts'
 import { merge } from '../src/kernels/merge.wgsl.ts'
+import { prefillMatrix } from '../src/kernels/prefill-matrix.wgsl.ts'
 import { prefill } from '../src/kernels/prefill.wgsl.ts'
+import { quantize } from '../src/kernels/quantize.wgsl.ts'
 import { expressionFunction, noCaptures } from '../src/snippets/expression.wgsl.ts'
 import { plainPrefill, plainProblem, tiles } from './support/specs.ts'
 
@@ -29,6 +32,13 @@ const shaders = {
     slopeCode: undefined,
     tile: tiles[64],
   }),
+  'prefill-matrix-64-float16': prefillMatrix.code({
+    problem: { ...plainProblem(64, 'float16'), sinks: true },
+    output: { dtype: 'float16', vectors: true },
+    unit: { m: 16, n: 16, k: 16, component: 'f16', smallestSubgroup: 32, largestSubgroup: 64 },
+  }),
+  'count-splits': countSplits.code({}),
+  'quantize-uint8': quantize.code({ axes: 4, source: 'float16', target: 'uint8' }),
   'merge-64': merge.code({ valueDim: 64, output, counted: false }),
 }
 

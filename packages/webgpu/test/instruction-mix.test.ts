@@ -49,7 +49,9 @@ for (const family of families) {
       /* Not of halves on RDNA 2: theirs are summed in float16, two products an instruction, ours in float32. */
       const claim = family === 'navi21' && peer.name.endsWith('float16') ? test.fails : test
       claim(`prefill needs half the instructions of ${peer.name}`, () => {
-        const ours = kernels.find(({ name }) => name === peer.name.replace('peer', family === 'navi21' ? 'prefill' : 'prefill-small'))
+        const ours = kernels.find(
+          ({ name }) => name === peer.name.replace('peer', family === 'navi21' ? 'prefill' : 'prefill-small'),
+        )
         if (ours === undefined) throw new Error(`nothing of ours to compare ${peer.name} with`)
         const ratio =
           measured(peer.name, peer.work(family)).usualSlotsPerProduct / measured(ours.name, ours.work).usualSlotsPerProduct

@@ -1,49 +1,74 @@
+import { isHostTensor, type AttentionProblem, type OwnedTensor } from '@qkv/core'
 import { tally, type Limits } from '@qkv/testing'
+import type { WebGpuBackend, WebGpuOptions } from '@qkv/webgpu'
 import { expect, test } from 'vitest'
 import { largePatches, smallPatches } from '../src/device-profile.ts'
 import { expectAttention, testBackend } from './support/backend.ts'
-import { problemsByKernel } from './support/problems.ts'
+import { census, expectProven } from './support/census.ts'
+import { problemsByKernel, type Draw } from './support/problems.ts'
 
-/** What the device is said to be, so that every kernel is chosen. */
-const kernels = {
-  'a row per invocation': { profile: { software: true }, kernels: 12, limits: {} },
-  'decode, subgroups': {
-    profile: { software: false, invocations: 2 ** 15 },
-    kernels: 4,
-    limits: { queryLength: 3, keyLength: 700 },
-  },
-  'decode, no subgroups': {
-    profile: { software: false, invocations: 2 ** 15, subgroupSize: 0 },
-    kernels: 4,
-    limits: { queryLength: 3, keyLength: 700 },
-  },
-  'tiles, 32 KiB': { profile: { software: false, subgroupSize: 0 }, kernels: 2, limits: {} },
-  'tiles of large patches': { profile: { software: false, subgroupSize: 0, tilings: largePatches }, kernels: 3, limits: {} },
-  'tiles, as tuning may choose them': {
-    profile: { software: false, subgroupSize: 0, tilings: { narrow: largePatches.wide, wide: smallPatches.narrow } },
-    kernels: 2,
-    limits: {},
-  },
-  'tiles, 16 KiB': { profile: { software: false, subgroupSize: 0, workgroupBytes: 16384 }, kernels: 4, limits: {} },
-} as const
+/** Random problems, what the device is said to be for them, and the kernels that all of them need. */
+interface Proof extends Partial<Pick<Draw, 'having' | 'rows' | 'keys'>> {
+  readonly profile: WebGpuOptions['profile']
+  readonly variants: number
+  readonly limits?: Limits
+  /** Whether only the device knows how long sequences are. */
+  readonly lengthsOnDevice?: boolean
+  readonly needs: readonly string[]
+}
 
-test.each(Object.entries(kernels))(
+const busy = { software: false, invocations: 2 ** 15 } as const
+const fewQueries: Limits = { queryLength: 3, keyLength: 700 }
+const decoding = { variants: 4, limits: fewQueries, needs: ['decode'] } as const
+const tiled = { software: false, subgroupSize: 0 } as const
+const tiling = { rows: 16, needs: ['prefill'] } as const
+const asTuned = { narrow: largePatches.wide, wide: smallPatches.narrow } as const
+
+const proofs: Readonly<Record<string, Proof>> = {
+  'a row per invocation': { profile: { software: true }, variants: 12, needs: ['attention-rows'] },
+  'decode, subgroups': { ...decoding, profile: busy },
+  'decode, no subgroups': { ...decoding, profile: { ...busy, subgroupSize: 0 } },
+  'decode, splits counted on the device': {
+    profile: busy,
+    variants: 3,
+    limits: { ...fewQueries, heads: 4, headDim: 64, work: 2 ** 16 },
+    having: { lengths: true, maskMod: undefined, score: undefined },
+    keys: 130,
+    lengthsOnDevice: true,
+    needs: ['decode', 'count-splits', 'merge'],
+  },
+  'tiles, 32 KiB': { ...tiling, profile: tiled, variants: 2 },
+  'tiles of large patches': { ...tiling, profile: { ...tiled, tilings: largePatches }, variants: 3 },
+  'tiles, as tuning may choose them': { ...tiling, profile: { ...tiled, tilings: asTuned }, variants: 2 },
+  'tiles, 16 KiB': { ...tiling, profile: { ...tiled, workgroupBytes: 16384 }, variants: 4 },
+}
+
+test.each(Object.entries(proofs))(
   '%s: random problems stay within their bounds',
-  async (name, { profile, kernels, limits }) => {
+  async (name, { profile, variants, limits, lengthsOnDevice = false, needs, ...draw }) => {
     using backend = await testBackend(profile)
+    const counts = census(backend.device)
     const agreements = tally(name)
-    const draw = {
-      kernels,
-      each: Math.ceil(160 / kernels),
+    const drawn: Limits = { work: 2 ** 15, including: ['quantised', 'dropout'], ...limits }
+    for (const { token, problem, expectUntouched } of problemsByKernel({
+      kernels: variants,
+      each: Math.ceil(160 / variants),
       seed: 1,
-      limits: { work: 2 ** 15, including: ['quantised', 'dropout'], ...limits } satisfies Limits,
-    }
-    for (const { token, problem, expectUntouched } of problemsByKernel(draw)) {
-      agreements.add(await expectAttention(backend, problem, token), token)
+      limits: drawn,
+      ...draw,
+    })) {
+      using lengths = lengthsOnDevice ? uploadedLengths(backend, problem) : undefined
+      agreements.add(await expectAttention(backend, problem, token, lengths && { ...problem, lengths }), token)
       expectUntouched()
     }
     agreements.expectTrusted(0.2)
+    expectProven(counts, needs)
     expect(backend.memory.buffers).toBe(0)
   },
   1_800_000,
 )
+
+function uploadedLengths(backend: WebGpuBackend, { lengths }: AttentionProblem): OwnedTensor {
+  if (lengths === undefined || !isHostTensor(lengths)) throw new Error('all of these have lengths, drawn on this side')
+  return backend.upload(lengths)
+}

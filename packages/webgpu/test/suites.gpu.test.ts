@@ -1,7 +1,6 @@
 import { attentionSuite } from '@qkv/testing/suites/attention-suite'
 import { contractSuite } from '@qkv/testing/suites/contract-suite'
 import { gradientSuite } from '@qkv/testing/suites/gradient-suite'
-import { layerSuite } from '@qkv/testing/suites/layer-suite'
 import { onnxSuite } from '@qkv/testing/suites/onnx-suite'
 import { propertySuite } from '@qkv/testing/suites/property-suite'
 import type { Suite } from '@qkv/testing/suites/suite'
@@ -11,7 +10,6 @@ import { testBackend } from './support/backend.ts'
 const suite: Suite = { makeBackend: () => testBackend(), platform: 'wgsl' }
 
 contractSuite(suite)
-layerSuite({ ...suite, share: 0.1 })
 propertySuite({ ...suite, share: 0.05 })
 onnxSuite(suite)
 attentionSuite({ ...suite, share: 0.02 })

@@ -1,5 +1,7 @@
 import { stridesLike, type AttentionProblem, type AttentionResult, type OwnedTensor } from '@qkv/core'
 import type { Operand } from '../operands.ts'
+import type { DeviceProfile } from '../device-profile.ts'
+import { attentionRows, prefillMatrix } from '../kernels/lazy.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { attentionShape, bindProblem } from './bind-problem.ts'
 import { groupsPerSplit, runDecode, runRows, splitsFor } from './decode.ts'
@@ -7,6 +9,12 @@ import { fill } from './output.ts'
 import { chooseMatrixUnit, runPrefillMatrix } from './prefill-matrix.ts'
 import { chooseTiling, runPrefill } from './prefill.ts'
 import { countedSplits, inSplits } from './splits.ts'
+
+/** Loads what attention on such a device needs besides, so that nothing waits for it later; what cannot be loaded now is tried again then. */
+export async function loadAttention({ software, matrixUnit }: DeviceProfile): Promise<void> {
+  const kernels = [...(software ? [attentionRows] : []), ...(matrixUnit ? [prefillMatrix] : [])]
+  await Promise.allSettled(kernels.map((kernel) => kernel.load()))
+}
 
 /** Allocates the results of a problem and records the kernels that compute them. */
 export function attention(workspace: Workspace, problem: AttentionProblem, wantsLse: boolean): AttentionResult {

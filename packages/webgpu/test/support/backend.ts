@@ -13,10 +13,15 @@ export async function valuesOf(backend: WebGpuBackend, view: Tensor): Promise<Fl
   return toFloat64(tensor(await backend.read(view), view.shape, { dtype: view.dtype }))
 }
 
-/** Compares a backend's output and lse with the reference's bound for WGSL. */
-export async function expectAttention(backend: WebGpuBackend, problem: AttentionProblem, token: string): Promise<Agreement> {
+/** Compares a backend’s output and lse with the reference’s bound for WGSL; `asked` is the problem with tensors of the backend. */
+export async function expectAttention(
+  backend: WebGpuBackend,
+  problem: AttentionProblem,
+  token: string,
+  asked: AttentionProblem = problem,
+): Promise<Agreement> {
   const exact = reference(problem, { backend: 'wgsl' })
-  const { output, lse } = backend.attention(problem, { lse: true })
+  const { output, lse } = backend.attention(asked, { lse: true })
   if (lse === undefined) throw new Error('lse was asked for')
   const [outputs, sums] = [await valuesOf(backend, output), await valuesOf(backend, lse)]
   const comparison = { token, backend: 'wgsl' } as const

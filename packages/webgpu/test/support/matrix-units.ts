@@ -2,9 +2,10 @@ import type { MatrixUnit } from '@qkv/webgpu'
 
 /**
  * WGSL that uses matrix units, for devices without: every invocation holds whole matrices, and a subgroup is any
- * `largestSubgroup` neighbours. Slow, and the same arithmetic.
+ * `largestSubgroup` neighbours. Slow, and the same arithmetic: where a device has no float16 either, what would be stored as
+ * one is rounded to one.
  */
-export function withoutMatrixUnits(code: string, { m, n, k, largestSubgroup }: MatrixUnit): string {
+export function withoutMatrixUnits(code: string, { m, n, k, largestSubgroup }: MatrixUnit, hasHalves: boolean): string {
   if (!code.includes('chromium_experimental_subgroup_matrix')) return code
   const sizes = { Left: [m, k], Right: [k, n], Result: [m, n] } as const
   const types = Object.entries(sizes).map(([type, [rows, columns]]) => `struct ${type} { x: array<f32, ${rows * columns}> }`)
@@ -20,7 +21,7 @@ export function withoutMatrixUnits(code: string, { m, n, k, largestSubgroup }: M
   return y;
 }`
   })
-  return `${code
+  return `${(hasHalves ? code : withoutHalves(code))
     .replace(/enable chromium_experimental_subgroup_matrix;|diagnostic\(off, ?chromium[^)]*\);/g, '')
     .replace(/alias (Left|Right|Result) ?=[^;]*;/g, '')
     .replace(/subgroupMatrixLoad<(\w+)>\(&(\w+), ?/g, 'load$1Of_$2(')
@@ -44,4 +45,14 @@ fn storeResult(offset: u32, y: Result, byColumns: bool, stride: u32) {
   }
 }
 `
+}
+
+/** The one place where the kernel makes its numbers rounds them by hand. */
+function withoutHalves(code: string): string {
+  if (!code.includes('enable f16;')) return code
+  const rounded = 'unpack2x16float(pack2x16float(vec2f(x, 0))).x'
+  return code
+    .replace('enable f16;', '')
+    .replace(/alias Number ?= ?f16;/, 'alias Number = f32;')
+    .replace(/return Number\(x\);/, `return ${rounded};`)
 }
