@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { cache, install, pnpm, root, turbo } from './workspace.mjs'
 
 // `npm test`: builds and checks through turbo, which repeats only what changed; then every test through vitest. The last line
@@ -36,7 +36,8 @@ async function tests() {
   const report = join(cache, 'tests.json')
   mkdirSync(cache, { recursive: true })
   rmSync(report, { force: true })
-  const code = await pnpm(['exec', 'vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`])
+  const file = `--outputFile.json=${relative(root, report)}`
+  const code = await pnpm(['exec', 'vitest', 'run', '--reporter=default', '--reporter=json', file])
   if (!existsSync(report)) return outcome(0, 1)
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'))
   const unread = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length

@@ -11,13 +11,16 @@ import { fileURLToPath } from 'node:url'
 export const root = fileURLToPath(new URL('..', import.meta.url))
 export const cache = join(root, 'node_modules', '.cache', 'qkv')
 
+refuseOldNode()
+
 /** Installs what the lockfile says, with the pnpm the repository names, unless that is done already. */
 export async function install() {
   const stamp = join(cache, 'installed')
   const wanted = manifestsHash()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   console.log('Installing dependencies …')
-  await succeed('Installing', pnpm(['install', '--frozen-lockfile'], { quietly: true }))
+  const hint = 'It needs the npm registry: a network, a proxy where one is due, and the registry that npm is set to.'
+  await succeed('Installing', pnpm(['install', '--frozen-lockfile'], { quietly: true }), hint)
   mkdirSync(cache, { recursive: true })
   writeFileSync(stamp, wanted)
 }
@@ -41,12 +44,17 @@ export function pnpm(args, options) {
 /** Runs a program and gives its exit code. What it prints is seen at once or, quietly, only when it fails. */
 export async function run(program, args, { cwd = root, quietly = false, env = {} } = {}) {
   const stdio = quietly ? ['ignore', 'pipe', 'pipe'] : 'inherit'
-  const child = spawn(program, args, { cwd, stdio, shell: process.platform === 'win32', env: { ...process.env, ...env } })
+  // On Windows npx is a script, which wants a shell; this very Node wants none, and its path may hold spaces.
+  const [file, shell] = program === 'node' ? [process.execPath, false] : [program, process.platform === 'win32']
+  const child = spawn(file, args, { cwd, stdio, shell, env: { ...process.env, ...env } })
   const printed = []
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => printed.push(chunk))
   const pass = (signal) => child.kill(signal)
   process.on('SIGINT', pass).on('SIGTERM', pass)
-  const [code] = await once(child, 'close')
+  const [code] = await once(child, 'close').catch(({ message }) => {
+    console.error(`${program} could not be started (${message}); it comes with Node and npm.`)
+    return [1]
+  })
   process.off('SIGINT', pass).off('SIGTERM', pass)
   if (code !== 0) process.stderr.write(Buffer.concat(printed))
   return code ?? 1
@@ -65,11 +73,20 @@ const calm = {
 }
 
 /** Ends this program when a step fails: what went wrong is on the screen already. */
-async function succeed(step, running) {
+async function succeed(step, running, hint) {
   const code = await running
   if (code === 0) return
-  console.error(`\n${step} failed`)
+  console.error(`\n${step} failed.${hint === undefined ? '' : ` ${hint}`}`)
   process.exit(code)
+}
+
+/** Said here, for what fails later on an old Node does not say why. */
+function refuseOldNode() {
+  const [major, minor] = manifest('.').engines.node.match(/\d+/g).map(Number)
+  const [hasMajor, hasMinor] = process.versions.node.split('.').map(Number)
+  if (hasMajor > major || (hasMajor === major && hasMinor >= minor)) return
+  console.error(`QKV needs Node ${major}.${minor} or newer; this is ${process.versions.node}.`)
+  process.exit(1)
 }
 
 function manifestsHash() {

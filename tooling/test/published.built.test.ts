@@ -13,13 +13,13 @@ import { installation, publishedPackages, type Published } from '../checks/publi
 const aims = { core: 12, positional: 8, cpu: 45, webgpu: 25, attention: 12, transformer: 25 }
 
 /** Aims that are missed so far, with what was reached instead: no package grows further from its aim. */
-const missed: Readonly<Record<string, number>> = { core: 16.6, webgpu: 29 }
+const missed: Readonly<Record<string, number>> = { core: 15.9, webgpu: 29 }
 
 /**
  * With all entries of a package and what is loaded later: WebGPU's gradients, layers and matrix units, say. There are no aims
  * for these; as they are, they are not to grow unseen.
  */
-const inAll: Readonly<Record<string, number>> = { core: 25.2, positional: 13, webgpu: 41, attention: 25 }
+const inAll: Readonly<Record<string, number>> = { core: 25.4, positional: 13, webgpu: 41, attention: 25 }
 
 /** Only what loads checkpoints and tokenizers may bring what others wrote. */
 const mayDependOnOthers = new Set(['@qkv/transformer'])
