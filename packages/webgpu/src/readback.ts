@@ -20,10 +20,11 @@ export async function readBuffer(queue: Queue, span: Span, waiting: Waiting): Pr
   const bytes = count * bytesPerElement[dtype]
   if (bytes === 0) return new arrayConstructors[dtype](0)
   await withPatience(queue, queue.flush(), waiting)
-  const staging = stage(queue, span, Math.ceil(bytes / 4) * 4)
+  const size = Math.ceil(bytes / 4) * 4
+  const staging = stage(queue, span, size)
   try {
     await withPatience(queue, staging.filled, waiting)
-    const elements = new arrayConstructors[dtype](staging.buffer.getMappedRange().slice(0, bytes))
+    const elements = new arrayConstructors[dtype](staging.buffer.getMappedRange(0, size).slice(0, bytes))
     staging.buffer.unmap()
     queue.leaveStaging(staging.buffer)
     return elements
@@ -43,7 +44,7 @@ function stage(queue: Queue, { buffer, byteOffset }: Span, size: number): { buff
   const encoder = device.createCommandEncoder()
   encoder.copyBufferToBuffer(buffer, byteOffset, staging, 0, size)
   device.queue.submit([encoder.finish()])
-  const answers = Promise.allSettled([device.popErrorScope(), device.popErrorScope(), staging.mapAsync(mapRead)])
+  const answers = Promise.allSettled([device.popErrorScope(), device.popErrorScope(), staging.mapAsync(mapRead, 0, size)])
   const filled = answers.then(async ([memory, validation, mapped]) => {
     await queue.check(buffer)
     if (memory.status === 'fulfilled' && memory.value !== null) throw outOfMemory(size, memory.value)
