@@ -8,7 +8,9 @@ import {
   type Platform,
   type ProblemOptions,
 } from '@qkv/core'
-import { estimate, reference, type Arithmetic, type Estimate } from '@qkv/core/reference'
+import * as estimate from '@qkv/core/estimate'
+import type { Arithmetic, Estimate } from '@qkv/core/estimate'
+import { reference } from '@qkv/core/reference'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { expectWithinBound } from '@qkv/testing'
 import { expect } from 'vitest'

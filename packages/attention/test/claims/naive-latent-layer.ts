@@ -1,5 +1,5 @@
 import { toFloat64, type Bounded, type HostTensor, type Platform } from '@qkv/core'
-import { estimate } from '@qkv/core/reference'
+import * as estimate from '@qkv/core/estimate'
 import type { RotaryEncoding } from '@qkv/positional'
 import { attended, boundedOf, exactRows, linear, matrixOf, normalised, rowsOf, type EstimatedRows } from './estimates.ts'
 

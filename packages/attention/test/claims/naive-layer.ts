@@ -1,5 +1,5 @@
 import { toFloat64, type Bounded, type HostTensor, type Platform, type ProblemOptions } from '@qkv/core'
-import { estimate } from '@qkv/core/reference'
+import * as estimate from '@qkv/core/estimate'
 import type { MultiHeadAttentionOptions, MultiHeadConfig } from '@qkv/attention'
 import {
   attended,

@@ -1,5 +1,5 @@
 import type { AttentionProblem } from '../problem.ts'
-import type { Platform } from './estimate.ts'
+import type { Platform } from '../estimate.ts'
 import { decodeInputs } from './inputs.ts'
 import { attendRow } from './row.ts'
 

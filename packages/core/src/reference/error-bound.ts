@@ -1,6 +1,6 @@
 import type { Dtype } from '../dtype.ts'
 import type { AttentionProblem } from '../problem.ts'
-import { accumulated, underflow, type Arithmetic, type Platform } from './estimate.ts'
+import { accumulated, underflow, type Arithmetic, type Platform } from '../estimate.ts'
 import { flushed, type Inputs } from './inputs.ts'
 
 /**

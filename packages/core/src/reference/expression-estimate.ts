@@ -3,7 +3,7 @@ import { binaryThunk, unaryThunk } from '../expression/arithmetic.ts'
 import type { BinaryOperator, ExpressionNode, IndexName, UnaryOperator, ValueType } from '../expression/node.ts'
 import { foldExpression, type ExpressionVisitor } from '../expression/visit.ts'
 import type { HostTensor } from '../tensor.ts'
-import { add, divide, exact, exp, log, multiply, subtract, tanh, type Arithmetic, type Estimate } from './estimate.ts'
+import { add, divide, exact, exp, log, multiply, subtract, tanh, type Arithmetic, type Estimate } from '../estimate.ts'
 
 /** Where an expression is evaluated, and the score so far with its error. */
 export type PairEstimate = Readonly<Record<IndexName, number>> & { readonly score: Estimate }

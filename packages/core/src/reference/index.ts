@@ -1,4 +1,3 @@
 export { reference, type Reference, type ReferenceOptions } from './attention.ts'
-export * as estimate from './estimate.ts'
-export type { Arithmetic, Estimate, Platform } from './estimate.ts'
+export type { Platform } from '../estimate.ts'
 export { referenceGradient, type Bounded, type ReferenceGradient } from './gradient.ts'

@@ -6,7 +6,7 @@ import type { AttentionProblem, Dropout } from '../problem.ts'
 import { refusal } from '../refusal.ts'
 import { isHostTensor, type HostTensor, type Tensor } from '../tensor.ts'
 import { dequantise } from './dequantise.ts'
-import { platforms, type Arithmetic, type Estimate, type Platform } from './estimate.ts'
+import { platforms, type Arithmetic, type Estimate, type Platform } from '../estimate.ts'
 import { estimateExpression, type PairEstimate } from './expression-estimate.ts'
 
 /** A problem's tensors as exact numbers, and whose arithmetic the bounds are for. */

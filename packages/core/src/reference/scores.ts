@@ -1,5 +1,5 @@
 import { firstPosition, visibleKeys } from '../visibility.ts'
-import { accumulated, add, divide, exact, multiply, rounded, tanh, type Arithmetic, type Estimate } from './estimate.ts'
+import { accumulated, add, divide, exact, multiply, rounded, tanh, type Arithmetic, type Estimate } from '../estimate.ts'
 import type { PairEstimate } from './expression-estimate.ts'
 import { flushed, type Inputs } from './inputs.ts'
 

@@ -1,4 +1,4 @@
-import { accumulated, underflow, type Arithmetic, type Estimate } from './estimate.ts'
+import { accumulated, underflow, type Arithmetic, type Estimate } from '../estimate.ts'
 
 /** Exact values with what no correct float32 kernel is further from them than; row-major. */
 export interface Bounded {
