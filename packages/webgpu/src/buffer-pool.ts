@@ -1,4 +1,4 @@
-import { QkvError } from '@qkv/core'
+import { bufferTooLarge } from './errors.ts'
 
 export interface PoolStatistics {
   /** Buffers and bytes that tensors and pending work hold. */
@@ -38,15 +38,7 @@ export class BufferPool {
   /** A buffer of at least `byteLength` bytes; its contents are anything. */
   acquire(byteLength: number): GPUBuffer {
     const size = sizeClass(byteLength)
-    if (size > this.#maxBufferSize) {
-      throw new QkvError({
-        code: 'LIMIT_EXCEEDED',
-        operation: 'webgpu',
-        argument: 'tensor',
-        expected: `at most ${this.#maxBufferSize} bytes, this device's largest buffer`,
-        received: `${byteLength} bytes`,
-      })
-    }
+    if (size > this.#maxBufferSize) throw bufferTooLarge(byteLength, this.#maxBufferSize)
     const reused = this.#idle.get(size)?.pop()
     if (reused !== undefined) this.#idleBytes -= size
     const buffer = reused ?? this.#create({ size, usage })

@@ -1,5 +1,6 @@
-import { bytesPerElement, isHostTensor, QkvError, reach, type Dtype, type Tensor } from '@qkv/core'
+import { bytesPerElement, isHostTensor, reach, type Dtype, type Tensor } from '@qkv/core'
 import type { Recorder } from './commands.ts'
+import { refusal } from './errors.ts'
 import { gpuStorage } from './storage.ts'
 
 /** A tensor as a kernel sees it: a binding, and where in the binding its elements lie. */
@@ -44,13 +45,8 @@ export function bind({ recorder, limits, operation, owner }: BindingSpace, argum
   const start = Math.floor((Math.max(0, first) * bytes) / alignment) * alignment
   const size = Math.ceil(((last + 1) * bytes - start) / 16) * 16
   if (size > limits.maxStorageBufferBindingSize) {
-    throw new QkvError({
-      code: 'LIMIT_EXCEEDED',
-      operation,
-      argument,
-      expected: `at most ${limits.maxStorageBufferBindingSize} bytes, what this device binds`,
-      received: `${size} bytes`,
-    })
+    const expected = `at most ${limits.maxStorageBufferBindingSize} bytes, what this device binds`
+    throw refusal({ operation }, 'LIMIT_EXCEEDED', argument, expected, `${size} bytes`)
   }
   const binding = { buffer, offset: start, size: Math.min(size, buffer.size - start) }
   return { dtype, shape, strides, offset: tensor.offset - start / bytes, binding }

@@ -1,4 +1,5 @@
-import { QkvError } from '@qkv/core'
+import type { QkvError } from '@qkv/core'
+import { refusal } from './errors.ts'
 import type { Queue } from './queue.ts'
 
 export interface Waiting {
@@ -52,22 +53,9 @@ export function checkSignal(operation: string, signal: AbortSignal | undefined):
 }
 
 function aborted(operation: string, signal: AbortSignal | undefined): QkvError {
-  return new QkvError({
-    code: 'ABORTED',
-    operation,
-    argument: 'signal',
-    expected: 'not aborted',
-    received: 'an aborted signal',
-    cause: signal?.reason,
-  })
+  return refusal({ operation }, 'ABORTED', 'signal', 'not aborted', 'an aborted signal', signal?.reason)
 }
 
 function stuck(operation: string, patience: number): QkvError {
-  return new QkvError({
-    code: 'TIMEOUT',
-    operation,
-    argument: 'device',
-    expected: `some progress within ${patience} ms`,
-    received: 'none',
-  })
+  return refusal({ operation }, 'TIMEOUT', 'device', `some progress within ${patience} ms`, 'none')
 }

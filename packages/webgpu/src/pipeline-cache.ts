@@ -1,4 +1,4 @@
-import { QkvError } from '@qkv/core'
+import { pipelineFailed, wronglyAnnounced } from './errors.ts'
 import type { Kernel, KernelInterface, LazyKernel } from './kernel.ts'
 
 /** A kernel compiled for one spec; `program` is there once `ready` has resolved. */
@@ -118,17 +118,5 @@ type Announced = Pick<LazyKernel<never>, 'name' | 'writes'>
 function expectAnnounced(announced: Announced, loaded: Announced): void {
   const described = ({ name, writes }: Announced): string => `${name}, which writes ${writes.join(', ')}`
   const [expected, received] = [described(announced), described(loaded)]
-  if (expected === received) return
-  throw new QkvError({ code: 'INTERNAL', operation: 'webgpu', argument: 'lazy kernel', expected, received })
-}
-
-function pipelineFailed(name: string, cause: unknown): QkvError {
-  return new QkvError({
-    code: 'PIPELINE_FAILED',
-    operation: 'webgpu',
-    argument: `kernel ${name}`,
-    expected: 'one that this device compiles',
-    received: 'an error from the device (see cause)',
-    cause,
-  })
+  if (expected !== received) throw wronglyAnnounced(expected, received)
 }

@@ -1,12 +1,5 @@
-import {
-  bytesPerElement,
-  contiguousStrides,
-  QkvError,
-  type DeviceStorage,
-  type Dtype,
-  type OwnedTensor,
-  type Tensor,
-} from '@qkv/core'
+import { bytesPerElement, contiguousStrides, type DeviceStorage, type Dtype, type OwnedTensor, type Tensor } from '@qkv/core'
+import { refusal } from './errors.ts'
 
 /** A tensor's memory on the GPU: a buffer of the pool's or one that someone lent us. */
 export interface GpuStorage extends DeviceStorage {
@@ -24,17 +17,10 @@ export function storageOf(owner: symbol, buffer: GPUBuffer, byteLength: number):
 export function gpuStorage(owner: symbol, operation: string, argument: string, tensor: Tensor): GpuStorage {
   const { storage } = tensor
   if (!isOwnStorage(owner, storage)) {
-    throw new QkvError({
-      code: 'OPTION_INVALID',
-      operation,
-      argument,
-      expected: 'a tensor of this backend or over a typed array',
-      received: "another backend's tensor",
-    })
+    const expected = 'a tensor of this backend or over a typed array'
+    throw refusal({ operation }, 'OPTION_INVALID', argument, expected, "another backend's tensor")
   }
-  if (storage.disposed) {
-    throw new QkvError({ code: 'DISPOSED', operation, argument, expected: 'alive', received: 'a disposed tensor' })
-  }
+  if (storage.disposed) throw refusal({ operation }, 'DISPOSED', argument, 'alive', 'a disposed tensor')
   return storage
 }
 

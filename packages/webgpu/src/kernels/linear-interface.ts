@@ -2,9 +2,6 @@ import type { FloatDtype } from '@qkv/core'
 import type { KernelInterface } from '../kernel.ts'
 import { declareElements, type Access } from '../snippets/elements.wgsl.ts'
 
-/** A workgroup of `linear` computes a tile of 64 rows by 64 outputs, an invocation a patch of eight by four. Its tiles take 16 KiB. */
-export const linearTile = { rows: 64, outputs: 64 } as const
-
 export interface LinearSpec {
   readonly input: Access<FloatDtype>
   readonly weight: Access<FloatDtype>

@@ -11,7 +11,8 @@ import {
   stageRows,
   type TileShape,
 } from '../snippets/tiles.wgsl.ts'
-import { linearInterface, linearTile, type LinearSpec } from './linear-interface.ts'
+import { linearInterface, type LinearSpec } from './linear-interface.ts'
+import { linearTile } from './linear-tile.ts'
 
 export interface LinearTilesSpec extends LinearSpec {
   /** Inputs are a multiple of 32, what is staged of a vector at a time. */

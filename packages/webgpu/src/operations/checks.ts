@@ -1,15 +1,5 @@
-import {
-  broadcastTo,
-  checkTensor,
-  dtypes,
-  elementCount,
-  isFloat,
-  isHostTensor,
-  QkvError,
-  type Dtype,
-  type QkvErrorCode,
-  type Tensor,
-} from '@qkv/core'
+import { broadcastTo, checkTensor, dtypes, elementCount, isFloat, isHostTensor, QkvError, type Dtype, type Tensor } from '@qkv/core'
+import { refusal } from '../errors.ts'
 import { gpuStorage } from '../storage.ts'
 
 /** Whose operation refuses, and whose tensors it takes. */
@@ -57,8 +47,4 @@ export function broadcastOperand(checks: Checks, argument: string, tensor: Tenso
     if (!QkvError.is(cause)) throw cause
     throw refusal(checks, 'SHAPE_MISMATCH', argument, cause.expected, cause.received)
   }
-}
-
-export function refusal({ operation }: Checks, code: QkvErrorCode, argument: string, expected: string, received: string): QkvError {
-  return new QkvError({ code, operation, argument, expected, received })
 }

@@ -1,6 +1,5 @@
 import {
   elementCount,
-  QkvError,
   type AttentionGradient,
   type AttentionProblem,
   type HostTensor,
@@ -10,6 +9,7 @@ import {
 } from '@qkv/core'
 import { differentiate, type ScoreDerivative } from '@qkv/core/expression'
 import type { Job } from '../commands.ts'
+import { refusal } from '../errors.ts'
 import { invocationsPerGroup } from '../kernel.ts'
 import {
   gradientBias,
@@ -28,6 +28,7 @@ import { expressionFunction, readElementFunction } from '../snippets/expression.
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { accessOf, attentionShape, attentionWork, bindProblem, type BoundProblem } from './bind-problem.ts'
+import { expectShape } from './checks.ts'
 import { contiguous } from './copy.ts'
 import { chooseGradientTiling, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
 
@@ -52,7 +53,7 @@ export function attentionGradient(
   forward: Partial,
   dOutput: Tensor,
 ): AttentionGradient {
-  check(problem, forward, dOutput)
+  check(workspace, problem, forward, dOutput)
   const tile = chooseGradientTiling(workspace.profile, problem)
   const walk = tile && walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
   const run = prepare(workspace, problem, forward, dOutput, walk)
@@ -250,16 +251,10 @@ function sinksGradient(workspace: Workspace, problem: AttentionProblem, { bound,
   return dSinks
 }
 
-function check(problem: AttentionProblem, { output, lse }: Partial, dOutput: Tensor): void {
-  const operation = 'attentionGradient'
+function check(workspace: Workspace, problem: AttentionProblem, { output, lse }: Partial, dOutput: Tensor): void {
   if (problem.keyScales) {
-    throw new QkvError({
-      code: 'DTYPE_UNSUPPORTED',
-      operation,
-      argument: 'key',
-      expected: 'of a float dtype, as quantised keys have no gradient',
-      received: problem.key.dtype,
-    })
+    const expected = 'of a float dtype, as quantised keys have no gradient'
+    throw refusal(workspace, 'DTYPE_UNSUPPORTED', 'key', expected, problem.key.dtype)
   }
   const shape = attentionShape(problem)
   for (const [argument, view, expected] of [
@@ -267,13 +262,6 @@ function check(problem: AttentionProblem, { output, lse }: Partial, dOutput: Ten
     ['forward.lse', lse, shape.slice(0, 3)],
     ['dOutput', dOutput, shape],
   ] as const) {
-    if (String(view.shape) === String(expected)) continue
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation,
-      argument,
-      expected: `[${String(expected)}]`,
-      received: `[${String(view.shape)}]`,
-    })
+    expectShape(workspace, argument, view, String(view.shape) === String(expected), `[${String(expected)}]`)
   }
 }

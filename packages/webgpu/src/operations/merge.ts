@@ -1,4 +1,5 @@
-import { stridesLike, contiguousStrides, QkvError, type AttentionResult, type Partial } from '@qkv/core'
+import { stridesLike, contiguousStrides, type AttentionResult, type Partial } from '@qkv/core'
+import { refusal } from '../errors.ts'
 import { invocationsPerGroup } from '../kernel.ts'
 import { merge } from '../kernels/merge.wgsl.ts'
 import { strideParameters, type Operand } from '../operands.ts'
@@ -47,17 +48,9 @@ export function mergeParts(
 /** The whole from its parts, which are gathered in one place first. */
 export function mergePartials(workspace: Workspace, partials: readonly Partial[]): AttentionResult {
   const first = partials[0]
-  if (first === undefined) {
-    throw new QkvError({
-      code: 'OPTION_INVALID',
-      operation: 'merge',
-      argument: 'partials',
-      expected: 'one or more',
-      received: 'none',
-    })
-  }
+  if (first === undefined) throw refusal(workspace, 'OPTION_INVALID', 'partials', 'one or more', 'none')
   const shape = first.output.shape
-  checkShapes(shape, partials)
+  checkShapes(workspace, shape, partials)
   const [batch = 0, heads = 0, queryLength = 0, valueDim = 0] = shape
   const rows = batch * heads * queryLength
   const output = workspace.allocate(shape, first.output.dtype, stridesLike(shape, first.output))
@@ -80,16 +73,12 @@ export function mergePartials(workspace: Workspace, partials: readonly Partial[]
   return { output, lse }
 }
 
-function checkShapes(shape: readonly number[], partials: readonly Partial[]): void {
+function checkShapes(workspace: Workspace, shape: readonly number[], partials: readonly Partial[]): void {
   partials.forEach(({ output, lse }, index) => {
     const same = shape.length === 4 && String(output.shape) === String(shape) && String(lse.shape) === String(shape.slice(0, 3))
     if (same && lse.dtype === 'float32') return
-    throw new QkvError({
-      code: 'SHAPE_MISMATCH',
-      operation: 'merge',
-      argument: `partials[${index}]`,
-      expected: `an output [${String(shape)}] and a float32 lse [${String(shape.slice(0, 3))}]`,
-      received: `[${String(output.shape)}] and ${lse.dtype} [${String(lse.shape)}]`,
-    })
+    const expected = `an output [${String(shape)}] and a float32 lse [${String(shape.slice(0, 3))}]`
+    const received = `[${String(output.shape)}] and ${lse.dtype} [${String(lse.shape)}]`
+    throw refusal(workspace, 'SHAPE_MISMATCH', `partials[${index}]`, expected, received)
   })
 }

@@ -1,9 +1,10 @@
 import { elementCount, isHostTensor, type Tensor } from '@qkv/core'
+import { refusal } from '../errors.ts'
 import { invocationsPerGroup } from '../kernel.ts'
 import { quantize } from '../kernels/lazy.ts'
 import type { Operand } from '../operands.ts'
 import { floatDtype, operand, scratchOperand, type Workspace } from '../workspace.ts'
-import { expectFloats, expectOption, expectReadable, expectShape, refusal } from './checks.ts'
+import { expectFloats, expectOption, expectReadable, expectShape } from './checks.ts'
 import { contiguous, copyElements } from './copy.ts'
 import { walkOf } from './walk.ts'
 

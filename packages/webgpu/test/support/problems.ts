@@ -57,7 +57,7 @@ export function* problemsLike(
       batch: stream.integer(1, 2),
       queryLength: Math.max(fewest, few ? stream.integer(1, limits.queryLength) : size(150)),
       keyLength: drawnKeys ? Math.max(keys, size(few ? 700 : 200)) : first.keyLength,
-      distribution: stream.pick(distributions),
+      distribution: stream.chance(0.4) ? ('normal' as const) : stream.pick(distributions),
       causal: stream.chance(0.6) ? stream.pick(['lower-right', 'upper-left'] as const) : undefined,
       window: stream.chance(0.3) ? { left: stream.integer(0, 70), right: stream.pick([0, 3, Infinity]) } : undefined,
       scale: stream.chance(0.3) ? stream.pick([0.3, -1]) : undefined,
