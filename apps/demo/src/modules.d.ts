@@ -6,5 +6,11 @@ declare module '*.wasm' {
 
 declare module '*.css'
 
+declare module '*?raw' {
+  /** The file's text. */
+  const text: string
+  export default text
+}
+
 /** What the page was built from, where that is known. */
 declare const __COMMIT__: string | undefined

@@ -70,6 +70,21 @@ describe('with no file', () => {
     expect(await words.locator('.gaze').innerText()).toMatch(/^red looks at red 100 %/)
   })
 
+  test('a sink takes a part of the gaze, and gives nothing for it', async () => {
+    const words = page.locator('#words')
+    await words.getByRole('textbox').fill('red red')
+    await words.getByRole('option', { name: 'red' }).first().hover()
+    expect(await words.locator('.gaze').innerText()).toMatch(/^red looks at red 50 %, red 50 % in/)
+    await words.getByLabel('may look nowhere (sink)').check()
+    const [, each, nowhere] = /red (\d+) %, red \1 %, nowhere (\d+) %/.exec(await words.locator('.gaze').innerText()) ?? []
+    expect(Math.abs(2 * Number(each) + Number(nowhere) - 100)).toBeLessThanOrEqual(1)
+  })
+
+  test('ends with a program that does the same, which runs', async () => {
+    const shown = await page.locator('#program pre').innerText()
+    expect(shown.trim()).toBe(readFileSync(new URL('../src/program/program.ts', import.meta.url), 'utf8').trim())
+  })
+
   test('words can be gone through by keyboard', async () => {
     const words = page.locator('#words')
     await words.getByRole('listbox').focus()

@@ -9,18 +9,24 @@ export interface WordOptions {
   /** How many words a word sees to its left; undefined = all. */
   readonly window: number | undefined
   readonly alibi: boolean
+  /** Whether a word may also look nowhere. */
+  readonly sink: boolean
 }
+
+/** A sink’s score: a word like none of the others keeps half of its gaze to itself. */
+const sinkLogit = 3
 
 /** Attention among words with made-up vectors: for each head, a row of weights a word. */
 export function attendWords(
   words: readonly string[],
-  { heads, causal, window, alibi: nearer }: WordOptions,
+  { heads, causal, window, alibi: nearer, sink }: WordOptions,
 ): readonly WeightRows[] {
   if (words.length === 0) return Array.from({ length: heads }, () => [])
   const { query, key } = madeUpVectors(words, heads)
   return inspect.weights(query, key, {
     causal,
     window: window === undefined ? undefined : { left: window },
+    sinks: sink ? Array.from({ length: heads }, () => sinkLogit) : undefined,
     position: nearer ? alibi({ heads }) : undefined,
   })
 }
