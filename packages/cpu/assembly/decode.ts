@@ -1,8 +1,9 @@
 /**
  * Attention of a few query rows (at most one panel of 8, such as the grouped heads of one new token) over many keys.
- * Scores are taken from keys as they lie, and values are weighed so (`in-place.ts`), each read once for all rows. A long
- * sequence of keys is cut into splits of fixed length, which different threads can work on;
- * each leaves a partial
+ * Scores are taken from keys as they lie, and values are weighed so (`in-place.ts`), each read once for all rows. Rows of
+ * scores are rows in memory, s[row][key], but where keys are hidden or scores changed: there they are a panel, as in `prefill.ts`.
+ *
+ * A long sequence of keys is cut into splits of fixed length, which different threads can work on; each leaves a partial
  *
  *     m = max s     l = Σ e^(s − m)     o = Σ e^(s − m) · v
  *
@@ -13,8 +14,9 @@ import * as record from '../src/wasm/record'
 import { interleaveRow } from './dot'
 import { dropWeights } from './dropout'
 import { exp } from './exp'
-import { chunkVectors, keysInPlace, scoreTile, valuesInPlace, weighTile } from './in-place'
-import { packValues, readQuery, tileKeys, vectorBytes } from './operands'
+import { scoreRowBytes, toPanel } from './in-fours'
+import { placeTile, roomBytes, startTiles } from './in-place'
+import { inPlace, packValues, readQuery, tileKeys, vectorBytes } from './operands'
 import { finishPanel } from './output'
 import { wholeBlocks, wholePanels } from './pack'
 import { int, pointer } from './problem'
@@ -22,26 +24,31 @@ import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
 import { keyScoresBytes, softmaxTile, zeroWhereEmpty } from './softmax'
-import { halfQueryFactor } from './stored'
+import { scoreTile, wantsInterleaved } from './score-in-place'
+import { softmaxRow } from './softmax-rows'
 import { partial, tileClass } from './tile-map'
+import { halfQueryFactor } from './stored'
+import { weighTile } from './weigh-in-place'
 import { weighSpecialValues, weighValues } from './values'
 import { multiplyAdd, negativeInfinity, splat } from './vector'
 
-/** The panel's description, room for four vectors, queries as rows, scores, outputs, values, converted keys, expression registers. */
-let panel: usize, vectors: usize, q: usize, s: usize, o: usize, v: usize, chunk: usize, registers: usize
-/** Of keys and values that are worked on where they lie, or −1. */
-let keyDtype: i32, valueDtype: i32
+/** The panel's description, room for vectors, queries, scores and outputs as rows. */
+let panel: usize, vectors: usize, q: usize, s: usize, o: usize
+/** Where keys are hidden or scores changed: scores as a panel, packed values, expression registers. */
+let panelScores: usize, v: usize, registers: usize
+/** Whether queries are interleaved by fours, and what they are multiplied by. */
+let interleaved: bool, queryFactor: f32
 
 function layOut(problem: usize, scratch: usize): usize {
   const valueColumns = wholePanels(int(problem, record.valueDim))
   startAt(scratch)
   panel = take(rows.panelBytes)
-  vectors = take(4 * vectorBytes(problem))
+  vectors = take(roomBytes(vectorBytes(problem)))
   q = takeFloats(rows.panelRows * wholeBlocks(int(problem, record.headDim)))
-  s = takeFloats((tileKeys + 3) * rows.panelRows)
+  s = take(rows.panelRows * scoreRowBytes)
   o = takeFloats(rows.panelRows * valueColumns)
   v = takeFloats(tileKeys * valueColumns)
-  chunk = take(chunkVectors * vectorBytes(problem))
+  panelScores = takeFloats((tileKeys + 3) * rows.panelRows)
   registers = take(int(problem, record.registerBytes))
   return taken()
 }
@@ -60,9 +67,9 @@ export function decode(problem: usize, unit: i32, scratch: usize): void {
   rows.describePanel(problem, batch, keyHead, 0, rowCount, panel)
   if (split > 0) forgetSinks()
   readQueries(problem, batch, rowCount)
+  startTiles(problem, vectors, vectorBytes(problem))
   const outputBytes = usize(wholePanels(int(problem, record.valueDim))) << 5
   memory.fill(o, 0, outputBytes)
-  valueDtype = valuesInPlace(problem)
 
   const start = split * int(problem, record.splitKeys)
   const firstKey = max(start, load<i32>(panel, rows.lowestFirst) & -tileKeys)
@@ -85,54 +92,63 @@ function forgetSinks(): void {
   }
 }
 
-/**
- * One row as it is, several interleaved by fours, as `dot.ts` reads them; what fills them up is 0. For keys that are halves
- * they are multiplied by `halfQueryFactor`, unless that is too much for one.
- */
+/** Multiplied by `halfQueryFactor` for keys that are halves, unless that is too much for one. */
 function readQueries(problem: usize, batch: i32, rowCount: i32): void {
-  const rowBytes = usize(wholeBlocks(int(problem, record.headDim))) << 2
-  keyDtype = keysInPlace(problem)
-  if (keyDtype == record.float16 && !storeQueries(problem, batch, rowCount, rowBytes, halfQueryFactor)) keyDtype = -1
-  if (keyDtype != record.float16) storeQueries(problem, batch, rowCount, rowBytes, 1)
+  const dtype = inPlace(problem, record.key), isHalf = dtype == record.float16
+  interleaved = wantsInterleaved(dtype, rowCount), queryFactor = isHalf ? halfQueryFactor : 1
+  if (!storeQueries(problem, batch, rowCount) && isHalf) queryFactor = 1, storeQueries(problem, batch, rowCount)
 }
 
-/** Whether all is finite. */
-function storeQueries(problem: usize, batch: i32, rowCount: i32, rowBytes: usize, factor: f32): bool {
+/** As rows of whole fours, filled up with zeros. Whether all is finite. */
+function storeQueries(problem: usize, batch: i32, rowCount: i32): bool {
+  const rowBytes = usize(wholeBlocks(int(problem, record.headDim))) << 2
+  const factor = splat(queryFactor)
   let zeros = splat(0)
-  memory.fill(q, 0, rowBytes * rows.panelRows)
-  v128.store(vectors + rowBytes - 16, splat(0))
+  if (interleaved) memory.fill(q, 0, rowBytes * rows.panelRows)
   for (let lane = 0; lane < rowCount; lane++) {
-    readQuery(problem, batch, panel, lane, vectors)
-    for (let at = vectors, end = at + rowBytes; at < end; at += 16) {
-      const x = f32x4.mul(v128.load(at), splat(factor))
+    const row = interleaved ? vectors : q + lane * rowBytes
+    v128.store(row + rowBytes - 16, splat(0))
+    readQuery(problem, batch, panel, lane, row)
+    for (let at = row, end = row + rowBytes; at < end; at += 16) {
+      const x = f32x4.mul(v128.load(at), factor)
       v128.store(at, x)
       zeros = f32x4.add(zeros, f32x4.mul(x, splat(0)))
     }
-    if (rowCount == 1) memory.copy(q, vectors, rowBytes)
-    else interleaveRow(vectors, rowBytes, lane & 3, q + (lane >> 2) * 4 * rowBytes)
+    if (interleaved) interleaveRow(row, rowBytes, lane & 3, q + (lane >> 2) * 4 * rowBytes)
   }
   return !v128.any_true(f32x4.ne(zeros, zeros))
 }
 
 function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
-  scoreTile(problem, batch, keyHead, at, keys, q, s, rowCount, keyDtype, chunk)
+  placeTile(batch, keyHead, at, keys, rowCount)
+  scoreTile(q, interleaved, queryFactor, s)
   const changed = changesScores(problem), masked = tileClass(problem, panel, at) == partial
-  if (changed) changeScores(problem, panel, s, at, keys, registers)
-  if (masked) hideByMasks(problem, panel, s, at, keys, registers)
-  const outside = !rows.seesAll(panel, at, at + keys)
-  if (outside) hideOutside(panel, s, at, keys)
-  softmaxTile(s, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
-  if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
-  if (outside || changed || masked) weighCarefully(problem, batch, keyHead, at, keys, rowCount)
-  else weighTile(problem, batch, keyHead, at, keys, s, o, panel + rows.rescales, rowCount, valueDtype, chunk)
+  if (changed || masked || !rows.seesAll(panel, at, at + keys) || int(problem, record.dropoutThreshold) != 0) {
+    return attendCarefully(problem, batch, keyHead, at, keys, rowCount, changed, masked)
+  }
+  for (let row = 0; row < rowCount; row++) {
+    const lane = panel + (row << 2)
+    softmaxRow(s + row * scoreRowBytes, keys, lane + rows.maxima, lane + rows.sums, lane + rows.rescales)
+  }
+  weighTile(s, o, usize(wholePanels(int(problem, record.valueDim))) << 2, panel + rows.rescales, panelScores)
+}
+
+function attendCarefully(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32, changed: bool, masked: bool): void {
+  toPanel(s, keys, rowCount, panelScores)
+  if (changed) changeScores(problem, panel, panelScores, at, keys, registers)
+  if (masked) hideByMasks(problem, panel, panelScores, at, keys, registers)
+  if (!rows.seesAll(panel, at, at + keys)) hideOutside(panel, panelScores, at, keys)
+  softmaxTile(panelScores, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
+  if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, panelScores, at, keys)
+  weighCarefully(problem, batch, keyHead, at, keys, rowCount)
 }
 
 /** Some weights may be 0 because their key is hidden; its value must then not count, even if it is NaN. */
 function weighCarefully(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
   const valueDim = int(problem, record.valueDim)
   const special = packValues(problem, batch, keyHead, at, keys, v, vectors)
-  if (special) weighSpecialValues(s, v, keys, valueDim, o, panel + rows.rescales)
-  else weighValues(s, v, keys, valueDim, o, panel + rows.rescales, rowCount)
+  if (special) weighSpecialValues(panelScores, v, keys, valueDim, o, panel + rows.rescales)
+  else weighValues(panelScores, v, keys, valueDim, o, panel + rows.rescales, rowCount)
 }
 
 /** A partial: 8 maxima, 8 sums, 8 rows of outputs. */

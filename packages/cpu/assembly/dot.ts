@@ -52,6 +52,28 @@ export function dotFourRows<T>(rows: usize, a: usize, b: usize, bytes: usize, ta
   v128.store(target + step, sumsOfLanes(b0, b1, b2, b3))
 }
 
+/**
+ * Two rows, one after the other, times four vectors of `n` elements: six reads for eight multiply-adds. Lanes of the results, at
+ * `target` and `step` bytes on, are vectors.
+ */
+// @ts-ignore: decorator
+@inline
+export function dotTwoRows(rows: usize, a: usize, b: usize, c: usize, d: usize, n: i32, target: usize, step: usize): void {
+  let a0 = splat(0), b0 = splat(0), c0 = splat(0), d0 = splat(0)
+  let a1 = splat(0), b1 = splat(0), c1 = splat(0), d1 = splat(0)
+  const rowBytes = usize(n) << 2
+  for (const end = rows + rowBytes; rows < end; rows += 16, a += 16, b += 16, c += 16, d += 16) {
+    const x = v128.load(rows), y = v128.load(rows + rowBytes)
+    let vector = v128.load(a)
+    a0 = multiplyAdd(x, vector, a0), a1 = multiplyAdd(y, vector, a1), vector = v128.load(b)
+    b0 = multiplyAdd(x, vector, b0), b1 = multiplyAdd(y, vector, b1), vector = v128.load(c)
+    c0 = multiplyAdd(x, vector, c0), c1 = multiplyAdd(y, vector, c1), vector = v128.load(d)
+    d0 = multiplyAdd(x, vector, d0), d1 = multiplyAdd(y, vector, d1)
+  }
+  v128.store(target, sumsOfLanes(a0, b0, c0, d0))
+  v128.store(target + step, sumsOfLanes(a1, b1, c1, d1))
+}
+
 /** One row times four vectors, side by side, so that each of its elements is read once. */
 export function dotFourVectors<T>(row: usize, a: usize, b: usize, c: usize, d: usize, bytes: usize): v128 {
   let a0 = splat(0), b0 = splat(0), c0 = splat(0), d0 = splat(0)

@@ -1,159 +1,134 @@
 /**
- * Scores and weighted sums of a few rows, from keys and values where they lie: there is too little to do with each to pay
- * for packing it. What is stored in few bits is widened on its way into the products (`stored.ts`); other dtypes, orders
- * and sizes are converted first, a few vectors at a time, so that they stay in the first-level cache.
- *
- * Vectors that are worked on together lie a half or a quarter of the tile apart, so that each is in a straight line of its
- * own, which processors fetch ahead of.
+ * A tile's keys or values where they lie, for few rows: there is too little to do with each to pay for packing it. Four are taken
+ * at a time (in-fours.ts). What is stored in few bits is widened on its way into the products (stored.ts); other dtypes and
+ * orders, and halves that are infinite or NaN, are converted first.
  */
 import * as record from '../src/wasm/record'
-import { fetch, fetchHalves } from './ahead'
-import { dotFourRows, dotFourVectors, storeLanes } from './dot'
+import { apart, firstOf, scoreRowBytes } from './in-fours'
 import { elementBytes, inPlace, widenKeys, widenValues } from './operands'
 import { wholeBlocks } from './pack'
 import { int, vectorOf } from './problem'
-import { keyScoresBytes } from './softmax'
-import { bfloat, half, halfFactor, halfQueryFactor, halfScoreFactor } from './stored'
-import { weighStored } from './values'
 import { splat } from './vector'
 
-/** Vectors that are converted at a time. */
-export const chunkVectors: i32 = 32
+/** The tile: its problem, batch entry, key head, first key and number of keys, and how many rows look at it. */
+let problem: usize, batch: i32, head: i32, firstKey: i32
+export let keys: i32, rowCount: i32
+/** Room for four converted vectors, and a vector of zeros, which stands for those that the last four lacks. */
+export let room: usize
+let zeros: usize
 
-/** Dtype of keys that are worked on where they lie, or −1. */
-export function keysInPlace(problem: usize): i32 {
-  return inPlace(problem, record.key)
+/** Which of the tile's tensors has been located: `record.key` or `record.value`. */
+let tensor: i32
+/** Where the first of its vectors lies, and bytes from each to the next. */
+export let vectors: usize, stride: isize
+/** Their elements, rounded up to whole fours, and whether that is more than they have: reading them then goes on into what follows. */
+export let columns: i32, readsOn: bool
+/** Where the first one's scale lies, if they are quantised, and bytes from each to the next. */
+let scales: usize, scaleStride: isize
+/** Their dtype, or −1 if they cannot be read where they lie. */
+export let dtype: i32
+
+/** What there must be room for, where vectors take `vectorBytes` as float32. */
+export function roomBytes(vectorBytes: usize): usize {
+  return 5 * vectorBytes
 }
 
-/** The same of values. */
-export function valuesInPlace(problem: usize): i32 {
-  return inPlace(problem, record.value)
+/** Before the first tile. */
+export function startTiles(problemAt: usize, roomAt: usize, vectorBytes: usize): void {
+  problem = problemAt, room = roomAt, zeros = roomAt + 4 * vectorBytes
+  for (let at = zeros, end = zeros + vectorBytes; at < end; at += 16) v128.store(at, i32x4.splat(0))
+}
+
+export function placeTile(batchEntry: i32, keyHead: i32, first: i32, count: i32, rows: i32): void {
+  batch = batchEntry, head = keyHead, firstKey = first, keys = count, rowCount = rows
+}
+
+/** Turns to the tile's keys or values. */
+export function locate(which: i32): void {
+  tensor = which
+  vectors = vectorOf(problem, tensor, batch, head, firstKey), stride = int(problem, tensor + record.rowStride)
+  const n = int(problem, tensor + record.dim)
+  columns = wholeBlocks(n), readsOn = n != columns
+  scales = vectorOf(problem, tensor + record.scales, batch, head, firstKey)
+  scaleStride = int(problem, tensor + record.scales + record.rowStride)
+  dtype = inPlace(problem, tensor)
+  if (dtype >= 0 && endsMemory(columns * elementBytes(dtype))) dtype = -1
+}
+
+/** Whether reading `bytes` bytes of each vector goes on beyond the end of memory. */
+function endsMemory(bytes: i32): bool {
+  return u64(max(vectors, vectors + (keys - 1) * stride)) + bytes > u64(memory.size()) << 16
+}
+
+/** Where vector `number` of `count` lies, or zeros if there are no so many. */
+// @ts-ignore: decorator
+@inline
+export function orZeros(first: usize, step: isize, count: i32, number: i32): usize {
+  return number < count ? first + number * step : zeros
+}
+
+/** Converts four vectors into the room for them, scales and all. */
+export function convertFour(four: i32): void {
+  const first = firstOf(four, keys), step = apart(four, keys), bytes = usize(columns) << 2
+  for (let i = 0, target = room; i < 4; i++, target += bytes) {
+    const number = first + i * step
+    if (number >= keys) memory.fill(target, 0, bytes)
+    else if (tensor == record.key) widenKeys(problem, batch, head, firstKey + number, 1, target)
+    else widenValues(problem, batch, head, firstKey + number, 1, target)
+  }
 }
 
 /**
- * s[key][8] of the tile's keys, of the dtype `keysInPlace`. Queries at `q` are one row, or fours interleaved, multiplied by
- * `halfQueryFactor` if keys are halves. `room` is for converted vectors.
- *
- * Of a head dim that is no multiple of 4, reads go on into what follows a key, which the queries' zeros make nothing of,
- * unless it is infinite or NaN: then a score is.
+ * Whether all of four vectors' halves are finite: twice their bits are then below 0xf800. Reads whole
+ * sixteens of bytes; the arena leaves room for that behind its last block.
  */
-export function scoreTile(
-  problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, q: usize, s: usize, rowCount: i32, dtype: i32, room: usize,
-): void {
-  const n = int(problem, record.headDim), whole = wholeBlocks(n), rowBytes = usize(whole) << 2
-  const k = vectorOf(problem, record.key, batch, keyHead, at), stride = int(problem, record.key + record.rowStride)
-  if (canBeRead(k, stride, keys, whole, dtype)) {
-    scoreKeys(k, stride, keys, whole * elementBytes(dtype), q, rowBytes, s, rowCount, dtype)
-    if (n == whole || areFinite(s, keys, rowCount)) {
-      if (dtype == record.float16) multiply(s, keys, rowCount, halfScoreFactor)
-      else if (dtype == record.int8) multiplyByScales(problem, record.keyScales, batch, keyHead, at, keys, s, rowCount)
-      return
-    }
+export function areFinite(a: usize, b: usize, c: usize, d: usize): bool {
+  let x = i16x8.splat(0), y = x
+  for (const end = a + (usize(columns) << 1); a < end; a += 16, b += 16, c += 16, d += 16) {
+    x = i16x8.max_u(x, twice(a)), y = i16x8.max_u(y, twice(b))
+    x = i16x8.max_u(x, twice(c)), y = i16x8.max_u(y, twice(d))
   }
-  for (let j = 0; j < keys; j += chunkVectors) {
-    const count = min(chunkVectors, keys - j)
-    widenKeys(problem, batch, keyHead, at + j, count, room)
-    scoreKeys(room, rowBytes, count, rowBytes, q, rowBytes, s + j * keyScoresBytes, rowCount, record.float32)
-  }
-  if (dtype == record.float16) multiply(s, keys, rowCount, 1 / halfQueryFactor)
-}
-
-/**
- * o = rescale · o + pᵀ · v of the tile's values, of the dtype `valuesInPlace`; p is changed on the way. What follows a value
- * whose size is no multiple of 4 ends in columns that nobody looks at.
- */
-export function weighTile(
-  problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, p: usize, o: usize, rescales: usize, rowCount: i32, dtype: i32, room: usize,
-): void {
-  const whole = wholeBlocks(int(problem, record.valueDim))
-  const v = vectorOf(problem, record.value, batch, keyHead, at), stride = int(problem, record.value + record.rowStride)
-  if (canBeRead(v, stride, keys, whole, dtype)) {
-    if (dtype == record.float16) multiply(p, keys, rowCount, halfFactor)
-    else if (rowCount > 1) fetch(v, stride, keys, whole * elementBytes(dtype))
-    if (dtype == record.int8) multiplyByScales(problem, record.valueScales, batch, keyHead, at, keys, p, rowCount)
-    weigh(p, v, stride, keys, whole, o, rescales, rowCount, dtype)
-    return
-  }
-  for (let j = 0; j < keys; j += chunkVectors) {
-    const count = min(chunkVectors, keys - j)
-    widenValues(problem, batch, keyHead, at + j, count, room)
-    weighStored<f32>(p + j * keyScoresBytes, room, whole << 2, count, whole, o, rescales, rowCount)
-    // What has been rescaled once for a tile must not be again.
-    v128.store(rescales, splat(1)), v128.store(rescales, splat(1), 16)
-  }
-}
-
-/** Whether vectors of `whole` elements can be read where they lie: they are, memory does not end in them, and halves are finite. */
-function canBeRead(vectors: usize, stride: isize, count: i32, whole: i32, dtype: i32): bool {
-  if (dtype < 0) return false
-  const bytes = whole * elementBytes(dtype)
-  if (u64(max(vectors, vectors + (count - 1) * stride)) + bytes > u64(memory.size()) << 16) return false
-  return dtype != record.float16 || fetchHalves(vectors, stride, count, bytes)
-}
-
-function areFinite(s: usize, keys: i32, rowCount: i32): bool {
-  let zeros = splat(0)
-  for (const end = s + keys * keyScoresBytes; s < end; s += keyScoresBytes) {
-    zeros = f32x4.add(zeros, f32x4.mul(rowCount == 1 ? v128.load32_splat(s) : v128.load(s), splat(0)))
-    if (rowCount > 4) zeros = f32x4.add(zeros, f32x4.mul(v128.load(s, 16), splat(0)))
-  }
-  return !v128.any_true(f32x4.ne(zeros, zeros))
-}
-
-/** One row and four keys at a time, or four rows and two keys. `bytes` are those of a key. */
-function scoreKeys(
-  k: usize, stride: isize, keys: i32, bytes: usize, q: usize, rowBytes: usize, target: usize, rowCount: i32, dtype: i32,
-): void {
-  const last = keys - 1, apart = rowCount == 1 ? (keys + 3) >> 2 : (keys + 1) >> 1, step = apart * keyScoresBytes
-  for (let j = 0; j < apart; j++, target += keyScoresBytes) {
-    const a = k + j * stride, b = k + min(last, j + apart) * stride
-    if (rowCount == 1) {
-      storeLanes(dotOne(q, a, b, k + min(last, j + 2 * apart) * stride, k + min(last, j + 3 * apart) * stride, bytes, dtype), target, step)
-    } else {
-      dotFour(q, a, b, bytes, target, step, dtype)
-      if (rowCount > 4) dotFour(q + 4 * rowBytes, a, b, bytes, target + 16, step, dtype)
-    }
-  }
-}
-
-function dotFour(rows: usize, a: usize, b: usize, bytes: usize, target: usize, step: usize, dtype: i32): void {
-  if (dtype == record.float32) dotFourRows<f32>(rows, a, b, bytes, target, step)
-  else if (dtype == record.float16) dotFourRows<half>(rows, a, b, bytes, target, step)
-  else if (dtype == record.bfloat16) dotFourRows<bfloat>(rows, a, b, bytes, target, step)
-  else dotFourRows<i8>(rows, a, b, bytes, target, step)
-}
-
-function dotOne(row: usize, a: usize, b: usize, c: usize, d: usize, bytes: usize, dtype: i32): v128 {
-  if (dtype == record.float32) return dotFourVectors<f32>(row, a, b, c, d, bytes)
-  if (dtype == record.float16) return dotFourVectors<half>(row, a, b, c, d, bytes)
-  if (dtype == record.bfloat16) return dotFourVectors<bfloat>(row, a, b, c, d, bytes)
-  return dotFourVectors<i8>(row, a, b, c, d, bytes)
-}
-
-function weigh(
-  p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescales: usize, rowCount: i32, dtype: i32,
-): void {
-  if (dtype == record.float32) weighStored<f32>(p, v, stride, keys, columns, o, rescales, rowCount)
-  else if (dtype == record.float16) weighStored<half>(p, v, stride, keys, columns, o, rescales, rowCount)
-  else if (dtype == record.bfloat16) weighStored<bfloat>(p, v, stride, keys, columns, o, rescales, rowCount)
-  else weighStored<i8>(p, v, stride, keys, columns, o, rescales, rowCount)
-}
-
-/** Scores or weights of all keys times one factor. */
-function multiply(s: usize, keys: i32, rowCount: i32, factor: f32): void {
-  for (const end = s + keys * keyScoresBytes; s < end; s += keyScoresBytes) multiplyKey(s, rowCount, splat(factor))
-}
-
-/** Those of each key times its scale. */
-function multiplyByScales(problem: usize, scales: i32, batch: i32, keyHead: i32, at: i32, keys: i32, s: usize, rowCount: i32): void {
-  let scale = vectorOf(problem, scales, batch, keyHead, at)
-  const step = int(problem, scales + record.rowStride)
-  for (const end = s + keys * keyScoresBytes; s < end; s += keyScoresBytes, scale += step) multiplyKey(s, rowCount, v128.load32_splat(scale))
+  return !v128.any_true(i16x8.ge_u(i16x8.max_u(x, y), i16x8.splat(<i16>0xf800)))
 }
 
 // @ts-ignore: decorator
 @inline
-function multiplyKey(s: usize, rowCount: i32, factor: v128): void {
-  v128.store(s, f32x4.mul(v128.load(s), factor))
-  if (rowCount > 4) v128.store(s, f32x4.mul(v128.load(s, 16), factor), 16)
+function twice(at: usize): v128 {
+  const bits = v128.load(at)
+  return i16x8.add(bits, bits)
+}
+
+/** What has been fetched: compilers may leave out reads of which nothing comes. */
+let seen: i32 = 0
+
+/** Reads a word of each cache line of four vectors. */
+export function fetch(a: usize, b: usize, c: usize, d: usize, bytes: usize): void {
+  let word = 0
+  for (const end = a + bytes; a < end; a += 64, b += 64, c += 64, d += 64) word |= load<i32>(a) | load<i32>(b) | load<i32>(c) | load<i32>(d)
+  seen = word
+}
+
+/** Scores or weights of four keys times one factor. */
+// @ts-ignore: decorator
+@inline
+export function multiplyFour(s: usize, factor: f32): void {
+  multiplyLanes(s, splat(factor))
+}
+
+/** Those of each of the four times its scale. */
+// @ts-ignore: decorator
+@inline
+export function multiplyByScales(s: usize, four: i32): void {
+  const first = firstOf(four, keys), step = apart(four, keys), last = keys - 1
+  let x = v128.load32_splat(scales + first * scaleStride)
+  x = v128.load32_lane(scales + min(last, first + step) * scaleStride, x, 1)
+  x = v128.load32_lane(scales + min(last, first + 2 * step) * scaleStride, x, 2)
+  x = v128.load32_lane(scales + min(last, first + 3 * step) * scaleStride, x, 3)
+  multiplyLanes(s, x)
+}
+
+// @ts-ignore: decorator
+@inline
+function multiplyLanes(s: usize, factors: v128): void {
+  for (const end = s + rowCount * scoreRowBytes; s < end; s += scoreRowBytes) v128.store(s, f32x4.mul(v128.load(s), factors))
 }

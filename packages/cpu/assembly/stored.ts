@@ -4,10 +4,16 @@
  *
  * What an element lacks is a factor, which is cheaper to give to the other side of the product or to its result: halves come
  * out 2¹¹² times too small, since their exponents keep float16's bias, and int8 without its scale. Infinite and NaN halves
- * come out finite: who uses this has looked for them (`ahead.ts`).
+ * come out finite: who uses this has looked for them.
  */
 export type half = u16
 export type bfloat = i16
+
+// @ts-ignore: decorator
+@inline
+export function isHalf<T>(): bool {
+  return sizeof<T>() == 2 && !isSigned<T>()
+}
 
 // @ts-ignore: decorator
 @inline
