@@ -120,7 +120,7 @@ export abstract class HeldTokens implements AttentionCache {
   /** Holds these tokens and no others, the last of a text of `length`. */
   #take(stored: StoredKeys, length: number): void {
     const held = stored.key.shape[2] ?? 0
-    if (this.#rows.areTooFew(held, this.growing)) this.layOut(held, { first: 0, last: 0 })
+    this.#rows.makeRoom(held, 0, this.growing)
     copyStored(this.backend, stored, this.#rows.part(0, held))
     this.#length = length
     this.#missing = length - held

@@ -36,16 +36,11 @@ export class Rows {
     return part(this.#stored, [start, end], entry === undefined ? undefined : [entry, entry + 1])
   }
 
-  /** @throws QkvError `LIMIT_EXCEEDED` where there are too few and no more to be had. */
-  areTooFew(tokens: number, growing: boolean): boolean {
-    if (tokens <= this.#count) return false
-    if (growing) return true
-    throw refused('LIMIT_EXCEEDED', 'cache', 'tokens', `at most ${this.#count}, its capacity`, String(tokens))
-  }
-
-  /** Room for `tokens` rows, by doubling; the `held` ones stay. @throws as {@link areTooFew} does. */
+  /** Room for `tokens` rows, by doubling; the `held` ones stay. @throws QkvError `LIMIT_EXCEEDED` where no more are to be had. */
   makeRoom(tokens: number, held: number, growing: boolean): void {
-    if (this.areTooFew(tokens, growing)) this.layOut(Math.max(tokens, 2 * this.#count), held, { first: held, last: 0 })
+    if (tokens <= this.#count) return
+    if (!growing) throw refused('LIMIT_EXCEEDED', 'cache', 'tokens', `at most ${this.#count}, its capacity`, String(tokens))
+    this.layOut(Math.max(tokens, 2 * this.#count), held, { first: held, last: 0 })
   }
 
   /** Moves what is kept of the `held` rows, in order, to new memory of `count` rows. */

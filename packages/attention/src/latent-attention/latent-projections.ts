@@ -80,8 +80,8 @@ export class LatentProjections {
 }
 
 /** Vectors [batch, heads or 1, length, …] of each part one after the other, which lie as [batch, length, heads, …] in memory. */
-export function sideBySide(backend: Backend, heads: number, parts: readonly Tensor[], scope: Temporaries): Tensor {
-  const [{ shape, dtype }] = parts as [Tensor]
+export function sideBySide(backend: Backend, heads: number, parts: readonly [Tensor, ...Tensor[]], scope: Temporaries): Tensor {
+  const [{ shape, dtype }] = parts
   const [batch = 0, , length = 0] = shape
   const width = parts.reduce((sum, part) => sum + (part.shape[3] ?? 0), 0)
   const together = permute(scope.keep(backend.empty([batch, length, heads, width], dtype)), [0, 2, 1, 3])

@@ -67,16 +67,11 @@ const operation = 'MultiHeadAttention'
 /** @throws QkvError `OPTION_INVALID` naming the option at fault. */
 export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadConfig {
   const { backend, modelDim, heads, kvHeads = heads, fused = false, bias = false, queryKeyNorm, gate, sinks = false } = options
+  const { headDim = modelDim / heads, valueDim = headDim, memoryDim = modelDim } = options
+  const sizes = { modelDim, heads, kvHeads, headDim, valueDim, memoryDim }
   checkBackend(operation, backend)
-  checkCount(operation, 'modelDim', modelDim)
-  checkCount(operation, 'heads', heads)
-  checkCount(operation, 'kvHeads', kvHeads)
+  for (const [name, size] of Object.entries(sizes)) checkCount(operation, name, size)
   if (heads % kvHeads !== 0) throw invalid(operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
-  const { headDim = modelDim / heads } = options
-  checkCount(operation, 'headDim', headDim)
-  const { valueDim = headDim, memoryDim = modelDim } = options
-  checkCount(operation, 'valueDim', valueDim)
-  checkCount(operation, 'memoryDim', memoryDim)
   if (fused && memoryDim !== modelDim) {
     throw invalid(operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
   }
@@ -84,12 +79,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
   const position = encodingsOf(operation, options.position)
   checkRotaries(operation, position, headDim, false)
   return {
-    modelDim,
-    heads,
-    kvHeads,
-    headDim,
-    valueDim,
-    memoryDim,
+    ...sizes,
     fused,
     gate,
     sinks,
