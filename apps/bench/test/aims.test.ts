@@ -17,7 +17,7 @@ describe('what QKV aims at', () => {
 
   it('sharing costs what is left of the time when one thread’s is divided', () => {
     const sharing = report(2, 'overhead/sharing/32', [took('qkv/cpu', 0.02), took('qkv/one-thread', 0.016)])
-    expect(figureOf('Sharing among threads: time beyond one thread’s, divided', sharing)).toMatchObject({
+    expect(figureOf('Sharing: two threads’ time less half of one’s', sharing)).toMatchObject({
       here: '12 µs',
       reached: 1,
     })
@@ -26,6 +26,16 @@ describe('what QKV aims at', () => {
   it('portable JavaScript is compared with plain loops, whoever else ran', () => {
     const portable = report(1, 'small/full-64/64', [took('qkv/cpu', 1), took('qkv/javascript', 10), took('plain-loop', 14)])
     expect(figureOf('Portable JavaScript against three plain loops', portable)).toMatchObject({ here: '1.4×', reached: 0 })
+  })
+
+  it('a cache of smaller numbers is compared with the same cache in float32', () => {
+    const [whole, small] = [
+      report(1, 'decode/llama-3-8b/8192', [took('qkv/cpu', 12)]),
+      report(1, 'cache/int8/llama-3-8b/8192', [took('qkv/cpu', 10)]),
+    ]
+    const aim = 'Float16 and int8 caches against float32'
+    expect(figureOf(aim, { ...whole, cases: [...whole.cases, ...small.cases] })).toMatchObject({ here: '1.2×', reached: 1 })
+    expect(figureOf(aim, small)).toBeUndefined()
   })
 
   it('a miss stands in every report like a hit', () => {
@@ -39,7 +49,7 @@ describe('what QKV aims at', () => {
   it('every aim has cases that can tell', () => {
     const rows = ['qkv/cpu', 'qkv/one-thread', 'qkv/javascript', 'plain-loop', 'onnxruntime-web/wasm'].map((peer) => took(peer, 1))
     const cases = selectCases({}).map((bench) => ({ bench, flops: flopsOf(bench), bytes: bytesOf(bench), rows }))
-    expect(aimsOf({ ...report(2, 'small/full-64/64', []), cases }).map(({ what }) => what)).toHaveLength(15)
+    expect(aimsOf({ ...report(2, 'small/full-64/64', []), cases }).map(({ what }) => what)).toHaveLength(17)
   })
 })
 

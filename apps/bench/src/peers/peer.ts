@@ -56,7 +56,7 @@ export class Unavailable extends Error {
   override readonly name = 'Unavailable'
 }
 
-/** For settings. */
+/** In words. */
 export function inThreads(threads: number): string {
   return `${threads} thread${threads === 1 ? '' : 's'}`
 }

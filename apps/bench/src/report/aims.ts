@@ -17,26 +17,28 @@ interface Bound {
   readonly unit: '×' | ' µs' | ' MiB' | ' of the ceiling'
 }
 
-const ort = 'onnxruntime-web/wasm'
+const onnx = against('onnxruntime-web/wasm')
 
 /** What QKV aims at on the processor. Each figure stands whether it is reached or missed. */
 // prettier-ignore
 const aims: readonly Aim[] = [
-  { what: 'Full prefill, heads of 64, against ONNX Runtime Web', asks: /^prefill\/full-64\//, figure: against(ort), bound: times(2) },
-  { what: 'Full prefill, heads of 128, against ONNX Runtime Web', asks: /^prefill\/full-128\//, figure: against(ort), bound: times(2.3) },
-  { what: 'Causal prefill against ONNX Runtime Web', asks: /^prefill\/causal-/, figure: against(ort), bound: times(4) },
-  { what: 'Full prefill, heads of 64, of the machine’s multiply-adds', asks: /^prefill\/full-64\//, figure: ofCeiling, bound: share(0.68) },
-  { what: 'Full prefill, heads of 128, of the machine’s multiply-adds', asks: /^prefill\/full-128\//, figure: ofCeiling, bound: share(0.78) },
-  { what: 'Decoding, grouped heads of 128, against ONNX Runtime Web', asks: /^decode\/llama-3-8b\//, figure: against(ort), bound: times(2) },
-  { what: 'Decoding, grouped heads of 128, of what the machine reads', asks: /^decode\/llama-3-8b\//, figure: ofCeiling, bound: share(0.85) },
-  { what: 'Projections against ONNX Runtime Web', asks: /^linear\//, figure: against(ort), bound: times(1.5) },
-  { what: 'Up to 64 tokens, against a call of ONNX Runtime Web', asks: /^(small\/full|overhead\/call)/, figure: against(ort), bound: times(5) },
-  { what: 'A call next to no arithmetic: checks, dispatch, reading', asks: /^overhead\/call\//, figure: callCost, bound: atMost(5, ' µs') },
-  { what: 'Sharing among threads: time beyond one thread’s, divided', asks: /^overhead\/sharing\//, figure: sharingCost, bound: atMost(20, ' µs') },
+  { what: 'Full prefill, heads of 64, against ONNX Runtime Web', asks: /^prefill\/full-64\//, figure: onnx, bound: times(2) },
+  { what: 'Full prefill, heads of 128, against ONNX Runtime Web', asks: /^prefill\/full-128\//, figure: onnx, bound: times(2.3) },
+  { what: 'Causal prefill against ONNX Runtime Web', asks: /^prefill\/causal-/, figure: onnx, bound: times(4) },
+  { what: 'Full prefill, heads of 64, of all multiply-adds', asks: /^prefill\/full-64\//, figure: ofCeiling, bound: share(0.68) },
+  { what: 'Full prefill, heads of 128, of all multiply-adds', asks: /^prefill\/full-128\//, figure: ofCeiling, bound: share(0.78) },
+  { what: 'Decoding, grouped heads of 128, against ONNX Runtime Web', asks: /^decode\/llama-3-8b\//, figure: onnx, bound: times(2) },
+  { what: 'Decoding, grouped heads of 128, of all reading', asks: /^decode\/llama-3-8b\//, figure: ofCeiling, bound: share(0.85) },
+  { what: 'Float16 and int8 caches against float32', asks: /^cache\//, figure: rateBeside(/^cache\/\w+/, 'decode'), bound: times(1) },
+  { what: 'The gradient’s rate against the forward pass’s', asks: /^gradient\//, figure: rateBeside(/^gradient/, 'prefill'), bound: times(0.6) },
+  { what: 'Projections against ONNX Runtime Web', asks: /^linear\//, figure: onnx, bound: times(1.5) },
+  { what: 'Up to 64 tokens, against ONNX Runtime Web', asks: /^(small\/full|overhead\/call)/, figure: onnx, bound: times(5) },
+  { what: 'A call next to no arithmetic', asks: /^overhead\/call\//, figure: callCost, bound: atMost(5, ' µs') },
+  { what: 'Sharing: two threads’ time less half of one’s', asks: /^overhead\/sharing\//, figure: sharing, bound: atMost(20, ' µs') },
   { what: 'Two threads against one', asks: /^(prefill|gradient|training)\//, figure: twoThreads, bound: times(1.85) },
   { what: 'Memory of long sequences beyond inputs and output', asks: /^growth\//, figure: memoryBeyond, bound: atMost(4, ' MiB') },
   { what: 'Portable JavaScript against three plain loops', asks: /^(prefill|decode|small)/, figure: portable, bound: times(1.5) },
-  { what: 'A small model that writes, against portable JavaScript', asks: /^writing\//, figure: against('qkv/javascript'), bound: times(10) },
+  { what: 'A small model that writes, against portable', asks: /^writing\//, figure: against('qkv/javascript'), bound: times(10) },
 ]
 
 /** How a report meets one of the aims: the figures of all its cases that can tell. */
@@ -80,17 +82,30 @@ function against(peer: string): Aim['figure'] {
 }
 
 function ofCeiling(result: CaseReport, { rooflines }: BenchReport): number | undefined {
+  const rate = rateOf(result)
+  return rate === undefined || rooflines === undefined ? undefined : rate / ceilingAt(rooflines, result.flops / result.bytes)
+}
+
+/** QKV's rate beside its rate in another case, whose name is the same but for its beginning. */
+function rateBeside(beginning: RegExp, another: string): Aim['figure'] {
+  return (result, { cases }) => {
+    const other = cases.find(({ bench }) => bench.id === result.bench.id.replace(beginning, another))
+    const [here, there] = [rateOf(result), other && rateOf(other)]
+    return here === undefined || there === undefined ? undefined : here / there
+  }
+}
+
+/** In 10⁹ operations a second. */
+function rateOf(result: CaseReport): number | undefined {
   const own = measuredOf(result, 'qkv/cpu')
-  if (own === undefined || rooflines === undefined) return undefined
-  const { flops, bytes } = result
-  return flops / own.milliseconds.median / 1e6 / ceilingAt(rooflines, flops / bytes)
+  return own && result.flops / own.milliseconds.median / 1e6
 }
 
 function callCost(result: CaseReport): number | undefined {
   return microseconds(measuredOf(result, 'qkv/cpu'))
 }
 
-function sharingCost(result: CaseReport, { threads }: BenchReport): number | undefined {
+function sharing(result: CaseReport, { threads }: BenchReport): number | undefined {
   const [shared, alone] = [callCost(result), microseconds(measuredOf(result, 'qkv/one-thread'))]
   return shared === undefined || alone === undefined ? undefined : shared - alone / threads
 }

@@ -1,3 +1,4 @@
+import { inThreads } from '../peers/peer.ts'
 import { aimsOf } from './aims.ts'
 import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
@@ -31,7 +32,7 @@ export function machineLine({ machine, threads, date, commit, rooflines, clock }
   const parts = [
     machine.processor,
     `${machine.cores} cores`,
-    `${threads} thread${threads === 1 ? '' : 's'} used`,
+    `${inThreads(threads)} used`,
     machine.runtime,
     machine.system,
     machine.adapter,

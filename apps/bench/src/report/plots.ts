@@ -1,4 +1,5 @@
 import * as Plot from '@observablehq/plot'
+import { inThreads } from '../peers/peer.ts'
 import type { BenchReport, CaseReport, Measured, Row } from './report.ts'
 import { ceilingAt, sweepsOf, titleOf } from './summary.ts'
 
@@ -150,7 +151,7 @@ function roofline(report: BenchReport, document: Document): Figure | undefined {
   return {
     title: 'What is left to gain',
     caption: [
-      `QKV’s cases under what this machine can do at most with ${rooflines.threads === 1 ? 'one thread' : `${rooflines.threads} threads`},`,
+      `QKV’s cases under what this machine can do at most with ${inThreads(rooflines.threads)},`,
       `measured in the same run: ${rooflines.gigabytes.toFixed(1)} GB/s of reading on the slope,`,
       `${rooflines.gigaflops.toFixed(1)} GFLOP/s of multiply-adds on the level. What fits the caches may lie above the slope.`,
     ].join(' '),

@@ -40,9 +40,9 @@ async function report(): Promise<BackendReport> {
 async function use(choice: BackendChoice): Promise<BackendReport> {
   const next = await createBackend(optionsOf[choice])
   await moveTo(next)
-  const last = await backend
+  const last = await backend.catch(() => undefined)
   backend = Promise.resolve(next)
-  last.dispose()
+  last?.dispose()
   return report()
 }
 
