@@ -3,7 +3,7 @@ import { gradientKeyValue } from '../src/kernels/gradient-key-value.wgsl.ts'
 import { gradientQuery } from '../src/kernels/gradient-query.wgsl.ts'
 import { linear } from '../src/kernels/linear.wgsl.ts'
 import { prefill } from '../src/kernels/prefill.wgsl.ts'
-import type { Tiling } from '../src/snippets/tiles.wgsl.ts'
+import type { Tiling } from '../src/snippets/tiling.ts'
 import { plainProblem, smallTiles, tiles } from '../test/support/specs.ts'
 import type { Work } from './figures.ts'
 

@@ -26,7 +26,7 @@ import { encodeCommands, packUniforms, type Recorder } from './commands.ts'
 import { acquireDevice, type DeviceOptions } from './device.ts'
 import { deviceProfile, type DeviceProfile } from './device-profile.ts'
 import { disposed } from './errors.ts'
-import { attention, attentionInto, loadAttention } from './operations/attention.ts'
+import { attention, attentionInto, loadDeviceKernels } from './operations/attention.ts'
 import { attentionShape } from './operations/bind-problem.ts'
 import { expectLayout, expectReadable } from './operations/checks.ts'
 import { contiguous, copyElements, copyTensor } from './operations/copy.ts'
@@ -100,7 +100,7 @@ export interface WebGpuBackend extends Backend {
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { device, owned, information } = await acquireDevice(options)
   const profile = { ...deviceProfile(device, information), ...options.profile }
-  await loadAttention(profile)
+  const kernels = await loadDeviceKernels(profile)
   const queue = new Queue(device, {
     work: profile.workPerSubmission,
     groups: device.limits.maxComputeWorkgroupsPerDimension,
@@ -160,12 +160,12 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     },
 
     attention: (problem: AttentionProblem, request: AttentionRequest = {}): AttentionResult =>
-      run('attention', (space) => attention(space, problem, request.lse === true)),
+      run('attention', (space) => attention(space, kernels, problem, request.lse === true)),
 
     async attentionInSteps(problem: AttentionProblem, request: AttentionRequest & Watch): Promise<AttentionResult> {
       checkAlive()
       const compute = (recorder: Recorder): AttentionResult =>
-        attention(workspace('attention', recorder), problem, request.lse === true)
+        attention(workspace('attention', recorder), kernels, problem, request.lse === true)
       return inSteps(queue, compute, request, patience, bufferOf)
     },
 
@@ -262,7 +262,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
         const space = workspace('encode', recorder)
         const rows = attentionShape(problem).slice(0, 3)
         const lseOperand = lse ? operand(space, 'lse', lse) : scratchOperand(space, rows)
-        attentionInto(space, problem, operand(space, 'output', output), lseOperand)
+        attentionInto(space, kernels, problem, operand(space, 'output', output), lseOperand)
       })
       const uniforms = uniformBuffer(device, packUniforms(commands))
       encodeCommands(device, encoder, commands, uniforms)

@@ -1,5 +1,5 @@
 import type { MatrixUnit } from './kernels/matrix-unit.ts'
-import type { Tiling } from './snippets/tiles.wgsl.ts'
+import type { Tiling } from './snippets/tiling.ts'
 
 /** What is known, or assumed, of a device, from which kernels and schedules are chosen. */
 export interface DeviceProfile {

@@ -2,5 +2,5 @@ export { createWebGpuBackend, type BufferRange, type EncodeTarget, type WebGpuBa
 export type { DeviceOptions } from './device.ts'
 export type { DeviceProfile } from './device-profile.ts'
 export type { MatrixUnit } from './kernels/matrix-unit.ts'
-export type { Tiling } from './snippets/tiles.wgsl.ts'
+export type { Tiling } from './snippets/tiling.ts'
 export type { PoolStatistics } from './buffer-pool.ts'

@@ -23,8 +23,6 @@ export interface LazyKernel<Spec> {
   readonly name: string
   /** The buffers that it writes: those of its interface with access `read_write`, in that order. */
   readonly writes: readonly string[]
-  /** Once it is loaded. */
-  readonly kernel: Kernel<Spec> | undefined
   load(): Promise<Kernel<Spec>>
 }
 

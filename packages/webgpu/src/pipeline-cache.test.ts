@@ -14,7 +14,6 @@ const kernel: Kernel<object> = {
 const announced = (name: string, ...writes: string[]): LazyKernel<object> => ({
   name,
   writes,
-  kernel: undefined,
   load: () => Promise.resolve(kernel),
 })
 

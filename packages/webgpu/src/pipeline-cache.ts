@@ -34,15 +34,10 @@ export class PipelineCache {
     const key = kernel.name + JSON.stringify(spec)
     const known = this.#compiled.get(key)
     if (known !== undefined) return known
-    const compiled = this.#make(kernel, spec)
+    const compiled = 'load' in kernel ? this.#load(kernel, spec) : this.#compile(kernel, spec)
     this.#compiled.set(key, compiled)
     compiled.ready.catch(() => this.#compiled.delete(key))
     return compiled
-  }
-
-  #make<Spec>(kernel: Kernel<Spec> | LazyKernel<Spec>, spec: Spec): CompiledKernel {
-    if (!('load' in kernel)) return this.#compile(kernel, spec)
-    return kernel.kernel === undefined ? this.#load(kernel, spec) : this.#compile(kernel.kernel, spec)
   }
 
   #load<Spec>({ name, writes, load }: LazyKernel<Spec>, spec: Spec): CompiledKernel {

@@ -2,7 +2,7 @@ import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
 import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
-import { addDot, quotient, remainder } from '../snippets/tiles.wgsl.ts'
+import { addDot, quotient, remainder } from '../snippets/arithmetic.wgsl.ts'
 
 export interface DecodeSpec {
   readonly problem: ProblemSpec

@@ -1,7 +1,7 @@
 import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { gradientTileFunctions, gradientTiles, storeGradient } from '../snippets/gradient-tiles.wgsl.ts'
-import type { Tiling } from '../snippets/tiles.wgsl.ts'
+import type { Tiling } from '../snippets/tiling.ts'
 
 export interface GradientKeyValueSpec extends GradientSpec {
   readonly tile: Tiling

@@ -2,7 +2,7 @@ import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
 import { gradientTileFunctions, gradientTiles, storeGradient } from '../snippets/gradient-tiles.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
-import type { Tiling } from '../snippets/tiles.wgsl.ts'
+import type { Tiling } from '../snippets/tiling.ts'
 
 export interface GradientQuerySpec extends GradientSpec {
   readonly tile: Tiling

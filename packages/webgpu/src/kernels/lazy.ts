@@ -1,6 +1,5 @@
 import type { Kernel, LazyKernel } from '../kernel.ts'
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
-import type { AttentionRowsSpec } from './attention-rows.wgsl.ts'
 import type { ElementwiseSpec } from './elementwise.wgsl.ts'
 import type { GatherSpec } from './gather.wgsl.ts'
 import type { GradientCapturedSpec } from './gradient-captured-rows.wgsl.ts'
@@ -10,20 +9,16 @@ import type { GradientQuerySpec } from './gradient-query.wgsl.ts'
 import type { LinearRowsSpec } from './linear-rows.wgsl.ts'
 import type { LinearTilesSpec } from './linear.wgsl.ts'
 import type { NormaliseSpec } from './normalise.wgsl.ts'
-import type { PrefillMatrixSpec } from './prefill-matrix.wgsl.ts'
 import type { QuantizeSpec } from './quantize.wgsl.ts'
 import type { RotateSpec } from './rotate.wgsl.ts'
 
 /**
- * Kernels in chunks of their own, so that a page that only attends loads none of them but what its device needs: those of
- * gradients, those of the layers around attention, what only devices with matrix units can run, and what only a CPU that plays a
- * GPU runs best. Operations are recorded without them; they are needed once they are to be compiled, and nobody waits for that
+ * Kernels in chunks of their own, so that a page that only attends loads none of them: those of gradients and those of the layers
+ * around attention. Operations are recorded without them; they are needed once they are to be compiled, and nobody waits for that
  * either. What each writes is known before it is loaded, and held against the kernel once it is.
  */
 const gradients = (): Promise<typeof import('./gradients.ts')> => import('./gradients.ts')
 const layers = (): Promise<typeof import('./layers.ts')> => import('./layers.ts')
-const matrices = (): Promise<typeof import('./prefill-matrix.wgsl.ts')> => import('./prefill-matrix.wgsl.ts')
-const rows = (): Promise<typeof import('./attention-rows.wgsl.ts')> => import('./attention-rows.wgsl.ts')
 
 type None = Record<string, never>
 
@@ -45,22 +40,11 @@ export const normalise: LazyKernel<NormaliseSpec> = lazy(layers, 'normalise', ['
 export const quantize: LazyKernel<QuantizeSpec> = lazy(layers, 'quantize', ['codes', 'scales'])
 export const rotate: LazyKernel<RotateSpec> = lazy(layers, 'rotate', ['output'])
 
-export const attentionRows: LazyKernel<AttentionRowsSpec> = lazy(rows, 'attentionRows', ['output', 'lse'])
-export const prefillMatrix: LazyKernel<PrefillMatrixSpec> = lazy(matrices, 'prefillMatrix', ['output', 'lse'])
-
 function lazy<Name extends string, Spec>(
   chunk: () => Promise<{ readonly [N in NoInfer<Name>]: Kernel<Spec> }>,
   exported: Name,
   writes: readonly string[],
 ): LazyKernel<Spec> {
   const name = exported.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-  let kernel: Kernel<Spec> | undefined
-  return {
-    name,
-    writes,
-    get kernel() {
-      return kernel
-    },
-    load: async () => (kernel ??= (await chunk())[exported]),
-  }
+  return { name, writes, load: async () => (await chunk())[exported] }
 }

@@ -1,16 +1,8 @@
 import { declarations, type Kernel } from '../kernel.ts'
 import { readElement, readVector, writeVector } from '../snippets/elements.wgsl.ts'
-import {
-  addDot,
-  chunkOrZeros,
-  declareTile,
-  firstStaged,
-  multiplyRows,
-  quotient,
-  remainder,
-  stageRows,
-  type TileShape,
-} from '../snippets/tiles.wgsl.ts'
+import { addDot, quotient, remainder } from '../snippets/arithmetic.wgsl.ts'
+import { chunkOrZeros, declareTile, firstStaged, multiplyRows, stageRows } from '../snippets/tiles.wgsl.ts'
+import type { TileShape } from '../snippets/tiling.ts'
 import { linearInterface, type LinearSpec } from './linear-interface.ts'
 import { linearTile } from './linear-tile.ts'
 

@@ -4,22 +4,9 @@ import { declareElements, declareStrides, finite, writeVector, type Access } fro
 import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
 import { firstOfColumns, multiplyColumns, planColumns, storeWeights, type ColumnPlan } from '../snippets/tile-columns.wgsl.ts'
-import {
-  addDot,
-  chunkOrZeros,
-  declareTile,
-  firstStaged,
-  inPhases,
-  multiplyRows,
-  plus,
-  quotient,
-  remainder,
-  stageRows,
-  tilesOf,
-  times,
-  type Tiles,
-  type Tiling,
-} from '../snippets/tiles.wgsl.ts'
+import { addDot, plus, quotient, remainder, times } from '../snippets/arithmetic.wgsl.ts'
+import { chunkOrZeros, declareTile, firstStaged, inPhases, multiplyRows, stageRows } from '../snippets/tiles.wgsl.ts'
+import { prefillTiles, type Tiles, type Tiling } from '../snippets/tiling.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 
 export interface PrefillSpec {
@@ -116,14 +103,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
 }
 `
   },
-}
-
-/** With large patches weights take the place of queries, which are staged again for each tile of keys: memory is scarcer than loads. */
-export function prefillTiles(tile: Tiling, headDim: number): Tiles {
-  const { row, column, weight } = tilesOf(tile, 'queryTile', 'keyTile')
-  if (tile.patch === 4 && headDim <= tile.depth) return { row, column, weight }
-  const both = { ...row, slots: Math.max(row.slots, weight.slots) }
-  return { row: both, column, weight: both }
 }
 
 interface Layout extends Tiles {

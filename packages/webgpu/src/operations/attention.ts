@@ -1,27 +1,45 @@
 import { stridesLike, type AttentionProblem, type AttentionResult, type OwnedTensor } from '@qkv/core'
-import type { Operand } from '../operands.ts'
 import type { DeviceProfile } from '../device-profile.ts'
-import { attentionRows, prefillMatrix } from '../kernels/lazy.ts'
+import { unavailable } from '../errors.ts'
+import type { Operand } from '../operands.ts'
 import { operand, type Workspace } from '../workspace.ts'
 import { attentionShape, bindProblem } from './bind-problem.ts'
-import { groupsPerSplit, runDecode, runRows, splitsFor } from './decode.ts'
+import { groupsPerSplit, runDecode, splitsFor } from './decode.ts'
 import { fill } from './output.ts'
-import { chooseMatrixUnit, runPrefillMatrix } from './prefill-matrix.ts'
-import { chooseTiling, runPrefill } from './prefill.ts'
 import { countedSplits, inSplits } from './splits.ts'
+import { chooseTiling } from './tilings.ts'
 
-/** Loads what attention on such a device needs besides, so that nothing waits for it later; what cannot be loaded now is tried again then. */
-export async function loadAttention({ software, matrixUnit }: DeviceProfile): Promise<void> {
-  const kernels = [...(software ? [attentionRows] : []), ...(matrixUnit ? [prefillMatrix] : [])]
-  await Promise.allSettled(kernels.map((kernel) => kernel.load()))
+/** What only some devices compute attention with, besides `decode`: loaded with a backend, as its profile asks for. */
+export interface DeviceKernels {
+  readonly rows: typeof import('./rows.ts') | undefined
+  readonly tiles: typeof import('./prefill.ts') | undefined
+  readonly matrices: typeof import('./prefill-matrix.ts') | undefined
+}
+
+/** @throws QkvError `DEVICE_UNAVAILABLE` where they cannot be loaded. */
+export async function loadDeviceKernels({ software, matrixUnit }: DeviceProfile): Promise<DeviceKernels> {
+  try {
+    return {
+      rows: software ? await import('./rows.ts') : undefined,
+      tiles: software ? undefined : await import('./prefill.ts'),
+      matrices: matrixUnit ? await import('./prefill-matrix.ts') : undefined,
+    }
+  } catch (cause) {
+    throw unavailable(`no kernels for its device (${String(cause)})`)
+  }
 }
 
 /** Allocates the results of a problem and records the kernels that compute them. */
-export function attention(workspace: Workspace, problem: AttentionProblem, wantsLse: boolean): AttentionResult {
+export function attention(
+  workspace: Workspace,
+  kernels: DeviceKernels,
+  problem: AttentionProblem,
+  wantsLse: boolean,
+): AttentionResult {
   const shape = attentionShape(problem)
   const output = workspace.allocate(shape, problem.query.dtype, stridesLike(shape, problem.query))
   const lse = workspace.allocate(shape.slice(0, 3), 'float32')
-  attentionInto(workspace, problem, operand(workspace, 'output', output), operand(workspace, 'lse', lse))
+  attentionInto(workspace, kernels, problem, operand(workspace, 'output', output), operand(workspace, 'lse', lse))
   return { output, lse: keepIf(wantsLse, lse) }
 }
 
@@ -31,27 +49,35 @@ export function keepIf(wanted: boolean, tensor: OwnedTensor): OwnedTensor | unde
 }
 
 /** Attention into existing memory; `lse` is contiguous float32. */
-export function attentionInto(workspace: Workspace, problem: AttentionProblem, output: Operand, lse: Operand): void {
+export function attentionInto(
+  workspace: Workspace,
+  { rows, tiles, matrices }: DeviceKernels,
+  problem: AttentionProblem,
+  output: Operand,
+  lse: Operand,
+): void {
   if (problem.batch * problem.queryHeads * problem.queryLength === 0) return
-  const unit = chooseMatrixUnit(workspace.profile, problem)
-  if (unit !== undefined) {
-    fill(workspace, output, (access, target) => runPrefillMatrix(workspace, problem, unit, { access, output: target }, lse.binding))
+  const { profile } = workspace
+  const unit = matrices?.chooseMatrixUnit(profile, problem)
+  if (matrices && unit) {
+    fill(workspace, output, (access, target) =>
+      matrices.runPrefillMatrix(workspace, problem, unit, { access, output: target }, lse.binding),
+    )
     return
   }
-  const tile = chooseTiling(workspace.profile, problem)
-  if (tile !== undefined) {
-    fill(workspace, output, (access, target) => runPrefill(workspace, problem, tile, { access, output: target }, lse.binding))
+  const tile = chooseTiling(profile, problem)
+  if (tiles && tile) {
+    fill(workspace, output, (access, target) => tiles.runPrefill(workspace, problem, tile, { access, output: target }, lse.binding))
     return
   }
   const bound = bindProblem(workspace, problem)
-  const { profile } = workspace
   const most = splitsFor(profile, problem)
-  if (profile.software) {
+  if (rows) {
     const splits = { most, counted: undefined }
-    inSplits(workspace, problem, splits, output, lse, (part) => runRows(workspace, problem, bound, splits, part))
-  } else {
-    const counted = countedSplits(workspace, problem, bound, { most, groupsPerSplit: groupsPerSplit(profile, problem) })
-    const splits = { most, counted }
-    inSplits(workspace, problem, splits, output, lse, (part) => runDecode(workspace, problem, bound, splits, part))
+    inSplits(workspace, problem, splits, output, lse, (part) => rows.runRows(workspace, problem, bound, splits, part))
+    return
   }
+  const counted = countedSplits(workspace, problem, bound, { most, groupsPerSplit: groupsPerSplit(profile, problem) })
+  const splits = { most, counted }
+  inSplits(workspace, problem, splits, output, lse, (part) => runDecode(workspace, problem, bound, splits, part))
 }

@@ -1,9 +1,7 @@
 import type { AttentionProblem } from '@qkv/core'
-import { invocationsPerGroup } from '../kernel.ts'
 import type { DeviceProfile } from '../device-profile.ts'
 import { keysPerSplit } from '../kernels/count-splits.wgsl.ts'
 import { decode, decodeGroupSize, type DecodeSpec } from '../kernels/decode.wgsl.ts'
-import { attentionRows } from '../kernels/lazy.ts'
 import { strideParameters } from '../operands.ts'
 import type { Workspace } from '../workspace.ts'
 import { attentionWork, type BoundProblem } from './bind-problem.ts'
@@ -51,32 +49,6 @@ export function runDecode(
       buffers: { ...bound.buffers, output: output.binding, lse },
       groups: groupsPerSplit(profile, problem) * most,
       countedGroups: counted?.groups,
-      work: attentionWork(problem),
-    },
-  )
-}
-
-/** One invocation per row: what software adapters run best. */
-export function runRows(
-  { recorder }: Workspace,
-  problem: AttentionProblem,
-  bound: BoundProblem,
-  { most: splits }: Splits,
-  { access, output, splitStride, lse }: SplitTarget,
-): void {
-  const rows = problem.batch * problem.queryHeads * problem.queryLength
-  recorder.dispatch(
-    attentionRows,
-    { problem: bound.spec, output: access },
-    {
-      parameters: {
-        ...bound.parameters,
-        splits,
-        ...strideParameters('output', output),
-        outputSplitStride: splitStride,
-      },
-      buffers: { ...bound.buffers, output: output.binding, lse },
-      groups: Math.ceil((rows * splits) / invocationsPerGroup),
       work: attentionWork(problem),
     },
   )

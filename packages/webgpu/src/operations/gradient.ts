@@ -22,7 +22,7 @@ import {
   gradientSinks,
   sumCopies,
 } from '../kernels/lazy.ts'
-import type { Tiling } from '../snippets/tiles.wgsl.ts'
+import type { Tiling } from '../snippets/tiling.ts'
 import { strideParameters } from '../operands.ts'
 import { expressionFunction, readElementFunction } from '../snippets/expression.wgsl.ts'
 import type { GradientSpec } from '../snippets/gradient.wgsl.ts'
@@ -30,7 +30,7 @@ import { operand, type Workspace } from '../workspace.ts'
 import { accessOf, attentionShape, attentionWork, bindProblem, type BoundProblem } from './bind-problem.ts'
 import { expectShape } from './checks.ts'
 import { contiguous } from './copy.ts'
-import { chooseGradientTiling, noBlockMap, walkTiles, type TileWalk } from './prefill.ts'
+import { chooseGradientTiling, noBlockMap, walkTiles, type TileWalk } from './tilings.ts'
 
 /** Everything a gradient kernel is run with, but its groups and its output. */
 interface GradientRun {

@@ -1,12 +1,12 @@
 import type { AttentionProblem } from '@qkv/core'
 import type { DeviceProfile } from '../device-profile.ts'
-import { prefillMatrix } from '../kernels/lazy.ts'
 import { matrixBytes, matrixTile, type MatrixUnit } from '../kernels/matrix-unit.ts'
+import { prefillMatrix } from '../kernels/prefill-matrix.wgsl.ts'
 import { strideParameters } from '../operands.ts'
 import type { Workspace } from '../workspace.ts'
 import { attentionWork, bindProblem } from './bind-problem.ts'
 import type { OutputTarget } from './output.ts'
-import { noBlockMap, walkTiles } from './prefill.ts'
+import { noBlockMap, walkTiles } from './tilings.ts'
 
 /** The matrix units for a problem, if the profile asks for some that lose nothing of its tensors. */
 export function chooseMatrixUnit(

@@ -1,19 +1,9 @@
 import { finite } from './elements.wgsl.ts'
 import type { ProblemSpec } from './problem.wgsl.ts'
 import { multiplyColumns, planColumns, storeWeights, type ColumnPlan } from './tile-columns.wgsl.ts'
-import {
-  addDot,
-  chunkOrZeros,
-  declareTile,
-  inPhases,
-  multiplyRows,
-  quotient,
-  remainder,
-  stageRows,
-  tilesOf,
-  type TileShape,
-  type Tiling,
-} from './tiles.wgsl.ts'
+import { addDot, quotient, remainder } from './arithmetic.wgsl.ts'
+import { chunkOrZeros, declareTile, inPhases, multiplyRows, stageRows } from './tiles.wgsl.ts'
+import { tilesOf, type TileShape, type Tiling } from './tiling.ts'
 
 /** WGSL that calls `read`, one of the functions of {@link gradientTileFunctions}, for a chunk of row `part` of a group. */
 export type ReadTile = (read: string, group: string, part: string, chunk: string) => string

@@ -1,4 +1,5 @@
-import { quotient, remainder, type TileShape } from './tiles.wgsl.ts'
+import { quotient, remainder } from './arithmetic.wgsl.ts'
+import type { TileShape } from './tiling.ts'
 
 /**
  * `rowMaximum(x, lane)` and `rowSum(x, lane)` of `Rows`, a number for each row of a patch: over the `columns` neighbouring

@@ -1,4 +1,6 @@
-import { placeOf, plus, quotient, remainder, times, type StagedVector, type TileShape } from './tiles.wgsl.ts'
+import { plus, quotient, remainder, times } from './arithmetic.wgsl.ts'
+import { placeOf, type StagedVector } from './tiles.wgsl.ts'
+import type { TileShape } from './tiling.ts'
 
 /**
  * How rows of values lie in a tile that is made for columns, when they are read across: an invocation takes every

@@ -1,49 +1,6 @@
+import { plus, quotient, remainder, times } from './arithmetic.wgsl.ts'
 import type { Dim } from './elements.wgsl.ts'
-
-/** How a workgroup of `rowGroups` · `columns` invocations divides a tile, of which each owns a patch of `patch` by `patch`. */
-export interface Tiling {
-  readonly rowGroups: 8 | 16
-  readonly columns: 8 | 16
-  /** Elements of a vector that are staged at a time. */
-  readonly depth: 32 | 64
-  readonly patch: 4 | 8
-}
-
-/**
- * A tile of vectors in workgroup memory, for invocations that each own a patch of rows by columns.
- *
- * It has `groups` groups of `parts` rows, and is an array of slots of 16 elements of a row (four chunks of four), each of
- * `parts` arrays: array `i` holds row `i` of every group. So what an invocation needs together, a chunk of the rows of a
- * group, is at one index of all arrays of all slots, and that index is computed, and checked by WGSL, once.
- */
-export interface TileShape {
-  readonly name: string
-  readonly groups: 8 | 16
-  readonly parts: 4 | 8
-  readonly slots: number
-}
-
-export interface Tiles {
-  readonly row: TileShape
-  readonly column: TileShape
-  /** A number for each pair, as patches of a row by four columns. */
-  readonly weight: TileShape
-}
-
-/** The tiles of a workgroup: vectors of its rows and of its columns, and weights. */
-export function tilesOf({ rowGroups, columns, depth, patch }: Tiling, row = 'rowTile', column = 'columnTile'): Tiles {
-  return {
-    row: { name: row, groups: rowGroups, parts: patch, slots: depth / 16 },
-    column: { name: column, groups: columns, parts: patch, slots: depth / 16 },
-    weight: { name: 'weightTile', groups: rowGroups, parts: patch, slots: columns / 4 },
-  }
-}
-
-/** Workgroup memory that tiles take; two of a name are one. */
-export function bytesOf(tiles: Tiles): number {
-  const shapes = new Map(Object.values<TileShape>({ ...tiles }).map((shape) => [shape.name, shape]))
-  return [...shapes.values()].reduce((bytes, { groups, parts, slots }) => bytes + 16 * 4 * groups * parts * slots, 0)
-}
+import type { TileShape } from './tiling.ts'
 
 export function declareTile({ name, groups, parts, slots }: TileShape): string {
   return `var<workgroup> ${name}: array<array<array<vec4f, ${4 * groups}>, ${parts}>, ${slots}>;`
@@ -107,9 +64,6 @@ export function multiplyRows(rows: TileShape, columns: TileShape, slots: number,
     }`
 }
 
-export const addDot = `
-fn addDot(a: vec4f, b: vec4f, sum: f32) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }`
-
 /** A part of a vector that is staged at a time. */
 export interface Phase {
   /** Chunks before it. */
@@ -150,23 +104,4 @@ export function chunkOrZeros(name: string, start: string, dim: Dim): string {
 
 function chunkWithin(name: string, start: string, chunks: string): string {
   return `select(vec4f(), ${name}Vector(${start}, min(chunk, ${chunks} - 1)), chunk < ${chunks})`
-}
-
-/** `x / divisor` of what is not negative, by a power of two, in one instruction. */
-export function quotient(x: string, divisor: number): string {
-  return divisor === 1 ? x : `(${x} >> ${Math.log2(divisor)}u)`
-}
-
-/** `x % divisor` of what is not negative, by a power of two, in one instruction. */
-export function remainder(x: string, divisor: number): string {
-  return `(${x} & ${divisor - 1})`
-}
-
-export function times(x: string, factor: number): string {
-  return factor === 1 ? x : `(${x} * ${factor})`
-}
-
-export function plus(x: string, y: string): string {
-  if (x === '0') return y
-  return y === '0' ? x : `${x} + ${y}`
 }

@@ -2,7 +2,7 @@ import { largePatches, smallPatches } from '../../src/device-profile.ts'
 import type { PrefillSpec } from '../../src/kernels/prefill.wgsl.ts'
 import type { Access } from '../../src/snippets/elements.wgsl.ts'
 import type { ProblemSpec } from '../../src/snippets/problem.wgsl.ts'
-import type { Tiling } from '../../src/snippets/tiles.wgsl.ts'
+import type { Tiling } from '../../src/snippets/tiling.ts'
 
 /** Plain attention over float32 rows that lie without gaps: what goldens and instruction counts are of. */
 export function plainProblem(headDim: number, dtype: 'float32' | 'float16' = 'float32'): ProblemSpec {
