@@ -5,7 +5,7 @@
  */
 import * as record from '../src/wasm/record'
 import { apart, firstOf, scoreRowBytes } from './in-fours'
-import { elementBytes, inPlace, widenKeys, widenValues } from './operands'
+import { elementBytes, inPlace, widen } from './operands'
 import { wholeBlocks } from './pack'
 import { int, vectorOf } from './problem'
 import { splat } from './vector'
@@ -73,8 +73,7 @@ export function convertFour(four: i32): void {
   for (let i = 0, target = room; i < 4; i++, target += bytes) {
     const number = first + i * step
     if (number >= keys) memory.fill(target, 0, bytes)
-    else if (tensor == record.key) widenKeys(problem, batch, head, firstKey + number, 1, target)
-    else widenValues(problem, batch, head, firstKey + number, 1, target)
+    else widen(problem, tensor, batch, head, firstKey + number, 1, target)
   }
 }
 

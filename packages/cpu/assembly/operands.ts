@@ -127,17 +127,8 @@ function readVector(problem: usize, tensor: i32, batch: i32, head: i32, row: i32
   return room
 }
 
-/** Keys as float32 rows of whole fours, filled up with zeros, one after the other at `target`. */
-export function widenKeys(problem: usize, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
-  widen(problem, record.key, batch, head, first, count, target)
-}
-
-/** The same for values. */
-export function widenValues(problem: usize, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
-  widen(problem, record.value, batch, head, first, count, target)
-}
-
-function widen(problem: usize, tensor: i32, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
+/** Keys or values as float32 rows of whole fours, filled up with zeros, one after the other at `target`. */
+export function widen(problem: usize, tensor: i32, batch: i32, head: i32, first: i32, count: i32, target: usize): void {
   const n = int(problem, tensor + record.dim)
   const wholeBytes = usize(n & ~3) << 2
   for (let j = 0; j < count; j++, target += usize(wholeBlocks(n)) << 2) {

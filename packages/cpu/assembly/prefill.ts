@@ -43,7 +43,7 @@ function layOut(problem: usize, scratch: usize): usize {
   q = takeFloats(tileRows * headDim)
   s = takeFloats(tileKeys * rows.panelRows)
   o = takeFloats(tileRows * valueColumns)
-  tile.layOutTile(problem)
+  tile.layOutTile(problem, vectors)
   registers = take(int(problem, record.registerBytes))
   return taken()
 }
@@ -83,7 +83,7 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, queryTile: i32): v
   for (let at = firstKey & -tileKeys; at < endKey; at += tileKeys) {
     const keys = min(tileKeys, endKey - at)
     if (!anySees(problem, panelsAt, panels, at, at + keys)) continue
-    tile.readTile(problem, batch, keyHead, at, keys, panels, vectors)
+    tile.readTile(problem, batch, keyHead, at, keys, panels)
     for (let i = 0; i < panels; i++) {
       const lanes = min(rows.panelRows, end - first - i * rows.panelRows)
       attendPanel(problem, panelsAt + i * rows.panelBytes, lanes, q + i * queryBytes, o + i * outputBytes, at, keys)

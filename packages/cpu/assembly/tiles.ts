@@ -6,35 +6,42 @@
  */
 import * as record from '../src/wasm/record'
 import { packKeys, packValues, panelBytes, tileKeys } from './operands'
+import { wholePanels } from './pack'
 import { int, vectorOf } from './problem'
 import { blockRows, panelRow } from './product'
 import { takeFloats } from './scratch'
-import { wholePanels } from './pack'
 import { anySpecial } from './values'
 
 /** The first key; bytes from one key to the next, first of their blocks, between the keys of a block, and between elements. */
 export let keys: usize, keyBytes: isize, keyRow: isize, keyStep: usize
-/** Whether they are where they lie, so that any four neighbours are a block; and where they do, packed or not. */
+/** Whether that is where they lie, so that any four neighbours are a block; and where they lie, packed or not. */
 export let keysInPlace: bool, keysAt: usize
 /** The first value; bytes from one value to the next, and between its groups of 8 columns. */
 export let values: usize, valueRow: isize, valuePanel: usize
+/** How many keys there are, and whether any of their values is infinite or NaN. */
 let count: i32, special: i32
-/** Room for what is packed. */
-let packedKeys: usize, packedValues: usize
+/** Room for what is packed, and for four vectors on their way there. */
+let packedKeys: usize, packedValues: usize, vectors: usize
 
-/** How many panels make packing pay, for values whatever the places they lie at, and for any. */
-const somePanels: i32 = 3, manyPanels: i32 = 16
+/** From how many panels on packing pays; and where what lies in place drives itself out of the cache. */
+const manyPanels: i32 = 16, somePanels: i32 = 3
 /** Not looked for yet. */
 const unknown: i32 = -1
 
-export function layOutTile(problem: usize): void {
+export function layOutTile(problem: usize, fourVectors: usize): void {
   packedKeys = takeFloats(tileKeys * int(problem, record.headDim))
   packedValues = takeFloats(tileKeys * wholePanels(int(problem, record.valueDim)))
+  vectors = fourVectors
 }
 
-/** The keys `at` to `at + keyCount` and their values, for `panels` panels of rows. `vectors` is room for four. */
-export function readTile(problem: usize, batch: i32, keyHead: i32, at: i32, keyCount: i32, panels: i32, vectors: usize): void {
+/** The keys `at` to `at + keyCount` and their values, for `panels` panels of rows. */
+export function readTile(problem: usize, batch: i32, keyHead: i32, at: i32, keyCount: i32, panels: i32): void {
   count = keyCount
+  readKeys(problem, batch, keyHead, at, panels)
+  readValues(problem, batch, keyHead, at, panels)
+}
+
+function readKeys(problem: usize, batch: i32, keyHead: i32, at: i32, panels: i32): void {
   keysAt = vectorOf(problem, record.key, batch, keyHead, at)
   keysInPlace = panels < manyPanels && count >= blockRows && haveNoGaps(problem, record.key)
   if (keysInPlace) {
@@ -45,9 +52,11 @@ export function readTile(problem: usize, batch: i32, keyHead: i32, at: i32, keyC
     keys = packedKeys
     keyBytes = int(problem, record.headDim) << 2, keyRow = 4, keyStep = 4 * blockRows
   }
+}
 
-  const stride = int(problem, record.value + record.rowStride)
-  if (panels < (crowd(stride) ? somePanels : manyPanels) && haveNoGaps(problem, record.value) && (int(problem, record.valueDim) & 7) == 0) {
+function readValues(problem: usize, batch: i32, keyHead: i32, at: i32, panels: i32): void {
+  const stride = int(problem, record.value + record.rowStride), wholeGroups = (int(problem, record.valueDim) & 7) == 0
+  if (panels < (crowd(stride) ? somePanels : manyPanels) && wholeGroups && haveNoGaps(problem, record.value)) {
     values = vectorOf(problem, record.value, batch, keyHead, at)
     valueRow = stride, valuePanel = panelRow
     special = unknown
@@ -69,10 +78,7 @@ export function haveNoGaps(problem: usize, tensor: i32): bool {
   return int(problem, tensor + record.dtype) == record.float32 && int(problem, tensor + record.elementStride) == 4
 }
 
-/**
- * Whether columns of the tile drive each other out of the first-level cache: addresses that a large power of two divides
- * share few of its places.
- */
+/** Whether a tile's vectors, so far apart, drive each other out of the first-level cache: multiples of a power of two share places. */
 function crowd(stride: i32): bool {
   return count * (stride & -stride) > 16384
 }

@@ -4,8 +4,7 @@ import { wholePanels } from './pack'
 import { panelRow, product, rowProduct } from './product'
 import * as rows from './rows'
 import { keyScoresBytes } from './softmax'
-import { loadFour } from './stored'
-import { multiplyAdd, splat } from './vector'
+import { splat } from './vector'
 
 /** With values packed in panels of 8 columns. Of the rows only the first `rowCount` need be looked at. */
 export function weighValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usize, rescales: usize, rowCount: i32): void {
@@ -44,50 +43,6 @@ export function anySpecial(v: usize, row: isize, keys: i32, valueDim: i32): bool
     for (let i: usize = 0; i < bytes; i += 16) zeros = f32x4.add(zeros, f32x4.mul(v128.load(v + i), splat(0)))
   }
   return v128.any_true(f32x4.ne(zeros, zeros))
-}
-
-/** The same with values as they lie: `columns` (a multiple of 4) elements each, `stride` bytes apart. */
-export function weighStored<T>(p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescales: usize, rowCount: i32): void {
-  if (rowCount == 1) return weighForOneRow<T>(p, v, stride, keys, columns, o, load<f32>(rescales))
-  const rowBytes = usize(wholePanels(columns)) << 2, whole = o + (usize(columns >> 3) << 5)
-  for (; o < whole; o += 32, v += 8 * sizeof<T>()) {
-    for (let row: usize = 0; row < usize(rowCount); row += 4) product<T>(p + (row << 2), 32, v, stride, keys, o + row * rowBytes, rowBytes, rescales + (row << 2))
-  }
-  if ((columns & 4) == 0) return
-  for (let row: usize = 0; row < usize(rowCount); row++) weighForOneRow<T>(p + (row << 2), v, stride, keys, 4, o + row * rowBytes, load<f32>(rescales + (row << 2)))
-}
-
-/** Four values at a time, a quarter of the tile apart, are added to the one row from its start to its end. */
-function weighForOneRow<T>(p: usize, v: usize, stride: isize, keys: i32, columns: i32, o: usize, rescale: f32): void {
-  const rowBytes = usize(columns) << 2
-  const apart = keys >> 2, pStep = apart * keyScoresBytes, vStep = apart * stride
-  for (let i: usize = 0; i < rowBytes; i += 16) v128.store(o + i, f32x4.mul(splat(rescale), v128.load(o + i)))
-  for (let j = 0; j < apart; j++, p += keyScoresBytes, v += stride) addFour<T>(p, pStep, v, vStep, o, rowBytes)
-  p += 3 * pStep, v += 3 * vStep
-  for (let j = 4 * apart; j < keys; j++, p += keyScoresBytes, v += stride) addOne<T>(p, v, o, rowBytes)
-}
-
-/** o += Σ p · v of four values. */
-// @ts-ignore: decorator
-@inline
-function addFour<T>(p: usize, pStep: usize, v: usize, vStep: isize, o: usize, rowBytes: usize): void {
-  const p0 = v128.load32_splat(p), p1 = v128.load32_splat(p + pStep), p2 = v128.load32_splat(p + 2 * pStep), p3 = v128.load32_splat(p + 3 * pStep)
-  const four = 4 * sizeof<T>()
-  let b = v + vStep, c = b + vStep, d = c + vStep
-  for (const end = o + rowBytes; o < end; o += 16, v += four, b += four, c += four, d += four) {
-    let x = multiplyAdd(p0, loadFour<T>(v), v128.load(o))
-    x = multiplyAdd(p1, loadFour<T>(b), x)
-    x = multiplyAdd(p2, loadFour<T>(c), x)
-    v128.store(o, multiplyAdd(p3, loadFour<T>(d), x))
-  }
-}
-
-/** o += p · v of one value. */
-// @ts-ignore: decorator
-@inline
-function addOne<T>(p: usize, v: usize, o: usize, rowBytes: usize): void {
-  const weight = v128.load32_splat(p)
-  for (const end = o + rowBytes; o < end; o += 16, v += 4 * sizeof<T>()) v128.store(o, multiplyAdd(weight, loadFour<T>(v), v128.load(o)))
 }
 
 /** The same where values may be infinite or NaN: a key of no weight is then left out, since 0 · NaN is not 0. */
