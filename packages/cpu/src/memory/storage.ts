@@ -44,12 +44,15 @@ export class ArenaTensor implements OwnedTensor {
   readonly strides: readonly number[]
   readonly offset = 0
   readonly storage: CpuStorage
+  /** Of its first element: such a tensor says itself what a kernel is told of it. */
+  readonly address: number
 
   constructor(dtype: Dtype, shape: readonly number[], strides: readonly number[], storage: CpuStorage) {
     this.dtype = dtype
     this.shape = shape
     this.strides = strides
     this.storage = storage
+    this.address = storage.address
   }
 
   dispose(): void {

@@ -12,7 +12,7 @@ import {
 } from '@qkv/core'
 import { copyElements } from '../portable/copy.ts'
 import type { Arena } from './arena.ts'
-import { allocateTensor, cpuStorage } from './storage.ts'
+import { allocateTensor, ArenaTensor, cpuStorage } from './storage.ts'
 
 /** Where a tensor's elements lie in the arena: element `[i, j, …]` at `address + (i·strides[0] + j·strides[1] + …)` elements. */
 export interface Placed {
@@ -65,8 +65,9 @@ export class Workspace {
   /** Where a tensor lies; one over a typed array is copied in, once an operation. */
   place(tensor: Tensor): Placed {
     if (isHostTensor(tensor)) return this.#copyOf(tensor)
-    const { dtype, shape, strides, offset } = tensor
     const { address } = cpuStorage(this.arena, this.operation, 'tensor', tensor)
+    if (tensor instanceof ArenaTensor) return tensor
+    const { dtype, shape, strides, offset } = tensor
     return { dtype, shape, strides, address: address + offset * bytesPerElement[dtype] }
   }
 

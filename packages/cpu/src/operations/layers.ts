@@ -11,8 +11,9 @@ export function linear(space: Workspace, engine: Engine, input: Tensor, weight: 
   expectFloats(space, 'input', input)
   expectFloats(space, 'weight', weight)
   if (bias !== undefined) expectFloats(space, 'bias', bias)
-  const [outputs = 0, inputs = 0] = weight.shape
   expectShape(space, 'weight', weight, weight.shape.length === 2, '[outputs, inputs]')
+  const outputs = weight.shape[0]!
+  const inputs = weight.shape[1]!
   expectShape(
     space,
     'input',

@@ -71,7 +71,12 @@ export class Draft {
   /** Puts the record into linear memory, for as long as the operation runs, and gives its address. */
   place(space: Workspace): number {
     const address = space.scratch(this.#ints.byteLength)
-    space.arena.view('int32').set(this.#ints, address / 4)
+    this.write(space, address)
     return address
+  }
+
+  /** Writes the record to a place that there is room for it. */
+  write({ arena }: Workspace, address: number): void {
+    arena.view('int32').set(this.#ints, address / 4)
   }
 }

@@ -1,7 +1,7 @@
 import { elementCount, isContiguous, isFloat, type Activation, type Tensor } from '@qkv/core'
 import type { Workspace } from '../memory/workspace.ts'
 import { Draft } from './draft.ts'
-import { taskOf, type Wasm } from './instance.ts'
+import { runAtOnce, type Wasm } from './instance.ts'
 import * as part from './layer-record.ts'
 
 const layerDraft = /* @__PURE__ */ new Draft(part.layerRecordBytes)
@@ -17,12 +17,14 @@ export function linear(
   output: Tensor,
 ): boolean {
   if (collapsedRowStride(input) === undefined) return false
-  const [outputs = 0, inputs = 0] = weight.shape
+  const outputs = weight.shape[0]!
+  const inputs = weight.shape[1]!
   const rows = rowsOf(input)
   if (rows === 0 || outputs === 0) return true
   const draft = layerDraft.begin()
   // Placed where there were gaps, they may lie closer.
-  const [from, by] = [space.place(input), space.place(weight)]
+  const from = space.place(input)
+  const by = space.place(weight)
   draft.setMatrix(part.input, from, collapsedRowStride(from) ?? 0, from.strides.at(-1) ?? 1)
   draft.setMatrix(part.weight, by, by.strides[0]!, by.strides[1]!)
   if (bias !== undefined) draft.setMatrix(part.bias, space.place(bias), 0, space.place(bias).strides[0]!)
@@ -41,7 +43,7 @@ export function linear(
   draft.setInt(part.tileColumns, tileColumns)
   draft.setInt(part.columnTiles, columnTiles)
   const units = kernel === 'linear' ? columnTiles * Math.ceil(rows / tileRows) : columnTiles
-  run(wasm, space, kernel, draft, units, rows * outputs * inputs)
+  runAtOnce(wasm, space, kernel, draft, units, rows * outputs * inputs)
   return true
 }
 
@@ -94,7 +96,7 @@ function normalise(
   draft.setInt(part.inputs, n)
   draft.setInt(part.operation, operation)
   draft.setFloat(part.epsilon, epsilon)
-  run(wasm, space, 'normalise', draft, Math.ceil(rows / part.unitRows), rows * n)
+  runAtOnce(wasm, space, 'normalise', draft, Math.ceil(rows / part.unitRows), rows * n)
   return true
 }
 
@@ -113,7 +115,7 @@ export function activate(wasm: Wasm, space: Workspace, input: Tensor, activation
   draft.setMatrix(part.output, space.place(output), n, 1)
   draft.setInt(part.inputs, n)
   draft.setInt(part.operation, operations[activation])
-  run(wasm, space, 'activate', draft, Math.ceil(n / part.unitElements), 8 * n)
+  runAtOnce(wasm, space, 'activate', draft, Math.ceil(n / part.unitElements), 8 * n)
   return true
 }
 
@@ -135,7 +137,7 @@ export function combine(
   draft.setInt(part.inputs, n)
   draft.setInt(part.outputs, period)
   draft.setInt(part.operation, how === 'add' ? part.add : part.multiply)
-  run(wasm, space, 'combine', draft, Math.ceil(n / part.unitElements), n)
+  runAtOnce(wasm, space, 'combine', draft, Math.ceil(n / part.unitElements), n)
   return true
 }
 
@@ -150,12 +152,8 @@ export function gather(wasm: Wasm, space: Workspace, table: Tensor, indices: Ten
   draft.setMatrix(part.output, space.place(output), n, 1)
   draft.setInt(part.rows, rows)
   draft.setInt(part.inputs, n)
-  run(wasm, space, 'gather', draft, Math.ceil(rows / part.unitRows), rows * n)
+  runAtOnce(wasm, space, 'gather', draft, Math.ceil(rows / part.unitRows), rows * n)
   return true
-}
-
-function run(wasm: Wasm, space: Workspace, kernel: string, draft: Draft, units: number, work: number): void {
-  wasm.crew.run(taskOf(wasm, space, kernel, draft.place(space), work), 0, units)
 }
 
 function isPlain(tensor: Tensor): boolean {

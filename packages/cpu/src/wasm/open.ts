@@ -46,17 +46,17 @@ const mostThreads = 8
 async function openAlone(instructions: Instructions, hindrance: string | undefined): Promise<OpenedEngine> {
   const { module } = await compileKernels(false, instructions)
   const memory = wasmMemory(false)
-  const { kernels, start } = instantiate(module, memory.memory)
-  const wasm: Wasm = { memory, crew: soloCrew(kernels) }
+  const { kernels, record, start } = instantiate(module, memory.memory)
+  const wasm: Wasm = { memory, crew: soloCrew(kernels), record }
   return { engine: engineOf(wasm, `${instructions}, one thread${hindrance ? ` (${hindrance})` : ''}`), memory, start }
 }
 
 async function openTogether(instructions: Instructions, threads: number, worthSharing: number | undefined): Promise<OpenedEngine> {
   const { module } = await compileKernels(true, instructions)
   const memory = wasmMemory(true)
-  const { kernels, start } = instantiate(module, memory.memory)
+  const { kernels, record, start } = instantiate(module, memory.memory)
   const crew: Crew = await openPool({ memory: memory.memory, module, kernels, threads, worthSharing })
-  return { engine: engineOf({ memory, crew }, `${instructions}, ${threads} threads`), memory, start }
+  return { engine: engineOf({ memory, crew, record }, `${instructions}, ${threads} threads`), memory, start }
 }
 
 function engineOf(wasm: Wasm, details: string): Engine {

@@ -2,7 +2,7 @@ import { isFloat, type Partial, type RotaryTable, type Tensor } from '@qkv/core'
 import type { AttentionTarget } from '../engine.ts'
 import type { Placed, Workspace } from '../memory/workspace.ts'
 import { Draft } from './draft.ts'
-import { taskOf, type Wasm } from './instance.ts'
+import { runAtOnce, type Wasm } from './instance.ts'
 import * as part from './vector-record.ts'
 
 const vectorDraft = /* @__PURE__ */ new Draft(part.vectorRecordBytes)
@@ -75,8 +75,7 @@ function draftFor(space: Workspace, input: Tensor, output: Tensor): Draft {
 
 function run(wasm: Wasm, space: Workspace, kernel: string, draft: Draft, input: Tensor, times = 1): void {
   const [batch, heads, length, elements] = sizes(input)
-  const task = taskOf(wasm, space, kernel, draft.place(space), batch * heads * length * elements * times)
-  wasm.crew.run(task, 0, batch * heads)
+  runAtOnce(wasm, space, kernel, draft, batch * heads, batch * heads * length * elements * times)
 }
 
 function sizes({ shape }: Tensor): FourAxes {
