@@ -8,8 +8,11 @@ export interface Bundle {
   readonly atOnce: string
 }
 
-/** A program that imports published packages, bundled for a browser and minified. Imports that only Node resolves stay. */
-export async function bundle(code: string, external: readonly string[] = []): Promise<Bundle> {
+/**
+ * A program that imports published packages, bundled for a browser and minified. Imports that only Node resolves stay. `next` are
+ * names of files that are always loaded next, though by `import()`: they count as loaded at once.
+ */
+export async function bundle(code: string, external: readonly string[] = [], next?: RegExp): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     stdin: { contents: code, resolveDir: installation, sourcefile: entry },
     bundle: true,
@@ -27,16 +30,16 @@ export async function bundle(code: string, external: readonly string[] = []): Pr
   })
   const texts = new Map(outputFiles.map(({ path, text }) => [path.slice(installation.length + 1), text]))
   const join = (files: readonly string[]): string => files.map((file) => texts.get(file)).join('\n')
-  return { inAll: join([...texts.keys()]), atOnce: join(loadedAtOnce(metafile)) }
+  return { inAll: join([...texts.keys()]), atOnce: join(loadedAtOnce(metafile, next)) }
 }
 
 const entry = 'program.js'
 
-function loadedAtOnce({ outputs }: Metafile): string[] {
+function loadedAtOnce({ outputs }: Metafile, next?: RegExp): string[] {
   const files = new Set(Object.keys(outputs).filter((file) => outputs[file]?.entryPoint === entry))
   for (const file of files) {
     for (const { path, kind, external } of outputs[file]?.imports ?? []) {
-      if (kind === 'import-statement' && external !== true) files.add(path)
+      if ((kind === 'import-statement' || next?.test(path)) && external !== true) files.add(path)
     }
   }
   return [...files]

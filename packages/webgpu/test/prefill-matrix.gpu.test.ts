@@ -21,7 +21,7 @@ function* problemsFor(dtype: 'float32' | 'float16'): Generator<RandomProblem> {
   yield* problemsLike(token('b1 h2/1 q40 k70', 'normal', 'causal=lower-right '), { each: 100, seed: 3, limits, rows: 16 })
 }
 
-const limits = { work: 2 ** 16 } as const
+const limits = { work: 2 ** 14 } as const
 
 const units: readonly MatrixUnit[] = [
   { m: 8, n: 8, k: 8, component: 'f32', smallestSubgroup: 32, largestSubgroup: 32 },
