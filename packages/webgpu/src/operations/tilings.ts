@@ -1,22 +1,23 @@
 import { isHostTensor, type AttentionProblem } from '@qkv/core'
 import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
 import { smallPatches, type DeviceProfile } from '../device-profile.ts'
-import { bytesOf, prefillTiles, tilesOf, type Tiling } from '../snippets/tiling.ts'
+import { fit, prefillTiles, tilesOf, type Tiling } from '../snippets/tiling.ts'
 
-/** The tiles for a problem, or none where one invocation per row is better: on software, and for few rows. */
+/** The tiles for a problem, or none where one invocation per row is better, on software and for few rows, and where none fit. */
 export function chooseTiling(profile: DeviceProfile, problem: AttentionProblem): Tiling | undefined {
   if (isForRows(profile, problem)) return undefined
   const width = Math.max(problem.headDim, problem.valueDim)
   const { narrow, wide } = profile.tilings
   const preferred = width <= 64 ? narrow : width <= 128 ? wide : smallPatches.wide
-  return [preferred, smallest].find((tiling) => bytesOf(prefillTiles(tiling, problem.headDim)) <= profile.workgroupBytes)
+  return [preferred, smallest].find((tiling) => fit(prefillTiles(tiling, problem.headDim), profile.workgroupBytes, width))
 }
 
-/** The tiles for a problem's gradients; they take what prefill takes with queries that stay. */
+/** The same for a problem's gradients. */
 export function chooseGradientTiling(profile: DeviceProfile, problem: AttentionProblem): Tiling | undefined {
   if (isForRows(profile, problem)) return undefined
-  const preferred = Math.max(problem.headDim, problem.valueDim) <= 64 ? smallPatches.narrow : smallPatches.wide
-  return [preferred, smallest].find((tiling) => bytesOf(tilesOf(tiling)) <= profile.workgroupBytes)
+  const width = Math.max(problem.headDim, problem.valueDim)
+  const preferred = width <= 64 ? smallPatches.narrow : smallPatches.wide
+  return [preferred, smallest].find((tiling) => fit(tilesOf(tiling), profile.workgroupBytes, width))
 }
 
 function isForRows({ software }: DeviceProfile, { queryLength, group }: AttentionProblem): boolean {

@@ -39,10 +39,11 @@ export function tilesOf({ rowGroups, columns, depth, patch }: Tiling, row = 'row
   }
 }
 
-/** Workgroup memory that tiles take; two of a name are one. */
-export function bytesOf(tiles: Tiles): number {
-  const shapes = new Map(Object.values<TileShape>({ ...tiles }).map((shape) => [shape.name, shape]))
-  return [...shapes.values()].reduce((bytes, { groups, parts, slots }) => bytes + 16 * 4 * groups * parts * slots, 0)
+/** Whether a device has the memory for tiles, where two may be one, and the tile of columns room for four vectors of `width`. */
+export function fit({ row, column, weight }: Tiles, workgroupBytes: number, width: number): boolean {
+  const elements = ({ groups, parts, slots }: TileShape): number => 16 * groups * parts * slots
+  const bytes = [...new Set([row, column, weight])].reduce((sum, shape) => sum + 4 * elements(shape), 0)
+  return bytes <= workgroupBytes && 4 * width <= elements(column)
 }
 
 /**
