@@ -1,8 +1,7 @@
 import type { Backend, HostTensor, Tensor } from '@qkv/core'
-import { checkCounts } from './cache/append.ts'
 import type { DecodingCache } from './cache/cache.ts'
 import type { ModuleWeights } from './weights.ts'
-import { checkShape } from './refuse.ts'
+import { checkShape, invalid } from './refuse.ts'
 
 /** A layer of attention: what all of them do with their weights, and check of a call. */
 export abstract class Layer implements Disposable {
@@ -32,10 +31,11 @@ export abstract class Layer implements Disposable {
     this.dispose()
   }
 
-  /** @param input [batch, length, modelDim] */
+  /** @param counts are for a cache that counts its batch entries apart */
   protected checkCall(operation: string, input: Tensor, modelDim: number, cache?: DecodingCache, counts?: readonly number[]): void {
     this.weights.check()
     checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
-    checkCounts(operation, cache, counts)
+    if (counts === undefined || cache?.lengths !== undefined) return
+    throw invalid(operation, 'counts', 'absent without a cache that counts entries apart', 'counts')
   }
 }

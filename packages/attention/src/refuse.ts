@@ -22,6 +22,11 @@ export function checkCount(operation: string, argument: string, value: number, l
   throw invalid(operation, argument, `a whole number ≥ ${lowest}`, describe(value))
 }
 
+/** The same of several, by their names. */
+export function checkSizes(operation: string, sizes: Readonly<Record<string, number>>): void {
+  for (const [name, size] of Object.entries(sizes)) checkCount(operation, name, size)
+}
+
 /** @throws QkvError `SHAPE_MISMATCH` unless `shape` is `expected`, where −1 stands for any size. */
 export function checkShape(operation: string, argument: string, shape: readonly number[], expected: readonly number[]): void {
   if (shape.length === expected.length && shape.every((size, axis) => expected[axis] === -1 || size === expected[axis])) return

@@ -1,6 +1,5 @@
 import { tensor, type Tensor } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
-import { invalid } from '../refuse.ts'
 import type { DecodingCache } from './cache.ts'
 
 /** Tokens that a cache is to take in. */
@@ -9,12 +8,6 @@ export interface NextTokens {
   readonly value: Tensor
   /** How many of the last ones are each batch entry's own, for caches that count them apart. */
   readonly counts: readonly number[] | undefined
-}
-
-/** @throws QkvError unless there is a cache that counts its batch entries apart, where `counts` are given. */
-export function checkCounts(operation: string, cache: DecodingCache | undefined, counts: readonly number[] | undefined): void {
-  if (counts === undefined || cache?.lengths !== undefined) return
-  throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache, PagedBatch)', 'counts')
 }
 
 /** Has a cache take in tokens and attends with them; the cache stays as it was when anything fails. */

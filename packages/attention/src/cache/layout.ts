@@ -1,5 +1,5 @@
 import { bytesPerElement, type Dtype, type FloatDtype } from '@qkv/core'
-import { checkCount, invalid } from '../refuse.ts'
+import { checkCount, checkSizes, invalid } from '../refuse.ts'
 
 /** How a cache keeps elements. int8 and int4 are whole numbers with a float32 scale for each group of a vector. */
 export type CacheDtype = FloatDtype | 'int8' | 'int4'
@@ -35,9 +35,7 @@ export interface CacheLayout {
 /** @throws QkvError `OPTION_INVALID` naming the option at fault. */
 export function cacheLayout(operation: string, options: CacheOptions): CacheLayout {
   const { batch = 1, heads, headDim, valueDim = headDim, dtype = 'float32' } = options
-  checkCount(operation, 'batch', batch)
-  checkCount(operation, 'heads', heads)
-  checkCount(operation, 'headDim', headDim)
+  checkSizes(operation, { batch, heads, headDim })
   checkCount(operation, 'valueDim', valueDim, 0)
   if (!cacheDtypes.includes(dtype)) throw invalid(operation, 'dtype', `one of ${cacheDtypes.join(', ')}`, String(dtype))
   const layout = { batch, heads, headDim, valueDim, dtype }

@@ -116,17 +116,17 @@ function unquantized(operation: string, { query, key, keyScales }: AttentionProb
 function chosen(
   operation: string,
   { batch, queryHeads, queryLength, keyLength }: AttentionProblem,
-  options: WeightOptions,
+  { batch: entry = 0, heads, rows }: WeightOptions,
 ): WeightSizes {
-  checkCount(operation, 'batch', options.batch ?? 0, 0)
-  if ((options.batch ?? 0) >= Math.max(1, batch)) throw invalid(operation, 'batch', `below ${batch}`, String(options.batch))
+  checkCount(operation, 'batch', entry, 0)
+  if (entry >= Math.max(1, batch)) throw invalid(operation, 'batch', `below ${batch}`, String(entry))
   const pick = (argument: string, picked: readonly number[] | undefined, count: number): readonly number[] => {
     if (picked === undefined) return Array.from({ length: batch === 0 ? 0 : count }, (_, index) => index)
     const wrong = picked.find((index) => !Number.isSafeInteger(index) || index < 0 || index >= count)
     if (wrong === undefined) return picked
     throw invalid(operation, argument, `whole numbers from 0 to ${count - 1}`, String(wrong))
   }
-  return { heads: pick('heads', options.heads, queryHeads), rows: pick('rows', options.rows, queryLength), keyLength }
+  return { heads: pick('heads', heads, queryHeads), rows: pick('rows', rows, queryLength), keyLength }
 }
 
 /** A problem's numbers for one batch entry, decoded. */
@@ -144,15 +144,16 @@ interface RowSource {
 
 function rowSource(operation: string, problem: AttentionProblem, batch: number): RowSource {
   const { lengths, keyLength, scoreMod, maskMod } = problem
-  const entry = (view: Tensor): Float64Array => numbers(operation, slice(view, 0, batch, batch + 1))
+  const entry = (view: Tensor): Float64Array =>
+    problem.batch === 0 ? new Float64Array() : numbers(operation, slice(view, 0, batch, batch + 1))
   const validKeys = lengths === undefined ? keyLength : (entry(lengths)[0] ?? 0)
   return {
     problem,
     batch,
     validKeys,
     first: firstPosition(problem, validKeys),
-    query: problem.batch === 0 ? new Float64Array() : entry(problem.query),
-    key: problem.batch === 0 ? new Float64Array() : entry(problem.key),
+    query: entry(problem.query),
+    key: entry(problem.key),
     sinks: problem.sinks && numbers(operation, problem.sinks),
     score: scoreMod && compileExpression(scoreMod.node),
     mask: maskMod && compileExpression(maskMod.node),

@@ -1,7 +1,7 @@
 import type { Backend, Tensor } from '@qkv/core'
 import type { RotaryEncoding } from '@qkv/positional'
 import type { WeightShapes } from '../weights.ts'
-import { checkBackend, checkCount, invalid } from '../refuse.ts'
+import { checkBackend, checkSizes, invalid } from '../refuse.ts'
 
 export interface LatentAttentionOptions {
   readonly backend: Backend
@@ -37,11 +37,9 @@ export interface LatentConfig extends Omit<LatentAttentionOptions, 'backend' | '
 /** @throws QkvError naming the option at fault. */
 export function latentConfig(options: LatentAttentionOptions): LatentConfig {
   const { backend, weights: _, seed: __, ...sizes } = options
-  const { contentDim, rotaryDim, position } = sizes
+  const { modelDim, heads, latentDim, contentDim, rotaryDim, valueDim, position } = sizes
   checkBackend('LatentAttention', backend)
-  for (const size of ['modelDim', 'heads', 'latentDim', 'contentDim', 'rotaryDim', 'valueDim'] as const) {
-    checkCount('LatentAttention', size, sizes[size])
-  }
+  checkSizes('LatentAttention', { modelDim, heads, latentDim, contentDim, rotaryDim, valueDim })
   if (position?.kind !== 'rotary' || position.dim !== rotaryDim || position.followsLength) {
     const received =
       position?.kind !== 'rotary' ? 'another' : `over ${position.dim}${position.followsLength ? ', following it' : ''}`

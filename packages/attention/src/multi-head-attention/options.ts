@@ -1,7 +1,7 @@
 import type { Alignment, Backend, Tensor } from '@qkv/core'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { checkRotaries, encodingsOf, type PositionOptions } from '../positions.ts'
-import { checkBackend, checkCount, invalid } from '../refuse.ts'
+import { checkBackend, checkSizes, invalid } from '../refuse.ts'
 import type { WeightShapes } from '../weights.ts'
 
 export interface MultiHeadAttentionOptions {
@@ -70,7 +70,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
   const { headDim = modelDim / heads, valueDim = headDim, memoryDim = modelDim } = options
   const sizes = { modelDim, heads, kvHeads, headDim, valueDim, memoryDim }
   checkBackend(operation, backend)
-  for (const [name, size] of Object.entries(sizes)) checkCount(operation, name, size)
+  checkSizes(operation, sizes)
   if (heads % kvHeads !== 0) throw invalid(operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
   if (fused && memoryDim !== modelDim) {
     throw invalid(operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
