@@ -13,8 +13,11 @@ import { splat } from './vector'
 /** The tile: its problem, batch entry, key head, first key and number of keys, and how many rows look at it. */
 let problem: usize, batch: i32, head: i32, firstKey: i32
 export let keys: i32, rowCount: i32
-/** Room for four converted vectors, and a vector of zeros, which stands for those that the last four lacks. */
-export let room: usize
+/**
+ * Room for four converted vectors, for four rows' products with four keys (not of the module: its memory is every thread's), and a
+ * vector of zeros, which stands for those that the last four lacks.
+ */
+export let room: usize, products: usize
 let zeros: usize
 
 /** Which of the tile's tensors has been located: `record.key` or `record.value`. */
@@ -30,12 +33,12 @@ export let dtype: i32
 
 /** What there must be room for, where vectors take `vectorBytes` as float32. */
 export function roomBytes(vectorBytes: usize): usize {
-  return 5 * vectorBytes
+  return 5 * vectorBytes + 64
 }
 
 /** Before the first tile. */
 export function startTiles(problemAt: usize, roomAt: usize, vectorBytes: usize): void {
-  problem = problemAt, room = roomAt, zeros = roomAt + 4 * vectorBytes
+  problem = problemAt, room = roomAt, zeros = roomAt + 4 * vectorBytes, products = zeros + vectorBytes
   for (let at = zeros, end = zeros + vectorBytes; at < end; at += 16) v128.store(at, i32x4.splat(0))
 }
 

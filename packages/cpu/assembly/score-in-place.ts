@@ -12,14 +12,11 @@ import * as record from '../src/wasm/record'
 import { dotFourRows, dotFourVectors, dotTwoRows, storeLanes } from './dot'
 import { apart, firstOf, fours, scoreRowBytes } from './in-fours'
 import {
-  areFinite, columns, convertFour, dtype, keys, locate, multiplyByScales, multiplyFour, orZeros, readsOn, room, rowCount, stride, vectors,
+  areFinite, columns, convertFour, dtype, keys, locate, multiplyByScales, multiplyFour, orZeros, products, readsOn, room, rowCount,
+  stride, vectors,
 } from './in-place'
 import { bfloat, half, halfQueryFactor, halfScoreFactor, isHalf } from './stored'
 import { splat } from './vector'
-
-/** Four rows' products with four keys. */
-// @ts-ignore: decorator
-@lazy const sums = memory.data(64, 16)
 
 /** Whether queries are interleaved by fours, and what they have been multiplied by. */
 let interleaved: bool, queryFactor: f32
@@ -81,9 +78,9 @@ function scoreFour<T>(a: usize, b: usize, c: usize, d: usize, q: usize, s: usize
 
 function scoreFourRows<T>(a: usize, b: usize, c: usize, d: usize, q: usize, s: usize): void {
   const bytes = usize(columns) * sizeof<T>()
-  dotFourRows<T>(q, a, b, bytes, sums, 16)
-  dotFourRows<T>(q, c, d, bytes, sums + 32, 16)
-  for (let key: usize = 0; key < 16; key += 4) storeLanes(v128.load(sums + 4 * key), s + key, scoreRowBytes)
+  dotFourRows<T>(q, a, b, bytes, products, 16)
+  dotFourRows<T>(q, c, d, bytes, products + 32, 16)
+  for (let key: usize = 0; key < 16; key += 4) storeLanes(v128.load(products + 4 * key), s + key, scoreRowBytes)
 }
 
 function scoreConverted(four: i32, q: usize, s: usize): void {
