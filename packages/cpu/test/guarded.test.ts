@@ -3,19 +3,27 @@ import { contractSuite } from '@qkv/testing/suites/contract-suite'
 import { gradientSuite } from '@qkv/testing/suites/gradient-suite'
 import { layerSuite } from '@qkv/testing/suites/layer-suite'
 import { onnxSuite } from '@qkv/testing/suites/onnx-suite'
-import { describe } from 'vitest'
+import { afterAll, describe, expect } from 'vitest'
 import { backendOf, type CpuBackend } from '../src/backend.ts'
 import { openEngine, type CpuOptions } from '../src/open-engine.ts'
+import { recordBytes } from '../src/wasm/instance.ts'
 import { GuardedArena } from './guarded-arena.ts'
 
 /** Every claim again where a stray access is seen: all memory that an operation uses is NaN between guards. */
 describe.each<CpuOptions>([{ engine: 'javascript' }, { engine: 'wasm', threads: 1 }, { engine: 'wasm', threads: 2 }])(
   'in guarded memory, %o',
   (options) => {
+    /** What the kernels' module holds: constants. All threads see it, so a kernel that wrote to it would race with the others. */
+    const modules: { readonly before: Uint8Array; readonly now: () => Uint8Array }[] = []
+    afterAll(() => modules.forEach(({ before, now }) => expect(now()).toEqual(before)))
+
     const suite = {
       makeBackend: async (): Promise<CpuBackend> => {
         const opened = await openEngine(options)
-        return backendOf(opened, new GuardedArena(opened.memory, opened.start))
+        const { memory, start } = opened
+        const now = (): Uint8Array => new Uint8Array(memory.buffer, 0, options.engine === 'wasm' ? start - recordBytes : 0)
+        modules.push({ before: now().slice(), now })
+        return backendOf(opened, new GuardedArena(memory, start))
       },
       liveTensors: (backend: unknown) => (backend as CpuBackend).memory().tensors,
       share: 0.1,

@@ -58,7 +58,7 @@ export function chooseTileRows(problem: AttentionProblem, threads: number, mostW
 }
 
 /** Long enough that merging is little work, short enough for threads to share a sequence. The same for any of them. */
-const splitKeys = 512
+export const splitKeys = 512
 
 function decode(wasm: Wasm, space: Workspace, problem: AttentionProblem, draft: Draft): Run {
   const { crew } = wasm

@@ -27,7 +27,7 @@ export function attentionSuite(suite: Suite): void {
       if (tokens.length > 100) results.expectTrusted()
     }
 
-    const replayed = replayedToken()
+    const replayed = replayedToken('attention|')
     test.runIf(replayed !== undefined)('the problem of QKV_TOKEN is within its bound', () => checkProblems('replayed', [replayed!]))
 
     test('small problems, at the boundaries of tiles and between, are within their bounds', async () => {

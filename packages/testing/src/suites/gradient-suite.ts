@@ -34,7 +34,7 @@ export function gradientSuite(suite: Suite): void {
       for (const results of tallies.values()) console.log(results.summary())
     }
 
-    const replayed = replayedToken()
+    const replayed = replayedToken('attention|')
     test.runIf(replayed !== undefined)('the problem of QKV_TOKEN is within its bound', () => checkProblems([replayed!]))
 
     test('small problems, at the boundaries of tiles and between, are within their bounds', async () => {

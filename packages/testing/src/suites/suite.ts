@@ -45,13 +45,14 @@ export function heldBackend({ makeBackend, liveTensors }: Suite): () => Backend 
 }
 
 /** How many random problems: `count` by default. */
-export function problemCount({ share = 1 }: Suite, count: number): number {
+export function problemCount({ share = 1 }: Pick<Suite, 'share'>, count: number): number {
   return Math.ceil(count * share * Number(process.env['QKV_PROBLEMS'] ?? 1))
 }
 
-/** The token of the one problem to replay, where the environment's QKV_TOKEN gives it. */
-export function replayedToken(): string | undefined {
-  return process.env['QKV_TOKEN']
+/** The token of the one problem to replay, where the environment's QKV_TOKEN gives one that starts so. */
+export function replayedToken(start: string): string | undefined {
+  const token = process.env['QKV_TOKEN']
+  return token?.startsWith(start) ? token : undefined
 }
 
 /** The elements of a tensor, which is disposed of. */

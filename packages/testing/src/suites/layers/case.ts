@@ -1,4 +1,4 @@
-import type { Dtype, HostTensor } from '@qkv/core'
+import type { Dtype, FloatDtype, HostTensor } from '@qkv/core'
 import { expect } from 'vitest'
 import { guarded, layouts, type GuardedTensor } from '../../guarded.ts'
 import type { Random } from '../../random.ts'
@@ -18,6 +18,8 @@ export interface Case {
   shape(): number[]
   numbers(shape: readonly number[], deviation: number): Float64Array
   place(values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): HostTensor
+  /** A random one, the same for the whole case. */
+  readonly floatDtype: FloatDtype
   /** Of a random float dtype. */
   floats(shape: readonly number[], deviation?: number): HostTensor
   /** @throws where memory of the operands, guards and gaps included, has changed. */
@@ -36,6 +38,7 @@ export function randomCase(stream: Random, kind: Random, name: string): Case {
     if (kind.chance(0.5)) return 4 * Math.ceil(drawn / 4)
     return drawn % 4 === 0 ? drawn + 1 : drawn
   }
+  const floatDtype = (): FloatDtype => kind.pick(['float32', 'float32', 'float16', 'bfloat16'])
   const leading = (): number[] => Array.from({ length: stream.integer(0, 3) }, () => size(6))
   const numbers = (shape: readonly number[], deviation: number): Float64Array =>
     Float64Array.from({ length: rowsOf(shape) }, () => deviation * stream.normal())
@@ -54,8 +57,8 @@ export function randomCase(stream: Random, kind: Random, name: string): Case {
     numbers,
     place,
     shape: () => [...leading(), size(40)],
-    floats: (shape, deviation = 1) =>
-      place(numbers(shape, deviation), shape, kind.pick(['float32', 'float32', 'float16', 'bfloat16'])),
+    floatDtype: floatDtype(),
+    floats: (shape, deviation = 1) => place(numbers(shape, deviation), shape, floatDtype()),
     expectUntouched() {
       for (const tensor of placed) expect(tensor.changed(), name).toBeUndefined()
     },
