@@ -191,10 +191,10 @@ function capturedGradient(
   const copies = Math.max(1, Math.min(rows, 1024, Math.floor(2 ** 20 / Math.max(1, elements))))
   const partial = { buffer: workspace.recorder.scratch(Math.max(16, 4 * copies * elements)) }
   const readsCode = reads
-    .map(
-      ({ read, derivative }, index) =>
-        `${readElementFunction(`readElement${index}`, read, captures)}\n${expressionFunction(`readDerivative${index}`, derivative, captures)}`,
-    )
+    .flatMap(({ read, derivative }, index) => [
+      readElementFunction(`readElement${index}`, read, captures),
+      expressionFunction(`readDerivative${index}`, derivative, captures),
+    ])
     .join('\n')
   workspace.recorder.dispatch(
     gradientCapturedRows,

@@ -16,7 +16,10 @@ export function withoutMatrixUnits(code: string, { m, n, k, largestSubgroup }: M
     return `fn load${type}Of_${array}(offset: u32, byColumns: bool, stride: u32) -> ${type} {
   var y: ${type};
   for (var r = 0u; r < ${rows}; r++) {
-    for (var c = 0u; c < ${columns}; c++) { y.x[r * ${columns} + c] = f32(${array}[offset + select(r * stride + c, c * stride + r, byColumns)]); }
+    for (var c = 0u; c < ${columns}; c++) {
+      let place = offset + select(r * stride + c, c * stride + r, byColumns);
+      y.x[r * ${columns} + c] = f32(${array}[place]);
+    }
   }
   return y;
 }`
