@@ -5,8 +5,19 @@ import { hostView } from '../memory/storage.ts'
 import { hostProblem, type HostProblem } from './host-problem.ts'
 import { scoreRule, type ScoreRule } from './score-rule.ts'
 import { findRowRanges, finishScores, makeRowRanges, unplaced, type RowRanges, type ScoreTile } from './score-tile.ts'
-import { multiplyAdd, multiplyAddVisible, noWeight, padded } from './tile-products.ts'
-import { elementOf, loadVectors, storeVector, vectorColumns, vectorRows, type Vectors, type VectorTile } from './vectors.ts'
+import { addValues, areFinite, scoreKeys } from './row-products.ts'
+import { noWeight, padded } from './tile-products.ts'
+import {
+  elementOf,
+  loadVectors,
+  rowSource,
+  storeVector,
+  takeRows,
+  vectorRows,
+  type RowSource,
+  type Vectors,
+  type VectorTile,
+} from './vectors.ts'
 
 /**
  * Exact attention by tiles, in float64. For each tile of queries q, with m = −∞, l = 0, o = 0 for each of its rows:
@@ -40,16 +51,13 @@ interface Kernel {
   readonly rule: ScoreRule
   readonly ranges: RowRanges
   readonly query: Vectors
-  readonly key: Vectors
-  readonly value: Vectors
+  readonly key: RowSource
+  readonly value: RowSource
   readonly output: HostTensor
   readonly lse: HostTensor | undefined
-  /** Row-major [rows, headDim], scaled. */
+  /** [rows, headDim], scaled. */
   readonly q: VectorTile
-  /** Transposed: [headDim, keys]. */
-  readonly k: VectorTile
-  /** Row-major [keys, valueDim], as `o` is [rows, valueDim]. */
-  readonly v: VectorTile
+  /** [rows, valueWidth] */
   readonly o: Float64Array
   readonly valueWidth: number
   readonly m: Float64Array
@@ -70,13 +78,11 @@ function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: Attent
     rule: scoreRule(problem),
     ranges: makeRowRanges(rows),
     query: { tensor: query, dim: headDim, scales: undefined },
-    key: { tensor: key, dim: headDim, scales: keyScales },
-    value: { tensor: value, dim: valueDim, scales: valueScales },
+    key: rowSource({ tensor: key, dim: headDim, scales: keyScales }, width),
+    value: rowSource({ tensor: value, dim: valueDim, scales: valueScales }, width),
     output: hostView(output),
     lse: lse && hostView(lse),
     q: vectorRows(rows, headDim),
-    k: vectorColumns(width, headDim),
-    v: vectorRows(width, valueWidth),
     o: new Float64Array(rows * valueWidth),
     m: new Float64Array(rows),
     l: new Float64Array(rows),
@@ -119,28 +125,31 @@ function startRows({ problem: { sinks }, tile, m, l, o }: Kernel): void {
 }
 
 function attendKeys(kernel: Kernel, keyTile: number): void {
-  const { problem, tile, rule, q, k, v, o, valueWidth } = kernel
-  const { headDim, keyLength, group } = problem
+  const { problem, tile, rule, q, o, valueWidth } = kernel
+  const { headDim, valueDim, keyLength, group } = problem
   const { batch, head, rows, scores, rowStep: width } = tile
   const firstKey = keyTile * tileSize.keys
   const keys = Math.min(tileSize.keys, keyLength - firstKey)
   tile.firstKey = firstKey
   tile.keys = keys
   const keyHead = Math.floor(head / group)
-  loadVectors(kernel.key, batch, keyHead, firstKey, keys, k)
-  const finite = loadVectors(kernel.value, batch, keyHead, firstKey, keys, v)
+  const k = takeRows(kernel.key, batch, keyHead, firstKey, keys)
+  const v = takeRows(kernel.value, batch, keyHead, firstKey, keys)
 
-  scores.fill(0)
-  multiplyAdd(q.data, headDim, k.data, width, scores, rows, headDim, padded(keys))
+  scoreKeys(q.data, k, scores, width, rows, keys, headDim)
   finishScores(tile, rule, kernel.ranges)
-  absorbScores(kernel)
-  const addValues = finite ? multiplyAdd : multiplyAddVisible
-  addValues(scores, width, v.data, valueWidth, o, rows, keys, valueWidth)
+  const hidden = absorbScores(kernel)
+  addValues(scores, width, v, o, valueWidth, rows, keys, valueDim, !hidden || areFinite(v, keys, valueDim))
 }
 
-/** The step of online softmax: scores become weights under the rows' new maxima, and earlier sums follow them. */
-function absorbScores({ tile, rule, ranges, m, l, o, valueWidth }: Kernel): void {
+/**
+ * The step of online softmax: scores become weights under the rows' new maxima, and earlier sums follow them.
+ *
+ * @returns whether any key's value counts for nothing in any row.
+ */
+function absorbScores({ tile, rule, ranges, m, l, o, valueWidth }: Kernel): boolean {
   const { scores, rowStep: width, rows, keys } = tile
+  let hidden = rule.drops !== undefined
   for (let i = 0; i < rows; i++) {
     const start = i * width
     let highest = m[i]!
@@ -154,13 +163,19 @@ function absorbScores({ tile, rule, ranges, m, l, o, valueWidth }: Kernel): void
     let sum = 0
     for (let at = start; at < start + keys; at++) {
       const s = scores[at]!
-      const p = s === -Infinity ? noWeight : Math.exp(s - highest)
+      if (s === -Infinity) {
+        hidden = true
+        scores[at] = noWeight
+        continue
+      }
+      const p = Math.exp(s - highest)
       sum += p
       scores[at] = p
     }
     l[i]! += sum
     if (rule.drops !== undefined) dropWeights(tile, rule, ranges, i)
   }
+  return hidden
 }
 
 /** Dropped weights have counted in the sum, but take no value. */

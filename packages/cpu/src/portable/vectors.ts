@@ -1,4 +1,5 @@
 import { decoder, encoder, type HostTensor } from '@qkv/core'
+import type { Rows } from './row-products.ts'
 
 /** Vectors [batch, heads, length, dim] as stored, with the scales of quantised ones. */
 export interface Vectors {
@@ -9,8 +10,8 @@ export interface Vectors {
 }
 
 /** Where loaded vectors go: element `c` of vector `i` to `data[i·vectorStep + c·elementStep]`. */
-export interface VectorTile {
-  readonly data: Float64Array
+export interface VectorTile<Data = Float64Array> {
+  readonly data: Data
   readonly vectorStep: number
   readonly elementStep: number
 }
@@ -25,6 +26,29 @@ export function vectorColumns(count: number, length: number): VectorTile {
   return { data: new Float64Array(count * length), vectorStep: 1, elementStep: count }
 }
 
+/** Vectors as rows of float32, and room for those that have to become so: none where all of them already lie so. */
+export interface RowSource {
+  readonly vectors: Vectors
+  readonly room: VectorTile<Float32Array> | undefined
+}
+
+export function rowSource(vectors: Vectors, count: number): RowSource {
+  const { tensor, dim } = vectors
+  const liesAsRows = tensor.storage instanceof Float32Array && tensor.strides[3] === 1
+  return { vectors, room: liesAsRows ? undefined : { data: new Float32Array(count * dim), vectorStep: dim, elementStep: 1 } }
+}
+
+/** `count` vectors from `first` on: where they lie, or decoded into the room. */
+export function takeRows({ vectors, room }: RowSource, batch: number, head: number, first: number, count: number): Rows {
+  if (room !== undefined) {
+    loadVectors(vectors, batch, head, first, count, room)
+    return { data: room.data, start: 0, step: room.vectorStep }
+  }
+  const { offset, strides, storage } = vectors.tensor
+  const start = offset + batch * strides[0]! + head * strides[1]! + first * strides[2]!
+  return { data: storage as Float32Array, start, step: strides[2]! }
+}
+
 /** Decodes `count` vectors from `first` on into a tile, each element times `factor`; whether all of them were finite. */
 export function loadVectors(
   { tensor, dim, scales }: Vectors,
@@ -32,7 +56,7 @@ export function loadVectors(
   head: number,
   first: number,
   count: number,
-  { data, vectorStep, elementStep }: VectorTile,
+  { data, vectorStep, elementStep }: VectorTile<Float32Array | Float64Array>,
   factor = 1,
 ): boolean {
   const { storage, dtype, strides } = tensor
@@ -70,7 +94,7 @@ function loadQuantised(
   dim: number,
   scales: HostTensor,
   scalesStart: number,
-  into: Float64Array,
+  into: Float32Array | Float64Array,
   to: number,
   elementStep: number,
 ): number {
