@@ -80,11 +80,14 @@ function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Tr
       candidates: ({ software, subgroupSize }) =>
         software ? [] : [{ software: true }, { subgroupSize: 0 }, ...(subgroupSize > 0 ? [{ subgroupSize }] : [])],
     },
-    ...headDims.map((headDim) => ({
-      question: (length: number) => prefillOf(length, headDim),
-      candidates: ({ software, tilings }: TunedProfile) =>
-        software ? [] : tilingsToTry.map((tiling) => ({ tilings: { ...tilings, [headDim <= 64 ? 'narrow' : 'wide']: tiling } })),
-    })),
+    ...headDims.map((headDim) => {
+      const heads = headDim <= 64 ? 'narrow' : 'wide'
+      return {
+        question: (length: number) => prefillOf(length, headDim),
+        candidates: ({ software, tilings }: TunedProfile) =>
+          software ? [] : tilingsToTry(heads).map((tiling) => ({ tilings: { ...tilings, [heads]: tiling } })),
+      }
+    }),
     {
       question: (length) => prefillOf(length, headDims[0] ?? 64, unit?.component === 'f16' ? 'float16' : 'float32'),
       candidates: ({ software }) => (software || unit === undefined ? [] : [{ matrixUnit: undefined }, { matrixUnit: unit }]),
@@ -96,13 +99,9 @@ function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Tr
   ]
 }
 
-const tilingsToTry: readonly Tiling[] = [
-  largePatches.narrow,
-  largePatches.wide,
-  smallPatches.narrow,
-  smallPatches.wide,
-  { rowGroups: 8, columns: 8, depth: 32, patch: 4 },
-]
+function tilingsToTry(heads: keyof DeviceProfile['tilings']): Tiling[] {
+  return [largePatches[heads], smallPatches[heads], { rowGroups: 8, columns: 8, depth: 32, patch: 4 }]
+}
 
 interface Question<View extends Tensor = HostTensor> {
   readonly query: View
