@@ -6,6 +6,7 @@ import { onnxSuite } from '@qkv/testing/suites/onnx-suite'
 import { afterAll, describe, expect } from 'vitest'
 import { backendOf, type CpuBackend } from '../src/backend.ts'
 import { openEngine, type CpuOptions } from '../src/open-engine.ts'
+import { words } from '../src/threads/control.ts'
 import { recordBytes } from '../src/wasm/instance.ts'
 import { GuardedArena } from './guarded-arena.ts'
 
@@ -13,7 +14,7 @@ import { GuardedArena } from './guarded-arena.ts'
 describe.each<CpuOptions>([{ engine: 'javascript' }, { engine: 'wasm', threads: 1 }, { engine: 'wasm', threads: 2 }])(
   'in guarded memory, %o',
   (options) => {
-    /** What the kernels' module holds: constants. All threads see it, so a kernel that wrote to it would race with the others. */
+    /** Constants of the kernels' module. All threads see them, so a kernel that kept anything there would race with the others. */
     const modules: { readonly before: Uint8Array; readonly now: () => Uint8Array }[] = []
     afterAll(() => modules.forEach(({ before, now }) => expect(now()).toEqual(before)))
 
@@ -21,8 +22,10 @@ describe.each<CpuOptions>([{ engine: 'javascript' }, { engine: 'wasm', threads: 
       makeBackend: async (): Promise<CpuBackend> => {
         const opened = await openEngine(options)
         const { memory, start } = opened
-        const now = (): Uint8Array => new Uint8Array(memory.buffer, 0, options.engine === 'wasm' ? start - recordBytes : 0)
-        modules.push({ before: now().slice(), now })
+        if (options.engine === 'wasm') {
+          const now = (): Uint8Array => new Uint8Array(memory.buffer, 0, start - recordBytes).subarray(4 * words.length)
+          modules.push({ before: now().slice(), now })
+        }
         return backendOf(opened, new GuardedArena(memory, start))
       },
       liveTensors: (backend: unknown) => (backend as CpuBackend).memory().tensors,

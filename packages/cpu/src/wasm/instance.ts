@@ -27,7 +27,7 @@ export function taskOf({ crew }: Wasm, space: Workspace, kernel: string, record:
 }
 
 /** Bytes of {@link Wasm.record}. */
-const recordBytes = Math.max(layerRecordBytes, vectorRecordBytes)
+export const recordBytes: number = Math.max(layerRecordBytes, vectorRecordBytes)
 
 /** The kernels over a memory, where there is room for a record, and the first byte that is left free. */
 export function instantiate(
