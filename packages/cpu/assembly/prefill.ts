@@ -12,17 +12,16 @@
  *     output = o / l,  lse = m + log l
  *
  * The score matrix exists 64 × 8 at a time. A tile of keys and values is packed once for all rows of the query tile; a
- * panel's queries, scores and outputs stay in the first-level cache while it is worked on. A last panel that isn't full costs
- * what its rows cost: half for up to four, and one or two are multiplied by keys as they lie, element by element.
+ * panel's queries, scores and outputs stay in the first-level cache while it is worked on. A row's sums are added up in
+ * the same order whichever panel it is in, so that grouped heads give the bits that repeated keys give.
  */
 import * as record from '../src/wasm/record'
-import { dotFourVectors, storeLanes } from './dot'
 import { dropWeights } from './dropout'
-import { packQueries, readQuery, tileKeys, vectorBytes } from './operands'
+import { packQueries, tileKeys, vectorBytes } from './operands'
 import { finishPanel } from './output'
 import { wholePanels } from './pack'
 import { int } from './problem'
-import { blockRows, narrowProduct, panelRow, productOfRows } from './product'
+import { blockRows, panelRow, productOfRows } from './product'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
@@ -75,7 +74,7 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, queryTile: i32): v
   for (let i = 0; i < panels; i++) {
     const panel = panelsAt + i * rows.panelBytes
     rows.describePanel(problem, batch, keyHead, first + i * rows.panelRows, end, panel)
-    readQueries(problem, batch, panel, end - first - i * rows.panelRows, q + i * queryBytes)
+    packQueries(problem, batch, panel, q + i * queryBytes, vectors)
     firstKey = min(firstKey, load<i32>(panel, rows.lowestFirst))
     endKey = max(endKey, load<i32>(panel, rows.highestEnd))
   }
@@ -101,15 +100,14 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, queryTile: i32): v
 function attendPanel(problem: usize, panel: usize, lanes: i32, queries: usize, outputs: usize, at: i32, count: i32): void {
   const visible = tileClass(problem, panel, at)
   if (visible == empty || rows.seesNone(panel, at, at + count)) return
-  const sparse = isSparse(problem, lanes), end = rows.endSeen(panel, at, count)
+  const end = rows.endSeen(panel, at, count)
   let skipped = rows.unseenBefore(panel, at) & -blockRows
   // Where keys lie, a last block that isn't whole begins earlier.
-  if (tile.keysInPlace && !sparse) skipped = min(skipped, max(0, end - blockRows))
+  if (tile.keysInPlace) skipped = min(skipped, max(0, end - blockRows))
   const keys = end - skipped
   at += skipped
 
-  if (sparse) scoreRows(problem, queries, lanes, skipped, keys)
-  else scorePanel(problem, queries, lanes, skipped, keys)
+  scorePanel(problem, queries, skipped, keys)
   const changed = changesScores(problem), outside = !rows.seesAll(panel, at, at + keys)
   if (changed) changeScores(problem, panel, s, at, keys, registers)
   if (visible == partial) hideByMasks(problem, panel, s, at, keys, registers)
@@ -127,36 +125,11 @@ function attendPanel(problem: usize, panel: usize, lanes: i32, queries: usize, o
 }
 
 /** s = k · qᵀ of `count` keys from the tile's key `first` on, in blocks of 4. */
-function scorePanel(problem: usize, queries: usize, lanes: i32, first: i32, count: i32): void {
+function scorePanel(problem: usize, queries: usize, first: i32, count: i32): void {
   const headDim = int(problem, record.headDim), last = tile.keysInPlace ? max(0, count - blockRows) : count
   for (let j = 0; j < count; j += blockRows) {
     const key = min(j, last)
     const keys = tile.keys + (first + key) * tile.keyBytes, scores = s + key * keyScoresBytes
-    if (lanes > 4) productOfRows(keys, tile.keyRow, tile.keyStep, queries, panelRow, headDim, scores, keyScoresBytes, 0)
-    else narrowProduct(keys, tile.keyRow, tile.keyStep, queries, panelRow, headDim, scores, keyScoresBytes)
-  }
-}
-
-/** Whether so few rows are of a panel that their products are taken from keys as they lie. */
-function isSparse(problem: usize, lanes: i32): bool {
-  return lanes <= 2 && tile.haveNoGaps(problem, record.key) && (int(problem, record.headDim) & 3) == 0
-}
-
-/** A panel's queries: as [headDim][8], those of a sparse panel one after the other. */
-function readQueries(problem: usize, batch: i32, panel: usize, lanes: i32, target: usize): void {
-  if (!isSparse(problem, lanes)) return packQueries(problem, batch, panel, target, vectors)
-  const bytes = usize(int(problem, record.headDim)) << 2
-  for (let lane = 0; lane < lanes; lane++) readQuery(problem, batch, panel, lane, target + lane * bytes)
-}
-
-/** s = k · qᵀ of a sparse panel. */
-function scoreRows(problem: usize, queries: usize, lanes: i32, first: i32, count: i32): void {
-  const stride = int(problem, record.key + record.rowStride), bytes = usize(int(problem, record.headDim)) << 2
-  const keys = tile.keysAt + first * stride, last = keys + (count - 1) * stride
-  for (let j = 0; j < count; j += 4) {
-    const a = keys + j * stride, scores = s + j * keyScoresBytes
-    const b = j + 1 < count ? a + stride : last, c = j + 2 < count ? b + stride : last, d = j + 3 < count ? c + stride : last
-    storeLanes(dotFourVectors<f32>(queries, a, b, c, d, bytes), scores, keyScoresBytes)
-    if (lanes == 2) storeLanes(dotFourVectors<f32>(queries + bytes, a, b, c, d, bytes), scores + 4, keyScoresBytes)
+    productOfRows(keys, tile.keyRow, tile.keyStep, queries, panelRow, headDim, scores, keyScoresBytes, 0)
   }
 }

@@ -5,7 +5,7 @@
  * Its eight accumulators, two vectors of B and one broadcast element of A stay in registers; each step reads six times
  * for eight multiply-adds. B is mostly a *panel*, n rows of 8 elements without gaps, so that reading it is one straight
  * line. A is stored by columns of 4, or as it lies. The loop is not unrolled: engines then fetch ahead more than fits their
- * registers. Where fewer columns or rows are wanted, the eight accumulators are put to other use.
+ * registers. Where only a row is wanted, the eight accumulators are put to other use.
  */
 import { loadFour } from './stored'
 import { multiplyAdd, splat } from './vector'
@@ -61,36 +61,6 @@ export function productOfRows<T = f32>(
   v128.store(c1, x10), v128.store(c1, x11, 16)
   v128.store(c2, x20), v128.store(c2, x21, 16)
   v128.store(c3, x30), v128.store(c3, x31, 16)
-}
-
-/**
- * C[4 × 4] = A · B, for panels of which only four columns are wanted. Even and odd steps have accumulators of their own, or
- * each would wait for the one before.
- */
-export function narrowProduct(a: usize, aRow: isize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize): void {
-  const aRow2 = 2 * aRow, aRow3 = 3 * aRow, odd = a + usize(n & ~1) * step
-  let x0 = splat(0), x1 = splat(0), x2 = splat(0), x3 = splat(0)
-  let y0 = splat(0), y1 = splat(0), y2 = splat(0), y3 = splat(0)
-  let four: v128
-  while (a < odd) {
-    four = v128.load(b)
-    x0 = multiplyAdd(v128.load32_splat(a), four, x0), x1 = multiplyAdd(v128.load32_splat(a + aRow), four, x1)
-    x2 = multiplyAdd(v128.load32_splat(a + aRow2), four, x2), x3 = multiplyAdd(v128.load32_splat(a + aRow3), four, x3)
-    a += step
-    b += bRow
-    four = v128.load(b)
-    y0 = multiplyAdd(v128.load32_splat(a), four, y0), y1 = multiplyAdd(v128.load32_splat(a + aRow), four, y1)
-    y2 = multiplyAdd(v128.load32_splat(a + aRow2), four, y2), y3 = multiplyAdd(v128.load32_splat(a + aRow3), four, y3)
-    a += step
-    b += bRow
-  }
-  if (n & 1) {
-    four = v128.load(b)
-    x0 = multiplyAdd(v128.load32_splat(a), four, x0), x1 = multiplyAdd(v128.load32_splat(a + aRow), four, x1)
-    x2 = multiplyAdd(v128.load32_splat(a + aRow2), four, x2), x3 = multiplyAdd(v128.load32_splat(a + aRow3), four, x3)
-  }
-  v128.store(c, f32x4.add(x0, y0)), v128.store(c + cRow, f32x4.add(x1, y1))
-  v128.store(c + 2 * cRow, f32x4.add(x2, y2)), v128.store(c + 3 * cRow, f32x4.add(x3, y3))
 }
 
 /** C[1 × 32] = scale · C + A · B, for a single row. The 32 columns of B are four panels, `bPanel` bytes apart. */

@@ -8,7 +8,7 @@
  * taken against 0 instead, so that they are e^−∞ = 0 and not e^(∞ − ∞).
  */
 import { exp, expOfFour } from './exp'
-import { multiplyAdd, negativeInfinity, splat, sumOfLanes } from './vector'
+import { multiplyAdd, negativeInfinity, splat } from './vector'
 
 /** Bytes of one key's scores in a panel. */
 export const keyScoresBytes: i32 = 32
@@ -16,8 +16,7 @@ export const keyScoresBytes: i32 = 32
 /** `m`, `l` and `rescale` point at 8 floats each; of the rows only the first `rowCount` need be looked at. */
 export function softmaxTile(s: usize, keys: i32, m: usize, l: usize, rescale: usize, rowCount: i32): void {
   if (rowCount > 4) softmaxOfEight(s, keys, m, l, rescale)
-  else if (rowCount > 1) softmaxOfFour(s, keys, m, l, rescale)
-  else softmaxOfOne(s, keys, m, l, rescale)
+  else softmaxOfFour(s, keys, m, l, rescale)
 }
 
 function softmaxOfEight(s: usize, keys: i32, m: usize, l: usize, rescale: usize): void {
@@ -72,39 +71,6 @@ function softmaxOfFour(s: usize, keys: i32, m: usize, l: usize, rescale: usize):
   const rescale0 = exp(f32x4.sub(before, m0))
   v128.store(rescale, rescale0)
   v128.store(l, multiplyAdd(v128.load(l), rescale0, l0))
-}
-
-/** Of one row, lanes are keys. */
-function softmaxOfOne(s: usize, keys: i32, m: usize, l: usize, rescale: usize): void {
-  const end = s + usize(keys) * keyScoresBytes, whole = s + usize(keys & ~3) * keyScoresBytes
-  const before = v128.load32_splat(m)
-  let m0 = before
-  for (let at = s; at < end; at += keyScoresBytes) m0 = f32x4.pmax(m0, v128.load32_splat(at))
-  v128.store32_lane(m, m0, 0)
-  m0 = zeroWhereEmpty(m0)
-  let l0 = splat(0)
-  let at = s
-  for (; at < whole; at += 4 * keyScoresBytes) {
-    let x = v128.load32_splat(at)
-    x = v128.load32_lane(at, x, 1, keyScoresBytes)
-    x = v128.load32_lane(at, x, 2, 2 * keyScoresBytes)
-    x = v128.load32_lane(at, x, 3, 3 * keyScoresBytes)
-    const p = exp(f32x4.sub(x, m0))
-    v128.store32_lane(at, p, 0)
-    v128.store32_lane(at, p, 1, keyScoresBytes)
-    v128.store32_lane(at, p, 2, 2 * keyScoresBytes)
-    v128.store32_lane(at, p, 3, 3 * keyScoresBytes)
-    l0 = f32x4.add(l0, p)
-  }
-  let sum = sumOfLanes(l0)
-  for (; at < end; at += keyScoresBytes) {
-    const p = f32x4.extract_lane(exp(f32x4.sub(v128.load32_splat(at), m0)), 0)
-    store<f32>(at, p)
-    sum += p
-  }
-  const rescale0 = f32x4.extract_lane(exp(f32x4.sub(before, m0)), 0)
-  store<f32>(rescale, rescale0)
-  store<f32>(l, load<f32>(l) * rescale0 + sum)
 }
 
 // @ts-ignore: decorator

@@ -14,8 +14,8 @@ import { anySpecial } from './values'
 
 /** The first key; bytes from one key to the next, first of their blocks, between the keys of a block, and between elements. */
 export let keys: usize, keyBytes: isize, keyRow: isize, keyStep: usize
-/** Whether that is where they lie, so that any four neighbours are a block; and where they lie, packed or not. */
-export let keysInPlace: bool, keysAt: usize
+/** Whether that is where they lie, so that any four neighbours are a block. */
+export let keysInPlace: bool
 /** The first value; bytes from one value to the next, and between its groups of 8 columns. */
 export let values: usize, valueRow: isize, valuePanel: usize
 /** How many keys there are, and whether any of their values is infinite or NaN. */
@@ -42,10 +42,9 @@ export function readTile(problem: usize, batch: i32, keyHead: i32, at: i32, keyC
 }
 
 function readKeys(problem: usize, batch: i32, keyHead: i32, at: i32, panels: i32): void {
-  keysAt = vectorOf(problem, record.key, batch, keyHead, at)
   keysInPlace = panels < manyPanels && count >= blockRows && haveNoGaps(problem, record.key)
   if (keysInPlace) {
-    keys = keysAt
+    keys = vectorOf(problem, record.key, batch, keyHead, at)
     keyBytes = keyRow = int(problem, record.key + record.rowStride), keyStep = 4
   } else {
     packKeys(problem, batch, keyHead, at, count, packedKeys, vectors)
@@ -74,7 +73,7 @@ export function hasSpecialValues(problem: usize): bool {
 }
 
 /** Whether vectors are float32, element by element. */
-export function haveNoGaps(problem: usize, tensor: i32): bool {
+function haveNoGaps(problem: usize, tensor: i32): bool {
   return int(problem, tensor + record.dtype) == record.float32 && int(problem, tensor + record.elementStride) == 4
 }
 

@@ -1,4 +1,4 @@
-import { permute, problem, zeros, type Backend, type HostTensor, type ProblemOptions, type Tensor } from '@qkv/core'
+import { permute, problem, slice, zeros, type Backend, type HostTensor, type ProblemOptions, type Tensor } from '@qkv/core'
 import { reference } from '@qkv/core/reference'
 import { expectWithinBound, random } from '@qkv/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -53,6 +53,22 @@ describe('keys and values', () => {
           const token = `${headDim} and ${valueDim} wide, ${keyLength} keys, ${JSON.stringify(option)}`
           expectWithinBound(await attended(asked), { values, bound }, { name: 'output', shape, token })
         }
+      }
+    }
+  })
+
+  test('give a row the same bits, however many rows are asked for with it', async () => {
+    for (const [headDim, valueDim] of [
+      [16, 12],
+      [64, 64],
+    ] as const) {
+      const query = drawn('query', [1, 1, 140, headDim])
+      const key = drawn('key', [1, 1, 70, headDim])
+      const value = drawn('value', [1, 1, 70, valueDim])
+      const all = await attended(problem(query, key, value))
+      for (const rows of [9, 10, 11, 12, 13, 16, 17, 33, 65, 129]) {
+        const some = await attended(problem(slice(query, 2, 0, rows), key, value))
+        expect(some).toEqual(all.slice(0, rows * valueDim))
       }
     }
   })
