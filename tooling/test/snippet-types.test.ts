@@ -11,7 +11,7 @@ test('the snippets of every page have types that hold', async () => {
   const files = await glob(pages, { cwd: repository, absolute: true })
   expect(files.length).toBeGreaterThan(10)
   expect(snippetTypeErrors(files)).toEqual([])
-}, 120_000)
+}, 300_000)
 
 test('a planted mistake is found', async () => {
   const folder = await mkdtemp(join(repository, 'node_modules', '.cache', 'planted-'))
@@ -20,4 +20,4 @@ test('a planted mistake is found', async () => {
   const complaints = snippetTypeErrors([page])
   await rm(folder, { recursive: true })
   expect(complaints).toEqual([expect.stringContaining('not assignable to parameter')])
-}, 120_000)
+}, 300_000)

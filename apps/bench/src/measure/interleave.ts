@@ -58,7 +58,7 @@ export async function interleave<Key>(contestants: ReadonlyMap<Key, Timed>, plan
 
 /**
  * How long contestants of so many threads rest before each sample. ONNX Runtime's threads look for further work for up to 45 ms after a
- * call, on a machine of 2.4 GHz, and would take the next contestant's second core; a thread alone has no others to wait for.
+ * call, on a machine of 3.2 GHz, and would take the next contestant's second core; a thread alone has no others to wait for.
  */
 export function restBeside(threads: number): number {
   return threads > 1 ? 100 : 0
