@@ -1,6 +1,6 @@
 export { createWebGpuBackend, type BufferRange, type EncodeTarget, type WebGpuBackend, type WebGpuOptions } from './backend.ts'
 export type { DeviceOptions } from './device.ts'
-export type { DeviceProfile } from './device-profile.ts'
+export type { DeviceProfile, Tilings } from './device-profile.ts'
 export type { MatrixUnit } from './kernels/matrix-unit.ts'
 export type { Tiling } from './snippets/tiling.ts'
 export type { PoolStatistics } from './buffer-pool.ts'

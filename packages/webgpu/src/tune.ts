@@ -1,7 +1,7 @@
 import { problem, roundTo, tensor, toFloat64, type AttentionProblem, type HostTensor, type Tensor, type Watch } from '@qkv/core'
 import { reference, type Reference } from '@qkv/core/reference'
 import { largePatches, smallPatches } from './device-profile.ts'
-import { createWebGpuBackend, type DeviceProfile, type MatrixUnit, type Tiling, type WebGpuBackend } from './index.ts'
+import { createWebGpuBackend, type DeviceProfile, type MatrixUnit, type Tiling, type Tilings, type WebGpuBackend } from './index.ts'
 import { matrixUnitOf } from './matrix-units.ts'
 
 /** What of a profile can be measured: plain data, to be kept and passed as `profile` to every later backend on this device. */
@@ -99,7 +99,7 @@ function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Tr
   ]
 }
 
-function tilingsToTry(heads: keyof DeviceProfile['tilings']): Tiling[] {
+function tilingsToTry(heads: keyof Tilings): Tiling[] {
   return [largePatches[heads], smallPatches[heads], { rowGroups: 8, columns: 8, depth: 32, patch: 4 }]
 }
 
