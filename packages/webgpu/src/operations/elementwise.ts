@@ -2,6 +2,7 @@ import { elementCount, type Activation, type OwnedTensor, type Tensor } from '@q
 import { invocationsPerGroup } from '../kernel.ts'
 import { elementwiseOperations, type ElementwiseOperation } from '../kernels/elementwise-interface.ts'
 import { elementwise } from '../kernels/lazy.ts'
+import type { Operand } from '../operands.ts'
 import { elementsPerWord } from '../snippets/bits.wgsl.ts'
 import { floatDtype, operand, type Workspace } from '../workspace.ts'
 import { broadcastOperand, expectFloats, expectOption } from './checks.ts'
@@ -11,22 +12,25 @@ import { walkOf } from './walk.ts'
 export function activateElements(workspace: Workspace, activation: Activation, input: Tensor): OwnedTensor {
   expectFloats(workspace, 'input', input)
   expectOption(workspace, 'activation', activations.includes(activation), `one of ${activations.join(', ')}`, activation)
-  return mapElements(workspace, activation, input, input)
+  const only = operand(workspace, 'input', input)
+  return mapElements(workspace, activation, only, only)
 }
 
 /** A new contiguous tensor f(left, right), of the left's shape and dtype; `right` broadcasts to `left`. */
 export function combineElements(workspace: Workspace, operation: 'add' | 'multiply', left: Tensor, right: Tensor): OwnedTensor {
   expectFloats(workspace, 'left', left)
-  return mapElements(workspace, operation, left, broadcastOperand(workspace, 'right', right, left.shape))
+  const first = operand(workspace, 'left', left)
+  const second = operand(workspace, 'right', broadcastOperand(workspace, 'right', right, left.shape))
+  return mapElements(workspace, operation, first, second)
 }
 
 const activations: readonly string[] = elementwiseOperations.filter((operation) => operation !== 'add' && operation !== 'multiply')
 
-function mapElements(workspace: Workspace, operation: ElementwiseOperation, first: Tensor, second: Tensor): OwnedTensor {
-  const [left, right] = [operand(workspace, 'left', first), operand(workspace, 'right', second)]
-  const output = workspace.allocate(first.shape, first.dtype)
-  const count = elementCount(first.shape)
-  const { axes, parameters } = walkOf(first.shape, { left, right })
+/** The right operand has the shape of the left; what takes only one is given it twice. */
+function mapElements(workspace: Workspace, operation: ElementwiseOperation, left: Operand, right: Operand): OwnedTensor {
+  const output = workspace.allocate(left.shape, left.dtype)
+  const count = elementCount(left.shape)
+  const { axes, parameters } = walkOf(left.shape, { left, right })
   workspace.recorder.dispatch(
     elementwise,
     { left: floatDtype(left.dtype), right: floatDtype(right.dtype), axes },

@@ -10,11 +10,10 @@ export function walkedAxes(rank: number): number {
 
 /** The parameters that {@link walk} reads, where axis 0 is the innermost. */
 export function walkParameters(names: readonly string[], axes: number): Record<string, 'i32'> {
-  const sizes = Array.from({ length: axes }, (_, axis) => [`size${axis}`, 'i32'] as const)
-  return Object.assign({ rank: 'i32', ...Object.fromEntries(sizes) }, ...names.map((name) => declareStrides(name, axes))) as Record<
-    string,
-    'i32'
-  >
+  const parameters: Record<string, 'i32'> = { rank: 'i32' }
+  for (let axis = 0; axis < axes; axis++) parameters[`size${axis}`] = 'i32'
+  for (const name of names) Object.assign(parameters, declareStrides(name, axes))
+  return parameters
 }
 
 /** `var {name}Index` for each name: where element number `index` of a row-major walk lies. */
