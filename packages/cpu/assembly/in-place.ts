@@ -4,10 +4,11 @@
  * orders, and halves that are infinite or NaN, are converted first.
  */
 import * as record from '../src/wasm/record'
-import { apart, firstOf, scoreRowBytes } from './in-fours'
+import { apart, firstOf, fours, scoreRowBytes } from './in-fours'
 import { elementBytes, inPlace, widen } from './operands'
 import { wholeBlocks } from './pack'
 import { int, vectorOf } from './problem'
+import { isHalf } from './stored'
 import { splat } from './vector'
 
 /** The tile: its problem, batch entry, key head, first key and number of keys, and how many rows look at it. */
@@ -81,12 +82,43 @@ export function convertFour(four: i32): void {
 }
 
 /**
- * Whether all of four vectors' halves are finite: twice their bits are then below 0xf800. Reads whole
- * sixteens of bytes; the arena leaves room for that behind its last block.
+ * Fetches all of the tile's vectors, in four straight lines, before what is to be done with them takes longer than reading them.
+ * Whether all are finite, which only halves are asked.
  */
-export function areFinite(a: usize, b: usize, c: usize, d: usize): bool {
+export function fetchFinite<T>(): bool {
+  const bytes = usize(columns) * sizeof<T>(), quarter = (keys >> 2) * stride
+  if (stride == bytes && (keys & 3) == 0) {
+    const b = vectors + quarter, c = b + quarter
+    return fetchFour<T>(vectors, b, c, c + quarter, quarter)
+  }
+  let finite = true
+  for (let four = 0; four < fours(keys); four++) {
+    const first = firstOf(four, keys), step = apart(four, keys)
+    const a = vectors + first * stride, b = orZeros(vectors, stride, keys, first + step)
+    const c = orZeros(vectors, stride, keys, first + 2 * step), d = orZeros(vectors, stride, keys, first + 3 * step)
+    if (!fetchFour<T>(a, b, c, d, bytes)) finite = false
+  }
+  return finite
+}
+
+function fetchFour<T>(a: usize, b: usize, c: usize, d: usize, bytes: usize): bool {
+  if (isHalf<T>()) return areFinite(a, b, c, d, bytes)
+  let word = 0
+  for (const end = a + bytes; a < end; a += 64, b += 64, c += 64, d += 64) word |= load<i32>(a) | load<i32>(b) | load<i32>(c) | load<i32>(d)
+  seen = word
+  return true
+}
+
+/** What has been fetched: compilers may leave out reads of which nothing comes. */
+let seen: i32 = 0
+
+/**
+ * Whether four lines of halves, `bytes` bytes each, are finite: twice their bits are then below 0xf800. Reads whole sixteens of
+ * bytes; the arena leaves room for that behind its last block.
+ */
+export function areFinite(a: usize, b: usize, c: usize, d: usize, bytes: usize): bool {
   let x = i16x8.splat(0), y = x
-  for (const end = a + (usize(columns) << 1); a < end; a += 16, b += 16, c += 16, d += 16) {
+  for (const end = a + bytes; a < end; a += 16, b += 16, c += 16, d += 16) {
     x = i16x8.max_u(x, twice(a)), y = i16x8.max_u(y, twice(b))
     x = i16x8.max_u(x, twice(c)), y = i16x8.max_u(y, twice(d))
   }
@@ -98,16 +130,6 @@ export function areFinite(a: usize, b: usize, c: usize, d: usize): bool {
 function twice(at: usize): v128 {
   const bits = v128.load(at)
   return i16x8.add(bits, bits)
-}
-
-/** What has been fetched: compilers may leave out reads of which nothing comes. */
-let seen: i32 = 0
-
-/** Reads a word of each cache line of four vectors. */
-export function fetch(a: usize, b: usize, c: usize, d: usize, bytes: usize): void {
-  let word = 0
-  for (const end = a + bytes; a < end; a += 64, b += 64, c += 64, d += 64) word |= load<i32>(a) | load<i32>(b) | load<i32>(c) | load<i32>(d)
-  seen = word
 }
 
 /** Scores or weights of four keys times one factor. */

@@ -12,8 +12,8 @@ import * as record from '../src/wasm/record'
 import { dotFourRows, dotFourVectors, dotTwoRows, storeLanes } from './dot'
 import { apart, firstOf, fours, scoreRowBytes } from './in-fours'
 import {
-  areFinite, columns, convertFour, dtype, keys, locate, multiplyByScales, multiplyFour, orZeros, products, readsOn, room, rowCount,
-  stride, vectors,
+  areFinite, columns, convertFour, dtype, fetchFinite, keys, locate, multiplyByScales, multiplyFour, orZeros, products,
+  readsOn, room, rowCount, stride, vectors,
 } from './in-place'
 import { bfloat, half, halfQueryFactor, halfScoreFactor, isHalf } from './stored'
 import { splat } from './vector'
@@ -46,11 +46,12 @@ export function scoreTile(q: usize, inFours: bool, factor: f32, s: usize): void 
  */
 function scoreStored<T>(k: usize, kStride: isize, count: i32, q: usize, s: usize): void {
   const mayReadOn = readsOn && k != room
+  const finite = !isFloat<T>() && interleaved && fetchFinite<T>()
   for (let four = 0; four < fours(count); four++, s += 16) {
     const first = firstOf(four, count), step = apart(four, count)
     const a = k + first * kStride, b = orZeros(k, kStride, count, first + step)
     const c = orZeros(k, kStride, count, first + 2 * step), d = orZeros(k, kStride, count, first + 3 * step)
-    if (isHalf<T>() && !areFinite(a, b, c, d)) {
+    if (isHalf<T>() && !finite && !areFinite(a, b, c, d, usize(columns) << 1)) {
       scoreConverted(four, q, s)
       continue
     }

@@ -12,7 +12,8 @@
 import * as record from '../src/wasm/record'
 import { apart, firstOf, fours, scoreRowBytes, toPanel } from './in-fours'
 import {
-  areFinite, columns, convertFour, dtype, fetch, keys, locate, multiplyByScales, multiplyFour, orZeros, room, rowCount, stride, vectors,
+  areFinite, columns, convertFour, dtype, fetchFinite, keys, locate, multiplyByScales, multiplyFour, orZeros, room,
+  rowCount, stride, vectors,
 } from './in-place'
 import { product } from './product'
 import { keyScoresBytes } from './softmax'
@@ -36,25 +37,10 @@ export function weighTile(p: usize, o: usize, rowBytes: usize, rescalesAt: usize
 }
 
 function weighStored<T>(p: usize, o: usize): void {
+  // The values are fetched first, since they are then read a few columns at a time.
   if (!isFloat<T>() && rowCount > 1 && (columns & 7) == 0 && fetchFinite<T>()) return weighAsPanel<T>(p, o)
   rescaleOutputs(o)
   addStored<T>(vectors, stride, keys, p, o)
-}
-
-/**
- * Fetches the values in straight lines, since they are then read a few columns at a time. Whether all are finite, which only
- * halves are asked.
- */
-function fetchFinite<T>(): bool {
-  let finite = true
-  for (let four = 0; four < fours(keys); four++) {
-    const first = firstOf(four, keys), step = apart(four, keys)
-    const a = vectors + first * stride, b = orZeros(vectors, stride, keys, first + step)
-    const c = orZeros(vectors, stride, keys, first + 2 * step), d = orZeros(vectors, stride, keys, first + 3 * step)
-    if (!isHalf<T>()) fetch(a, b, c, d, usize(columns) * sizeof<T>())
-    else if (!areFinite(a, b, c, d)) finite = false
-  }
-  return finite
 }
 
 function weighAsPanel<T>(p: usize, o: usize): void {
@@ -86,7 +72,7 @@ function addStored<T>(v: usize, vStride: isize, count: i32, p: usize, o: usize):
     const first = firstOf(four, count), step = apart(four, count)
     const a = v + first * vStride, b = orZeros(v, vStride, count, first + step)
     const c = orZeros(v, vStride, count, first + 2 * step), d = orZeros(v, vStride, count, first + 3 * step)
-    if (isHalf<T>() && !areFinite(a, b, c, d)) {
+    if (isHalf<T>() && !areFinite(a, b, c, d, usize(columns) << 1)) {
       addConverted(four, p, o)
       continue
     }
