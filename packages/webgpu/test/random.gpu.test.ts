@@ -34,7 +34,7 @@ const proofs: Readonly<Record<string, Proof>> = {
   'decode, splits counted on the device': {
     profile: busy,
     variants: 3,
-    limits: { ...fewQueries, heads: 4, headDim: 64, work: 2 ** 16 },
+    limits: { ...fewQueries, heads: 4, headDim: 64, work: 2 ** 16, dtypes: ['float32'] },
     having: { lengths: true, maskMod: undefined, score: undefined },
     keys: 130,
     lengthsOnDevice: true,
