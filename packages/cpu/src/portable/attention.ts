@@ -1,11 +1,11 @@
 import type { AttentionProblem, HostTensor } from '@qkv/core'
-import { problemBlockMap, type BlockMap } from '@qkv/core/block-map'
+import { problemBlockMap, type BlockMap, type TileSize } from '@qkv/core/block-map'
 import type { AttentionTarget, Run } from '../engine.ts'
 import { hostView } from '../memory/storage.ts'
 import { hostProblem, type HostProblem } from './host-problem.ts'
+import { addValues, areFinite, scoreKeys, type Rows } from './row-products.ts'
 import { scoreRule, type ScoreRule } from './score-rule.ts'
 import { findRowRanges, finishScores, makeRowRanges, unplaced, type RowRanges, type ScoreTile } from './score-tile.ts'
-import { addValues, areFinite, scoreKeys } from './row-products.ts'
 import { noWeight, padded } from './tile-products.ts'
 import {
   elementOf,
@@ -33,7 +33,7 @@ import {
  */
 export function attention(problem: AttentionProblem, target: AttentionTarget): Run {
   const { batch, queryHeads } = problem
-  const map = problemBlockMap(hostProblem(problem), tileSize)
+  const map = problemBlockMap(hostProblem(problem), tileFor(problem))
   return {
     units: batch * queryHeads * map.queryTiles,
     run(first, end) {
@@ -43,7 +43,10 @@ export function attention(problem: AttentionProblem, target: AttentionTarget): R
   }
 }
 
-const tileSize = { queries: 32, keys: 32 } as const
+/** Long for the few queries of decoding, whose steps of softmax are short; else square, as edges of masks cross it. */
+function tileFor({ queryLength }: AttentionProblem): TileSize {
+  return { queries: 32, keys: queryLength < 4 ? 128 : 32 }
+}
 
 interface Kernel {
   readonly problem: HostProblem
@@ -57,24 +60,24 @@ interface Kernel {
   readonly lse: HostTensor | undefined
   /** [rows, headDim], scaled. */
   readonly q: VectorTile
-  /** [rows, valueWidth] */
-  readonly o: Float64Array
-  readonly valueWidth: number
+  /** [rows, valueDim], not yet divided by `l`. */
+  readonly o: Rows<Float64Array>
   readonly m: Float64Array
   readonly l: Float64Array
   /** Scores, and then weights. */
   readonly tile: ScoreTile
+  /** The tile's scores, as a matrix. */
+  readonly s: Rows<Float64Array>
 }
 
 function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: AttentionTarget): Kernel {
   const { headDim, valueDim, queryLength, keyLength, query, key, value, keyScales, valueScales } = problem
-  const rows = Math.min(tileSize.queries, queryLength)
-  const width = padded(Math.min(tileSize.keys, keyLength))
-  const valueWidth = padded(valueDim)
+  const rows = Math.min(map.tile.queries, queryLength)
+  const width = padded(Math.min(map.tile.keys, keyLength))
+  const scores = new Float64Array(rows * width)
   return {
     problem,
     map,
-    valueWidth,
     rule: scoreRule(problem),
     ranges: makeRowRanges(rows),
     query: { tensor: query, dim: headDim, scales: undefined },
@@ -83,15 +86,11 @@ function makeKernel(problem: HostProblem, map: BlockMap, { output, lse }: Attent
     output: hostView(output),
     lse: lse && hostView(lse),
     q: vectorRows(rows, headDim),
-    o: new Float64Array(rows * valueWidth),
+    o: vectorRows(rows, padded(valueDim)),
     m: new Float64Array(rows),
     l: new Float64Array(rows),
-    tile: {
-      scores: new Float64Array(rows * width),
-      rowStep: width,
-      keyStep: 1,
-      ...unplaced,
-    },
+    tile: { scores, rowStep: width, keyStep: 1, ...unplaced },
+    s: { data: scores, start: 0, step: width },
   }
 }
 
@@ -101,8 +100,8 @@ function attendTile(kernel: Kernel, unit: number): void {
   const queryTile = unit % map.queryTiles
   tile.head = Math.floor(unit / map.queryTiles) % queryHeads
   tile.batch = Math.floor(unit / map.queryTiles / queryHeads)
-  tile.firstRow = queryTile * tileSize.queries
-  tile.rows = Math.min(tileSize.queries, queryLength - tile.firstRow)
+  tile.firstRow = queryTile * map.tile.queries
+  tile.rows = Math.min(map.tile.queries, queryLength - tile.firstRow)
   const { batch, head, firstRow, rows } = tile
   findRowRanges(kernel.ranges, problem, batch, firstRow, rows)
   loadVectors(kernel.query, batch, head, firstRow, rows, kernel.q, scale)
@@ -121,25 +120,25 @@ function startRows({ problem: { sinks }, tile, m, l, o }: Kernel): void {
   const sink = sinks === undefined ? -Infinity : elementOf(sinks, tile.head)
   m.fill(sink)
   l.fill(sink === -Infinity ? 0 : 1)
-  o.fill(0)
+  o.data.fill(0)
 }
 
 function attendKeys(kernel: Kernel, keyTile: number): void {
-  const { problem, tile, rule, q, o, valueWidth } = kernel
+  const { problem, map, tile, rule, q, s, o } = kernel
   const { headDim, valueDim, keyLength, group } = problem
-  const { batch, head, rows, scores, rowStep: width } = tile
-  const firstKey = keyTile * tileSize.keys
-  const keys = Math.min(tileSize.keys, keyLength - firstKey)
+  const { batch, head, rows } = tile
+  const firstKey = keyTile * map.tile.keys
+  const keys = Math.min(map.tile.keys, keyLength - firstKey)
   tile.firstKey = firstKey
   tile.keys = keys
   const keyHead = Math.floor(head / group)
   const k = takeRows(kernel.key, batch, keyHead, firstKey, keys)
   const v = takeRows(kernel.value, batch, keyHead, firstKey, keys)
 
-  scoreKeys(q.data, k, scores, width, rows, keys, headDim)
+  scoreKeys(q, k, s, rows, keys, headDim)
   finishScores(tile, rule, kernel.ranges)
   const hidden = absorbScores(kernel)
-  addValues(scores, width, v, o, valueWidth, rows, keys, valueDim, !hidden || areFinite(v, keys, valueDim))
+  addValues(s, v, o, rows, keys, valueDim, !hidden || areFinite(v, keys, valueDim))
 }
 
 /**
@@ -147,7 +146,7 @@ function attendKeys(kernel: Kernel, keyTile: number): void {
  *
  * @returns whether any key's value counts for nothing in any row.
  */
-function absorbScores({ tile, rule, ranges, m, l, o, valueWidth }: Kernel): boolean {
+function absorbScores({ problem, tile, rule, ranges, m, l, o }: Kernel): boolean {
   const { scores, rowStep: width, rows, keys } = tile
   let hidden = rule.drops !== undefined
   for (let i = 0; i < rows; i++) {
@@ -157,7 +156,7 @@ function absorbScores({ tile, rule, ranges, m, l, o, valueWidth }: Kernel): bool
     if (highest > m[i]!) {
       const rescale = Math.exp(m[i]! - highest)
       l[i]! *= rescale
-      for (let c = i * valueWidth; c < (i + 1) * valueWidth; c++) o[c]! *= rescale
+      for (let c = i * o.step; c < i * o.step + problem.valueDim; c++) o.data[c]! *= rescale
       m[i] = highest
     }
     let sum = 0
@@ -192,11 +191,11 @@ function dropWeights(
   }
 }
 
-function finishRows({ problem: { valueDim, queryHeads, queryLength }, tile, output, lse, m, l, o, valueWidth }: Kernel): void {
+function finishRows({ problem: { valueDim, queryHeads, queryLength }, tile, output, lse, m, l, o }: Kernel): void {
   const { batch, head, firstRow, rows } = tile
   for (let i = 0; i < rows; i++) {
     const factor = l[i] === 0 ? 0 : 1 / l[i]!
-    storeVector(output, batch, head, firstRow + i, o, i * valueWidth, valueDim, factor)
+    storeVector(output, batch, head, firstRow + i, o.data, i * o.step, valueDim, factor)
     if (lse === undefined) continue
     const at = lse.offset + (batch * queryHeads + head) * queryLength + firstRow + i
     lse.storage[at] = m[i]! + Math.log(l[i]!)

@@ -25,12 +25,12 @@ interface Side {
 /** q·k into the scores and dO·v into the gradients; lines' vectors lie as rows, those across as columns. */
 export function multiplyPairs({ scores, gradients }: GradientTile, lines: Side, across: Side): void {
   const columns = padded(across.count)
-  for (const [products, { data, vectorStep }, other] of [
+  for (const [products, { data, step }, other] of [
     [scores, lines.ofScores, across.ofScores],
     [gradients, lines.ofGradients, across.ofGradients],
   ] as const) {
     products.fill(0)
-    multiplyAdd(data, vectorStep, other.data, other.elementStep, products, lines.count, vectorStep, columns)
+    multiplyAdd(data, step, other.data, other.elementStep, products, lines.count, step, columns)
   }
 }
 

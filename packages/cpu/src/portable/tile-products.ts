@@ -1,7 +1,7 @@
 /**
- * The two products of attention, over tiles of float64: scores are Q·Kᵀ with K packed transposed, outputs P·V, so both
- * are C += A·B of row-major matrices. Blocks of 4 rows by 2 columns keep eight sums in registers and read six numbers for
- * eight multiply-adds; a plain loop reads two for one, and waits for each sum before the next.
+ * C += A·B of row-major tiles of float64, for linear layers, whose weights are packed transposed, and the gradient. Blocks
+ * of 4 rows by 2 columns keep eight sums in registers and read six numbers for eight multiply-adds; a plain loop reads two
+ * for one, and waits for each sum before the next.
  */
 
 /**

@@ -9,21 +9,19 @@ export interface Vectors {
   readonly scales: HostTensor | undefined
 }
 
-/** Where loaded vectors go: element `c` of vector `i` to `data[i·vectorStep + c·elementStep]`. */
-export interface VectorTile<Data = Float64Array> {
-  readonly data: Data
-  readonly vectorStep: number
+/** Where loaded vectors go: element `c` of vector `i` to `data[start + i·step + c·elementStep]`. */
+export interface VectorTile<Data = Float64Array> extends Rows<Data> {
   readonly elementStep: number
 }
 
 /** Room for vectors of `length` elements, one after another. */
 export function vectorRows(count: number, length: number): VectorTile {
-  return { data: new Float64Array(count * length), vectorStep: length, elementStep: 1 }
+  return { data: new Float64Array(count * length), start: 0, step: length, elementStep: 1 }
 }
 
 /** Room for vectors of `length` elements, side by side. */
 export function vectorColumns(count: number, length: number): VectorTile {
-  return { data: new Float64Array(count * length), vectorStep: 1, elementStep: count }
+  return { data: new Float64Array(count * length), start: 0, step: 1, elementStep: count }
 }
 
 /** Vectors as rows of float32, and room for those that have to become so: none where all of them already lie so. */
@@ -35,14 +33,15 @@ export interface RowSource {
 export function rowSource(vectors: Vectors, count: number): RowSource {
   const { tensor, dim } = vectors
   const liesAsRows = tensor.storage instanceof Float32Array && tensor.strides[3] === 1
-  return { vectors, room: liesAsRows ? undefined : { data: new Float32Array(count * dim), vectorStep: dim, elementStep: 1 } }
+  if (liesAsRows) return { vectors, room: undefined }
+  return { vectors, room: { data: new Float32Array(count * dim), start: 0, step: dim, elementStep: 1 } }
 }
 
 /** `count` vectors from `first` on: where they lie, or decoded into the room. */
 export function takeRows({ vectors, room }: RowSource, batch: number, head: number, first: number, count: number): Rows {
   if (room !== undefined) {
     loadVectors(vectors, batch, head, first, count, room)
-    return { data: room.data, start: 0, step: room.vectorStep }
+    return room
   }
   const { offset, strides, storage } = vectors.tensor
   const start = offset + batch * strides[0]! + head * strides[1]! + first * strides[2]!
@@ -56,7 +55,7 @@ export function loadVectors(
   head: number,
   first: number,
   count: number,
-  { data, vectorStep, elementStep }: VectorTile<Float32Array | Float64Array>,
+  { data, start: firstElement, step, elementStep }: VectorTile<Float32Array | Float64Array>,
   factor = 1,
 ): boolean {
   const { storage, dtype, strides } = tensor
@@ -68,7 +67,7 @@ export function loadVectors(
   /** Stays 0 until something that is not finite is added. */
   let finite = 0
   for (let i = 0; i < count; i++, start += lengthStride) {
-    let to = i * vectorStep
+    let to = firstElement + i * step
     if (scales !== undefined) {
       const scaled = loadQuantised(tensor, start, dim, scales, scaleOffset(scales, batch, head, first + i), data, to, elementStep)
       finite += scaled * 0
