@@ -17,7 +17,7 @@ for (const family of families) {
     let compiled = new Map<string, Listing>()
     beforeAll(() => {
       compiled = compile(compiler ?? '', new Map([...kernels, ...peers].map(({ name, code }) => [name, code])), family)
-    }, 600_000)
+    }, 1_800_000)
 
     const measured = (name: string, work: Work): Figures => {
       const listing = compiled.get(name)
