@@ -21,11 +21,10 @@ describe('decoding over keys that are split', { timeout: 600_000 }, () => {
   /** Small, before they get as many keys more as make a split. */
   const limits: Limits = { batch: 1, heads: 4, queryLength: 2, keyLength: 40, headDim: 8, work: 2 ** 9, including: ['quantised'] }
 
-  /** But where scales are themselves below the normal range: weights times scales then lose what the bound does not know of. */
-  const tokens = drawTokens({ count: problemCount({}, 2200), seed: 9, limits })
-    .map((token) => parseToken(token))
-    .filter(({ quantised, distribution }) => quantised === undefined || distribution !== 'subnormal')
-    .map((spec) => printToken({ ...spec, keyLength: spec.keyLength + splitKeys + 1 }))
+  const tokens = drawTokens({ count: problemCount({}, 2000), seed: 9, limits }).map((token) => {
+    const spec = parseToken(token)
+    return printToken({ ...spec, keyLength: spec.keyLength + splitKeys + 1 })
+  })
 
   test('is within its bound, and the same bits on two threads', async () => {
     const results = tally('over split keys')

@@ -105,7 +105,9 @@ export function outputBound(
   const { relative, absolute } = storing(problem.query.dtype, platform)
   const rounded = 1.01 * ((moved <= furthest ? moved : furthest) + sums + (arithmetic.unit + relative) * size)
   // Tiny weights may be flushed to zero anywhere, tiny products and sums by a GPU only; a CPU rounds them to multiples of 2⁻¹⁴⁹.
-  const tiny = underflow * terms.length * (largest + (platform === 'wgsl' ? 2 : 2 ** -23))
+  // A kernel may multiply weights by scales before it multiplies by codes c: of p · scale half a step is lost, and |c| times that.
+  const step = underflow * (platform === 'wgsl' ? 2 : 2 ** -23)
+  const tiny = terms.length * (underflow * largest + step + largestCode(problem) * (step / 2))
   return rounded + lost + absolute + tiny
 }
 
@@ -137,6 +139,12 @@ export function lseBound(
 /** What quantisation and dropout (whose factor is rounded, too) do to each value's share. */
 function valueRoundings({ valueScales, dropout }: AttentionProblem, { unit }: Arithmetic): number {
   return (valueScales ? unit : 0) + (dropout ? 2 * unit : 0)
+}
+
+/** The largest whole number that stands for a quantised value before its scale; 0 where values are not quantised. */
+function largestCode({ value, valueScales }: AttentionProblem): number {
+  if (valueScales === undefined) return 0
+  return value.dtype === 'uint8' ? 8 : 128
 }
 
 /** Storing a float32 result as the output's dtype: to nearest on the CPU, in either direction by WGSL. */
