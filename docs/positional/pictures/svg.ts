@@ -1,8 +1,9 @@
 /** Text and lines take the page's colour, so that pictures suit light and dark. */
 export function svg(width: number, height: number, title: string, parts: readonly string[]): string {
   return (
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" style="max-width:100%;height:auto" role="img" ` +
-    `font-family="system-ui,sans-serif" font-size="11" fill="currentColor"><title>${escape(title)}</title>${parts.join('')}</svg>`
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" ` +
+    `style="max-width:100%;height:auto" role="img" font-family="system-ui,sans-serif" font-size="11" fill="currentColor">` +
+    `<title>${escape(title)}</title>${parts.join('')}</svg>`
   )
 }
 
@@ -15,7 +16,8 @@ export function rectangle(x: number, y: number, width: number, height: number, c
 }
 
 export function polyline(points: readonly (readonly [x: number, y: number])[], colour: string): string {
-  return `<polyline points="${points.map(([x, y]) => `${round(x)},${round(y)}`).join(' ')}" fill="none" stroke="${colour}" stroke-width="1.6"/>`
+  const corners = points.map(([x, y]) => `${round(x)},${round(y)}`).join(' ')
+  return `<polyline points="${corners}" fill="none" stroke="${colour}" stroke-width="1.6"/>`
 }
 
 export function line(x1: number, y1: number, x2: number, y2: number): string {

@@ -54,8 +54,8 @@ export interface WeightSizes {
 
 /**
  * Visits the softmax weights of the chosen rows one at a time, on the host, in float64 from float32 queries and keys (turned
- * and dequantised ones are rounded to that), by attention's own order of steps: scale, softcap, bias, score expression, masks, softmax with the sink. One row is in memory at a time, so maps of
- * any length can be summed up.
+ * and dequantised ones are rounded to that), by attention's own order of steps: scale, softcap, bias, score expression, masks,
+ * softmax with the sink. One row is in memory at a time, so maps of any length can be summed up.
  *
  * @throws QkvError as `attention` does; `OPTION_INVALID` for rows and heads that there are not.
  */

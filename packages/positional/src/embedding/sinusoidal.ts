@@ -9,7 +9,10 @@ export interface SinusoidalOptions {
   readonly base?: number | undefined
   /** `interleaved` (the default, the paper's): sin, cos, sin, cos, …; `concatenated`: all sines, then all cosines. */
   readonly layout?: 'interleaved' | 'concatenated' | undefined
-  /** Frequencies are base^(−i / (dim/2 − shift)): 0 (the default) in the paper and MAE, 1 in tensor2tensor, fairseq, Marian and Whisper. */
+  /**
+   * Frequencies are base^(−i / (dim/2 − shift)): 0 (the default) in the paper and MAE, 1 in tensor2tensor, fairseq, Marian and
+   * Whisper.
+   */
   readonly shift?: number | undefined
   /** How many numbers make a position: 2 for the patches of an image, each with its own part of the vector. Default 1. */
   readonly axes?: number | undefined

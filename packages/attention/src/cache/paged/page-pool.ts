@@ -80,7 +80,10 @@ export class PagePool implements Disposable {
     for (let page = this.#prefixes.evict(() => true); page !== undefined; page = this.#prefixes.evict(() => true)) this.give(page)
   }
 
-  /** @returns a free page, held once; the one that follows page `after`, if that is free. @throws QkvError `LIMIT_EXCEEDED` when all are held. */
+  /**
+   * @returns a free page, held once; the one that follows page `after`, if that is free.
+   * @throws QkvError `LIMIT_EXCEEDED` when all are held.
+   */
   take(after?: number): number {
     this.check()
     if (this.#free.length === 0) {
