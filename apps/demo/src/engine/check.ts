@@ -1,5 +1,5 @@
 import { attention } from '@qkv/attention'
-import { problem, reference, tensor, type Backend, type HostTensor, type ScoreMod } from '@qkv/core'
+import { problem, reference, tensor, type Backend, type HostTensor, type Reference, type ScoreMod } from '@qkv/core'
 import type { SelfCheck } from './engine.ts'
 
 export type Operands = readonly [query: HostTensor, key: HostTensor, value: HostTensor]
@@ -28,15 +28,25 @@ export async function compared(backend: Backend, [query, key, value]: Operands, 
   const start = performance.now()
   await compute()
   const milliseconds = performance.now() - start
-  const errors = Array.from(exact.output, (expected, index) => Math.abs((actual[index] ?? NaN) - expected))
+  const errors = absoluteErrors(exact, actual)
   const [, heads = 1, tokens = 1] = query.shape
   return {
     problem: `${heads} ${heads === 1 ? 'head' : 'heads'}, ${tokens} tokens${options.causal ? ', causal' : ''}`,
     elements: errors.length,
     largestError: Math.max(...errors),
-    shareOfBound: Math.max(...errors.map((error, index) => (error === 0 ? 0 : error / (exact.bound[index] ?? 0)))),
+    shareOfBound: shareOfBound(exact, actual),
     milliseconds,
   }
+}
+
+/** The largest error as a part of the bound of its element: over 1 where rounding does not explain it. */
+export function shareOfBound(exact: Reference, actual: ArrayLike<number>): number {
+  const shares = absoluteErrors(exact, actual).map((error, index) => (error === 0 ? 0 : error / (exact.bound[index] ?? 0)))
+  return Math.max(...shares)
+}
+
+function absoluteErrors(exact: Reference, actual: ArrayLike<number>): number[] {
+  return Array.from(exact.output, (expected, index) => Math.abs((actual[index] ?? NaN) - expected))
 }
 
 /** Queries, keys and values of a shape, between −2 and 2. */
