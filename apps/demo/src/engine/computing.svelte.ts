@@ -1,5 +1,6 @@
 import { engine } from './client.ts'
 import type { BackendChoice, BackendReport } from './engine.ts'
+import { messageOf } from './message-of.ts'
 
 /** What computes for the page, by the visitor's choice. */
 class Computing {
@@ -28,7 +29,7 @@ class Computing {
     try {
       this.report = await report
     } catch (failure) {
-      this.failure = failure instanceof Error ? failure.message : String(failure)
+      this.failure = messageOf(failure)
     }
     this.changing = false
     return this.failure === undefined

@@ -17,7 +17,7 @@ const optionsOf: Readonly<Record<BackendChoice, CreateBackendOptions>> = {
 }
 
 let backend: Promise<ChosenBackend> = createBackend()
-const { moveTo, ...session } = modelSession(() => backend)
+const { ended, moveTo, ...session } = modelSession(() => backend)
 
 /** What is asked of the backend waits for what was asked before: it may be given back in between. */
 let before: Promise<unknown> = Promise.resolve()
@@ -27,23 +27,34 @@ function inTurn<Result>(task: () => Promise<Result>): Promise<Result> {
   return result
 }
 
-async function report(): Promise<BackendReport> {
-  const { name, description, passedOver } = await backend
+async function reportOf(backend: ChosenBackend): Promise<BackendReport> {
+  const { name, description, passedOver } = backend
   return {
     name,
     description,
     passedOver: passedOver.map(({ backend, reason }) => ({ name: backend, reason })),
-    check: await selfCheck(await backend),
+    check: await selfCheck(backend),
   }
 }
 
+/** All that can fail comes before anything is given up: a backend that fails leaves the one before at work. */
 async function use(choice: BackendChoice): Promise<BackendReport> {
   const next = await createBackend(optionsOf[choice])
-  await moveTo(next)
+  const report = await checkAndMove(next).catch((failure: unknown) => {
+    next.dispose()
+    throw failure
+  })
   const last = await backend.catch(() => undefined)
   backend = Promise.resolve(next)
   last?.dispose()
-  return report()
+  return report
+}
+
+async function checkAndMove(next: ChosenBackend): Promise<BackendReport> {
+  await ended()
+  const report = await reportOf(next)
+  await moveTo(next)
+  return report
 }
 
 async function attend(request: AttendRequest): Promise<Float32Array> {
@@ -63,7 +74,7 @@ function operandsOf({ query, key, value, heads, dim }: AttendRequest): Operands 
 }
 
 const engine: Engine = {
-  start: () => inTurn(report),
+  start: () => inTurn(async () => reportOf(await backend)),
   use: (choice) => inTurn(() => use(choice)),
   attend: (request) => inTurn(() => attend(request)),
   tryScore: (request, source) => inTurn(() => tryScore(request, source)),

@@ -15,7 +15,9 @@ type Tell = (step: WrittenStep) => Promise<void>
 
 /** The part of the engine that holds a model: its two files, the decoder made of them, and the text that it writes. */
 export interface ModelSession extends Pick<Engine, 'takeFile' | 'measureHeads' | 'write' | 'stop'> {
-  /** Ends the text and brings the model's weights to another backend. */
+  /** Ends the text that is being written. */
+  ended(): Promise<void>
+  /** Ends the text and brings the model's weights to another backend; where that fails, the model stays where it was. */
   moveTo(backend: Backend): Promise<void>
 }
 
@@ -31,9 +33,11 @@ export function modelSession(current: () => Promise<Backend>): ModelSession {
     throw new Error('A model is a checkpoint and its tokenizer: one of them is missing.')
   }
 
-  function place(backend: Backend): void {
+  function place(next: DecoderCheckpoint, backend: Backend): void {
+    const placed = new Decoder(next, { backend })
     model?.dispose()
-    model = checkpoint && new Decoder(checkpoint, { backend })
+    model = placed
+    checkpoint = next
   }
 
   async function ended(): Promise<void> {
@@ -42,19 +46,18 @@ export function modelSession(current: () => Promise<Backend>): ModelSession {
   }
 
   return {
+    ended,
+
     async moveTo(backend) {
       await ended()
-      place(backend)
+      if (checkpoint) place(checkpoint, backend)
     },
 
     async takeFile(name, bytes): Promise<TakenFile> {
       await ended()
       const kind = isTokenizer(name, bytes) ? 'tokenizer' : 'checkpoint'
       if (kind === 'tokenizer') tokenizer = readLlama2cTokenizer(bytes)
-      else {
-        checkpoint = readLlama2cCheckpoint(bytes)
-        place(await current())
-      }
+      else place(readLlama2cCheckpoint(bytes), await current())
       return { kind, model: checkpoint && tokenizer ? factsOf(checkpoint) : undefined }
     },
 

@@ -1,6 +1,7 @@
 import { proxy } from 'comlink'
 import { engine } from '../engine/client.ts'
 import type { HeadMeasures, ModelFacts, WriteRequest, WrittenStep } from '../engine/engine.ts'
+import { messageOf } from '../engine/message-of.ts'
 
 export interface HeadName {
   readonly layer: number
@@ -127,8 +128,4 @@ function mean(rows: readonly Float32Array[]): Float32Array {
   const sum = new Float32Array(rows[0]?.length ?? 0)
   for (const row of rows) row.forEach((weight, index) => (sum[index] = (sum[index] ?? 0) + weight / rows.length))
   return sum
-}
-
-function messageOf(failure: unknown): string {
-  return failure instanceof Error ? failure.message : String(failure)
 }
