@@ -1,9 +1,18 @@
 import { Converter, ReflectionKind } from 'typedoc'
+import { entryPoints } from './entry-points.mjs'
 
-/** Calls modules in the reference by what one imports: `attention/src/auto` is `@qkv/attention/auto`. */
+const names = new Map(entryPoints.map(({ name, source }) => [moduleOf(source), name]))
+
+/** Calls modules in the reference by what one imports: `attention/src/latent-attention` is `@qkv/attention/latent`. */
 export function load(app) {
   app.converter.on(Converter.EVENT_CREATE_DECLARATION, (_context, reflection) => {
-    if (reflection.kindOf(ReflectionKind.Module))
-      reflection.name = `@qkv/${reflection.name.replace('/src', '').replace(/\/index$/, '')}`
+    if (!reflection.kindOf(ReflectionKind.Module)) return
+    const name = names.get(moduleOf(reflection.name))
+    if (name === undefined) throw new Error(`no package exports ${reflection.name}`)
+    reflection.name = name
   })
+}
+
+function moduleOf(source) {
+  return source.replace(/\.ts$/, '').replace(/\/index$/, '')
 }
