@@ -6,7 +6,7 @@ import { int, pointer, vectorOf } from './problem'
 import * as rows from './rows'
 import { splat } from './vector'
 
-/** output = o / l and lse = m + log l, of the panel's first `lanes` rows; a row that saw nothing is 0 and −∞. */
+/** output = o · (1 / l) and lse = m + log l, of the panel's first `lanes` rows; a row that saw nothing is 0 and −∞. */
 export function finishPanel(problem: usize, batch: i32, panel: usize, o: usize, lanes: i32): void {
   const valueDim = int(problem, record.valueDim)
   const dtype = int(problem, record.output + record.dtype), step = int(problem, record.output + record.elementStride)

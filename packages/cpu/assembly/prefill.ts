@@ -13,7 +13,8 @@
  *
  * The score matrix exists 64 × 8 at a time. A tile of keys and values is packed once for all rows of the query tile; a
  * panel's queries, scores and outputs stay in the first-level cache while it is worked on. A row's sums are added up in
- * the same order whichever panel it is in, so that grouped heads give the bits that repeated keys give.
+ * the same order whichever panel it is in, so that grouped heads give the bits that repeated keys give, where both have
+ * more rows than are decoded otherwise (decode.ts).
  */
 import * as record from '../src/wasm/record'
 import { dropWeights } from './dropout'

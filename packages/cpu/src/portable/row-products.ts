@@ -1,8 +1,8 @@
 import { noWeight } from './tile-products.ts'
 
 /**
- * The two products of attention for queries in float64 and keys and values that are rows of float32, nearly always where
- * the caller has them: scores Q·Kᵀ, and outputs + P·V. Blocks of 4 rows of Q or P by 2 keys or columns keep eight sums in
+ * The two products of attention for queries in float64 and keys and values that are rows of float32, as quantised ones
+ * are once decoded, and nearly always where the caller has them: scores Q·Kᵀ, and outputs + P·V. Blocks of 4 rows of Q or P by 2 keys or columns keep eight sums in
  * registers and read six numbers for eight multiply-adds; rows that are left over take keys in fours, and four sums
  * are on their way at once. Either way a sum runs in the same order, and gives the same bits.
  */
