@@ -17,7 +17,7 @@ export function gradientSuite(suite: Suite): void {
     async function checkProblems(
       tokens: readonly string[],
       change: (random: RandomProblem) => RandomProblem = (random) => random,
-    ): Promise<void> {
+    ): Promise<readonly Tally[]> {
       const tallies = new Map<string, Tally>()
       for (const token of tokens) {
         const random = change(randomProblem(token))
@@ -32,18 +32,21 @@ export function gradientSuite(suite: Suite): void {
         random.expectUntouched()
       }
       for (const results of tallies.values()) console.log(results.summary())
+      return [...tallies.values()]
     }
 
     const replayed = replayedToken('attention|')
-    test.runIf(replayed !== undefined)('the problem of QKV_TOKEN is within its bound', () => checkProblems([replayed!]))
+    test.runIf(replayed !== undefined)('the problem of QKV_TOKEN is within its bound', async () => {
+      await checkProblems([replayed!])
+    })
 
     test('small problems, at the boundaries of tiles and between, are within their bounds', async () => {
-      await checkProblems(drawTokens({ count: problemCount(suite, 2000), seed: 3, limits: drawn }))
+      expectTrusted(await checkProblems(drawTokens({ count: problemCount(suite, 2000), seed: 3, limits: drawn })))
     })
 
     test('problems whose biases and score expressions learn are within their bounds', async () => {
       const learning: Limits = { ...drawn, likely: ['bias', 'score'] }
-      await checkProblems(drawTokens({ count: problemCount(suite, 1350), seed: 7, limits: learning }))
+      expectTrusted(await checkProblems(drawTokens({ count: problemCount(suite, 1350), seed: 7, limits: learning })))
     })
 
     test('problems of many tiles are within their bounds', async () => {
@@ -79,6 +82,14 @@ export function gradientSuite(suite: Suite): void {
       }
     })
   })
+}
+
+/**
+ * Where weights are certain, what queries, keys and scores get is a small difference of large numbers, of which a bound can
+ * say little. Of few problems all may be such.
+ */
+function expectTrusted(tallies: readonly Tally[]): void {
+  for (const results of tallies) if (results.problems > 100) results.expectTrusted(0.5)
 }
 
 function gradientOf(backend: Backend, { problem, dOutput }: RandomProblem) {
