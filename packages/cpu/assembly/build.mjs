@@ -1,6 +1,5 @@
-// Compiles the kernels twice, with relaxed SIMD and without, and deflates both together into build/kernels.deflate.wasm:
-// they differ so little that the second costs almost nothing. Slices of them take turns, since deflate finds again only what
-// came within the last 32 kB. src/wasm/module.ts takes them apart.
+// Compiles the kernels twice, with relaxed SIMD and without, and deflates each: build/relaxed.deflate.wasm and
+// build/simd.deflate.wasm. src/wasm/module.ts loads the one that runs.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { deflateRawSync } from 'node:zlib'
@@ -10,7 +9,6 @@ const folder = fileURLToPath(new URL('..', import.meta.url))
 const target = fileURLToPath(new URL('../build/', import.meta.url))
 /** Constants lie above the thread pool's words, which src/threads/control.ts counts from address 0. */
 const constantsStart = 4096
-const sliceBytes = 4096
 
 const common = [
   'assembly/index.ts', '--baseDir', folder, '--outFile', 'kernels.wasm', '--runtime', 'stub', '--noAssert', '-O3', '--converge',
@@ -20,17 +18,15 @@ const common = [
   '--disableWarning', '201',
 ]
 
-const relaxed = await compile(['--enable', 'relaxed-simd'])
-const simd = await compile([])
-const lengths = Buffer.from(new Uint32Array([relaxed.length, simd.length, sliceBytes]).buffer)
-const slices = []
-for (let at = 0; at < Math.max(relaxed.length, simd.length); at += sliceBytes) {
-  slices.push(relaxed.subarray(at, at + sliceBytes), simd.subarray(at, at + sliceBytes))
-}
 await mkdir(target, { recursive: true })
-// Under another name first: whoever imports it meanwhile finds it whole.
-await writeFile(`${target}kernels.${process.pid}`, deflateRawSync(Buffer.concat([lengths, ...slices]), { level: 9 }))
-await rename(`${target}kernels.${process.pid}`, `${target}kernels.deflate.wasm`)
+await write('relaxed', await compile(['--enable', 'relaxed-simd']))
+await write('simd', await compile([]))
+
+/** Under another name first: whoever imports it meanwhile finds it whole. */
+async function write(name, binary) {
+  await writeFile(`${target}${name}.${process.pid}`, deflateRawSync(binary, { level: 9 }))
+  await rename(`${target}${name}.${process.pid}`, `${target}${name}.deflate.wasm`)
+}
 
 async function compile(features) {
   let binary

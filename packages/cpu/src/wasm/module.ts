@@ -1,9 +1,14 @@
 /// <reference path="./wasm-bytes.d.ts" />
 import { QkvError } from '@qkv/core'
-import deflated from '../../build/kernels.deflate.wasm'
 
 /** One set of kernels in two binaries: relaxed SIMD multiplies and adds in one instruction. */
 export type Instructions = 'relaxed SIMD' | 'SIMD'
+
+/** As `assembly/build.mjs` makes them. Only the one that runs is loaded. */
+const deflated = {
+  'relaxed SIMD': () => import('../../build/relaxed.deflate.wasm'),
+  SIMD: () => import('../../build/simd.deflate.wasm'),
+}
 
 export interface CompiledModule {
   readonly module: WebAssembly.Module
@@ -17,7 +22,7 @@ export interface CompiledModule {
  */
 export async function compileKernels(shared: boolean, instructions: Instructions = bestInstructions()): Promise<CompiledModule> {
   try {
-    const bytes = (await inflate())[instructions]
+    const bytes = await inflate((await deflated[instructions]()).default)
     const module = await WebAssembly.compile(shared ? bytes : withUnsharedMemory(bytes))
     return { module, instructions }
   } catch (cause) {
@@ -32,21 +37,9 @@ export async function compileKernels(shared: boolean, instructions: Instructions
   }
 }
 
-/** Both binaries, as `assembly/build.mjs` puts them together: the lengths of both and of a slice, then slices of both in turns. */
-async function inflate(): Promise<Readonly<Record<Instructions, Uint8Array<ArrayBuffer>>>> {
-  const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream('deflate-raw'))
-  const buffer = await new Response(stream).arrayBuffer()
-  const [relaxed = 0, simd = 0, sliceBytes = 0] = new Uint32Array(buffer, 0, 3)
-  const binaries = { 'relaxed SIMD': new Uint8Array(relaxed), SIMD: new Uint8Array(simd) }
-  let next = 12
-  for (let at = 0; at < Math.max(relaxed, simd); at += sliceBytes) {
-    for (const binary of [binaries['relaxed SIMD'], binaries.SIMD]) {
-      const slice = new Uint8Array(buffer, next, Math.max(0, Math.min(sliceBytes, binary.length - at)))
-      binary.set(slice, Math.min(at, binary.length))
-      next += slice.length
-    }
-  }
-  return binaries
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'))
+  return new Uint8Array(await new Response(stream).arrayBuffer())
 }
 
 /** A function of three vectors that is one `f32x4.relaxed_madd`. */
