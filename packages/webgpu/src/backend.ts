@@ -100,7 +100,7 @@ export interface WebGpuBackend extends Backend {
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { device, owned, information } = await acquireDevice(options)
   const profile = { ...deviceProfile(device, information), ...options.profile }
-  const kernels = await loadDeviceKernels(profile)
+  const kernels = await loadDeviceKernels(profile, owned ? device : undefined)
   const queue = new Queue(device, {
     work: profile.workPerSubmission,
     groups: device.limits.maxComputeWorkgroupsPerDimension,

@@ -29,7 +29,10 @@ export const smallPatches: Tilings = {
   wide: { rowGroups: 8, columns: 16, depth: 64, patch: 4 },
 }
 
-/** Where it has 256, as on AMD's and NVIDIA's GPUs: half as many loads for a multiply-add. */
+/**
+ * Where it has 256: half as many loads for a multiply-add. On AMD's GPUs this rests on compilations for RDNA 2 and 3 (see
+ * `instruction-mix`), on NVIDIA's on their 255 registers alone: nothing was compiled or timed for those.
+ */
 export const largePatches: Tilings = {
   narrow: { rowGroups: 8, columns: 8, depth: 32, patch: 8 },
   wide: { rowGroups: 8, columns: 16, depth: 32, patch: 8 },

@@ -51,7 +51,7 @@ export function pipelineFailed(kernel: string, cause: unknown): QkvError {
   return refusal(webgpu, 'PIPELINE_FAILED', `kernel ${kernel}`, 'one that this device compiles', fromDevice, cause)
 }
 
-export function wronglyAnnounced(expected: string, received: string): QkvError {
+export function lazyKernelFault(expected: string, received: string): QkvError {
   return refusal(webgpu, 'INTERNAL', 'lazy kernel', expected, received)
 }
 

@@ -1,4 +1,4 @@
-import { pipelineFailed, wronglyAnnounced } from './errors.ts'
+import { lazyKernelFault, pipelineFailed } from './errors.ts'
 import type { Kernel, KernelInterface, LazyKernel } from './kernel.ts'
 
 /** A kernel compiled for one spec; `program` is there once `ready` has resolved. */
@@ -46,7 +46,7 @@ export class PipelineCache {
       program: undefined,
       now: () => {
         if (compiled.program !== undefined) return compiled.program
-        throw pipelineFailed(name, new Error('it is not loaded yet'))
+        throw lazyKernelFault('loaded', name)
       },
       ready: load().then(
         async (kernel) => {
@@ -113,5 +113,5 @@ type Announced = Pick<LazyKernel<never>, 'name' | 'writes'>
 function expectAnnounced(announced: Announced, loaded: Announced): void {
   const described = ({ name, writes }: Announced): string => `${name}, which writes ${writes.join(', ')}`
   const [expected, received] = [described(announced), described(loaded)]
-  if (expected !== received) throw wronglyAnnounced(expected, received)
+  if (expected !== received) throw lazyKernelFault(expected, received)
 }

@@ -3,6 +3,7 @@ import { reference, type Reference } from '@qkv/core/reference'
 import { largePatches, smallPatches } from './device-profile.ts'
 import { createWebGpuBackend, type DeviceProfile, type MatrixUnit, type Tiling, type Tilings, type WebGpuBackend } from './index.ts'
 import { matrixUnitOf } from './matrix-units.ts'
+import { smallestTiling } from './operations/tilings.ts'
 
 /** What of a profile can be measured: plain data, to be kept and passed as `profile` to every later backend on this device. */
 export type TunedProfile = Pick<DeviceProfile, 'software' | 'subgroupSize' | 'tilings' | 'matrixUnit' | 'invocations'>
@@ -100,7 +101,7 @@ function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Tr
 }
 
 function tilingsToTry(heads: keyof Tilings): Tiling[] {
-  return [largePatches[heads], smallPatches[heads], { rowGroups: 8, columns: 8, depth: 32, patch: 4 }]
+  return [largePatches[heads], smallPatches[heads], smallestTiling]
 }
 
 interface Question<View extends Tensor = HostTensor> {

@@ -16,8 +16,8 @@ export interface DeviceKernels {
   readonly matrices: typeof import('./prefill-matrix.ts') | undefined
 }
 
-/** @throws QkvError `DEVICE_UNAVAILABLE` where they cannot be loaded. */
-export async function loadDeviceKernels({ software, matrixUnit }: DeviceProfile): Promise<DeviceKernels> {
+/** @throws QkvError `DEVICE_UNAVAILABLE` where they cannot be loaded; a device that is `owned` is destroyed then. */
+export async function loadDeviceKernels({ software, matrixUnit }: DeviceProfile, owned?: GPUDevice): Promise<DeviceKernels> {
   try {
     return {
       rows: software ? await import('./rows.ts') : undefined,
@@ -25,7 +25,8 @@ export async function loadDeviceKernels({ software, matrixUnit }: DeviceProfile)
       matrices: matrixUnit ? await import('./prefill-matrix.ts') : undefined,
     }
   } catch (cause) {
-    throw unavailable(`no kernels for its device (${String(cause)})`)
+    owned?.destroy()
+    throw unavailable(`no kernels (${String(cause)})`)
   }
 }
 

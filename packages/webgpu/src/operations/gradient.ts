@@ -55,7 +55,7 @@ export function attentionGradient(
 ): AttentionGradient {
   check(workspace, problem, forward, dOutput)
   const tile = chooseGradientTiling(workspace.profile, problem)
-  const walk = tile && walkTiles(problem, 4 * tile.rowGroups, 4 * tile.columns)
+  const walk = tile && walkTiles(problem, tile.patch * tile.rowGroups, tile.patch * tile.columns)
   const run = prepare(workspace, problem, forward, dOutput, walk)
   const [dKey, dValue] = keyValueGradient(workspace, problem, run, tile)
   return {

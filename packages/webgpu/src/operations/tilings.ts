@@ -9,7 +9,7 @@ export function chooseTiling(profile: DeviceProfile, problem: AttentionProblem):
   const width = Math.max(problem.headDim, problem.valueDim)
   const { narrow, wide } = profile.tilings
   const preferred = width <= 64 ? narrow : width <= 128 ? wide : smallPatches.wide
-  return [preferred, smallest].find((tiling) => fit(prefillTiles(tiling, problem.headDim), profile.workgroupBytes, width))
+  return [preferred, smallestTiling].find((tiling) => fit(prefillTiles(tiling, problem.headDim), profile.workgroupBytes, width))
 }
 
 /** The same for a problem's gradients. */
@@ -17,7 +17,7 @@ export function chooseGradientTiling(profile: DeviceProfile, problem: AttentionP
   if (isForRows(profile, problem)) return undefined
   const width = Math.max(problem.headDim, problem.valueDim)
   const preferred = width <= 64 ? smallPatches.narrow : smallPatches.wide
-  return [preferred, smallest].find((tiling) => fit(tilesOf(tiling), profile.workgroupBytes, width))
+  return [preferred, smallestTiling].find((tiling) => fit(tilesOf(tiling), profile.workgroupBytes, width))
 }
 
 function isForRows({ software }: DeviceProfile, { queryLength, group }: AttentionProblem): boolean {
@@ -25,7 +25,7 @@ function isForRows({ software }: DeviceProfile, { queryLength, group }: Attentio
 }
 
 /** Fits the 16 KiB that every device has. */
-const smallest: Tiling = { rowGroups: 8, columns: 8, depth: 32, patch: 4 }
+export const smallestTiling: Tiling = { rowGroups: 8, columns: 8, depth: 32, patch: 4 }
 
 /** How a problem's rows are dealt to workgroups; see `tile-walk.wgsl`. */
 export interface TileWalk {
