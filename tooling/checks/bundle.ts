@@ -11,6 +11,8 @@ export interface Bundle {
 /**
  * A program that imports published packages, bundled for a browser and minified. Imports that only Node resolves stay. `next` are
  * names of files that are always loaded next, though by `import()`: they count as loaded at once.
+ *
+ * @throws Error where no file has such a name: what it was to count would be left out.
  */
 export async function bundle(code: string, external: readonly string[] = [], next?: RegExp): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
@@ -30,7 +32,9 @@ export async function bundle(code: string, external: readonly string[] = [], nex
   })
   const texts = new Map(outputFiles.map(({ path, text }) => [path.slice(installation.length + 1), text]))
   const join = (files: readonly string[]): string => files.map((file) => texts.get(file)).join('\n')
-  return { inAll: join([...texts.keys()]), atOnce: join(loadedAtOnce(metafile, next)) }
+  const files = [...texts.keys()]
+  if (next && !files.some((file) => next.test(file))) throw new Error(`No file is named as ${next} says: ${files.join(', ')}`)
+  return { inAll: join(files), atOnce: join(loadedAtOnce(metafile, next)) }
 }
 
 const entry = 'program.js'
