@@ -22,8 +22,9 @@ const missed: Readonly<Record<string, number>> = { core: 15.9, webgpu: 29.6 }
 const loadedNext: Readonly<Record<string, RegExp>> = { webgpu: /^prefill-(?!matrix)/, cpu: /^relaxed\.deflate-/ }
 
 /**
- * With all entries of a package and what is loaded later: WebGPU's gradients and layers, say, or the kernels without relaxed SIMD. There are no aims
- * for these: they are what was reached, so that a package that grows fails until someone has decided that it may.
+ * With all entries of a package and what is loaded later: WebGPU's gradients and layers, say, or the kernels without relaxed
+ * SIMD. There are no aims for these: they are what was reached, so that a package that grows fails until someone has decided
+ * that it may.
  */
 const inAll: Readonly<Record<string, number>> = { core: 25.4, cpu: 63, positional: 13, webgpu: 43.2, attention: 25 }
 
