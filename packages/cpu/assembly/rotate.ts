@@ -25,7 +25,8 @@ function layOut(rotation: usize, scratch: usize): usize {
 }
 
 export function rotateScratch(rotation: usize, _unit: i32, _scratch: usize): usize {
-  const plain = isPlain(rotation, record.input) && isPlain(rotation, record.output) && isPlain(rotation, record.cos) && isPlain(rotation, record.sin)
+  const vectors = isPlain(rotation, record.input) && isPlain(rotation, record.output)
+  const plain = vectors && isPlain(rotation, record.cos) && isPlain(rotation, record.sin)
   return plain ? 0 : layOut(rotation, 0)
 }
 
