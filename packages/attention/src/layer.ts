@@ -36,6 +36,6 @@ export abstract class Layer implements Disposable {
     this.weights.check()
     checkShape(operation, 'input', input.shape, [-1, -1, modelDim])
     if (counts === undefined || cache?.lengths !== undefined) return
-    throw invalid(operation, 'counts', 'absent without a cache that counts entries apart (BatchedCache, PagedBatch)', 'counts')
+    throw invalid(operation, 'counts', 'absent without a BatchedCache or PagedBatch', 'counts')
   }
 }

@@ -197,7 +197,7 @@ export function batchedCacheClaims(subject: () => Subject): void {
     using layer = new MultiHeadAttention({ backend, modelDim: 32, heads: 4 })
     using plain = new KeyValueCache({ backend, heads: 4, headDim: 8 })
     await expect(layer.forward(normal('one', [1, 1, 32]), { cache: plain, counts: [1] })).rejects.toThrow(
-      'counts must be absent without a cache that counts entries apart (BatchedCache, PagedBatch)',
+      'counts must be absent without a BatchedCache or PagedBatch',
     )
   })
 }
