@@ -13,13 +13,14 @@ describe('the reports that are kept', () => {
   it.each(files)('%s names its machine, versions and commit, and can be drawn', (file) => {
     const report = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as BenchReport
     expect(report).toMatchObject({ version: 2, title: expect.any(String), commit: expect.any(String) })
-    expect(report.peers.find(({ id }) => id.startsWith('onnxruntime'))).toMatchObject({
-      status: 'ready',
-      version: expect.any(String),
-    })
+    const others = report.peers.filter(({ id, status }) => status === 'ready' && !id.startsWith('qkv/'))
+    expect(others.length).toBeGreaterThan(0)
     const { summary, pictures, details } = htmlParts(report)
     expect(pictures).toContain('<svg')
-    expect(summary + details).toContain('ONNX Runtime')
+    for (const { title, version } of others) {
+      expect(version).toMatch(/^\d/)
+      expect(summary + details).toContain(title)
+    }
     expect(closing(report)).toContain('Altogether')
   })
 })
