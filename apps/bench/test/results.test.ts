@@ -13,7 +13,10 @@ describe('the reports that are kept', () => {
   it.each(files)('%s names its machine, versions and commit, and can be drawn', (file) => {
     const report = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as BenchReport
     expect(report).toMatchObject({ version: 2, title: expect.any(String), commit: expect.any(String) })
-    const others = report.peers.filter(({ id, status }) => status === 'ready' && !id.startsWith('qkv/'))
+    const compared = new Set(report.cases.flatMap(({ rows }) => rows.map(({ peer }) => peer)))
+    const others = report.peers.flatMap((peer) =>
+      peer.status === 'ready' && compared.has(peer.id) && !peer.id.startsWith('qkv/') ? [peer] : [],
+    )
     expect(others.length).toBeGreaterThan(0)
     const { summary, pictures, details } = htmlParts(report)
     expect(pictures).toContain('<svg')
