@@ -137,8 +137,8 @@ function addProducts(factors: usize, panels: usize, count: i32, keys: i32, colum
 function addSpecialRows(problem: usize, count: i32, keys: i32): void {
   const headDim = int(problem, record.headDim), valueDim = int(problem, record.valueDim)
   for (let j = 0; j < keys; j++) {
-    addSpecial(weights + (usize(j) << 2), turnedRow, dOPanels, chunkRows, count, valueDim, dv + usize(j * wholePanels(valueDim)) * 4, 1)
-    addSpecial(gradients + (usize(j) << 2), turnedRow, qPanels, chunkRows, count, headDim, dk + usize(j * wholePanels(headDim)) * 4, 1)
+    addSpecial(weights + (usize(j) << 2), turnedRow, dOPanels, chunkRows, count, valueDim, dv + usize(j * wholePanels(valueDim)) * 4)
+    addSpecial(gradients + (usize(j) << 2), turnedRow, qPanels, chunkRows, count, headDim, dk + usize(j * wholePanels(headDim)) * 4)
   }
 }
 
