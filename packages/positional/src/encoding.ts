@@ -120,7 +120,7 @@ export interface ContentGradient {
   readonly parameters: readonly HostTensor[]
 }
 
-/** Vectors added to the inputs of the first layer. */
+/** Vectors added to inputs: most often to those of the first layer. */
 export interface EmbeddingEncoding {
   readonly kind: 'embedding'
   /** Elements of each vector. */
@@ -129,4 +129,10 @@ export interface EmbeddingEncoding {
   readonly parameters: readonly HostTensor[]
   /** [length, dim], or [batch, length, dim] for batched positions. Float32. */
   embed(positions: Positions): HostTensor
+  /**
+   * The gradients of the `parameters`, in their order and shapes, from that of the sum of inputs and vectors.
+   *
+   * @param dInput [batch, length, dim]; where positions are not batched, all entries share their vectors
+   */
+  gradient(positions: Positions, dInput: HostTensor): readonly HostTensor[]
 }

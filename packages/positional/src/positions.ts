@@ -49,17 +49,16 @@ function read(operation: string, positions: Positions, axes: number): { shape: r
     }
     return { shape, values: toFloat64(positions) }
   }
-  const values = isRange(positions) ? fromRange(operation, positions) : Float64Array.from(positions)
+  const values = Array.isArray(positions) ? Float64Array.from(positions) : fromRange(operation, positions)
   return { shape: [values.length], values }
 }
 
-/** Whether positions are neither numbers nor a tensor. */
 export function isRange(positions: Positions): positions is PositionRange {
-  return !Array.isArray(positions) && !isTensor(positions)
+  return typeof positions === 'object' && positions !== null && 'start' in positions
 }
 
-function fromRange(operation: string, positions: PositionRange): Float64Array {
-  if (!Number.isFinite(positions?.start))
+function fromRange(operation: string, positions: Positions): Float64Array {
+  if (!isRange(positions) || !Number.isFinite(positions.start))
     throw refused(operation, 'positions', 'a range { start, length }, an array or a tensor', positions)
   const { start } = positions
   const length = checkCount(operation, 'positions.length', positions.length, 0)

@@ -100,6 +100,22 @@ describe('learned', () => {
     near(learned({ table: transposed }).embed([1]), [2, 5])
   })
 
+  test.each([
+    ['shared by all entries', [4, 0, 1, 1]],
+    ['of their own', tensor([4, 0, 1, 1, 2, 1, 0, 3], [2, 4], { dtype: 'int32' })],
+  ])('with positions %s, a table’s gradient is the adjoint of embedding', (_, positions) => {
+    const { embed, gradient, parameters } = learned({ table })
+    const dInput = floats('gradient of inputs', [2, 4, 3])
+    const [dTable] = gradient(positions, dInput)
+    expect(dTable?.shape).toEqual(table.shape)
+    expect(parameters).toEqual([table])
+    const vectors = toFloat64(embed(positions))
+    const received = toFloat64(dInput).reduce((sum, element, at) => sum + element * vectors[at % vectors.length]!, 0)
+    const given = toFloat64(dTable!).reduce((sum, element, at) => sum + element * toFloat64(table)[at]!, 0)
+    expect(Math.abs(given - received)).toBeLessThan(1e-5)
+    expect(sinusoidal({ dim: 4 }).gradient(positions, dInput)).toEqual([])
+  })
+
   test('refuses positions that its table lacks', () => {
     expect(() => learned({ table }).embed([5])).toThrow(
       'learned: positions must be whole numbers from 0 to 4, within the table; received 5',

@@ -17,17 +17,19 @@ export interface LearnedOptions {
 export function learned({ table, offset = 0 }: LearnedOptions): EmbeddingEncoding {
   const [count = 0, dim = 0] = checkTable('learned', 'table', table, ['positions', 'dim'])
   checkCount('learned', 'offset', offset, 0)
+  const rowOf = (position: number): number => {
+    const row = position + offset
+    if (Number.isInteger(row) && row >= 0 && row < count) return row
+    throw refused('learned', 'positions', `whole numbers from ${-offset} to ${count - offset - 1}, within the table`, position)
+  }
   return embeddingEncoding({
     operation: 'learned',
     dim,
     axes: 1,
-    parameters: [table],
     write: ([position = NaN], vector) => {
-      const row = position + offset
-      if (!Number.isInteger(row) || row < 0 || row >= count) {
-        throw refused('learned', 'positions', `whole numbers from ${-offset} to ${count - offset - 1}, within the table`, position)
-      }
+      const row = rowOf(position)
       vector.set(toFloat32(slice(table, 0, row, row + 1)))
     },
+    trained: { table, rowOf },
   })
 }

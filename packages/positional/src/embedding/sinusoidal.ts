@@ -29,7 +29,7 @@ export function sinusoidal({ dim, base, layout = 'interleaved', shift, axes = 1 
   const operation = 'sinusoidal'
   checkOneOf(operation, 'layout', layout, ['interleaved', 'concatenated'])
   const write = sinusoids({ operation, dim, base, shift, axes, first: 'sin', interleaved: layout === 'interleaved' })
-  return embeddingEncoding({ operation, dim, axes, parameters: [], write })
+  return embeddingEncoding({ operation, dim, axes, write })
 }
 
 export interface Sinusoids {

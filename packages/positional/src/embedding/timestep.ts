@@ -28,7 +28,6 @@ export function timestep({ dim, base, first = 'sin', shift = 1, scale = 1 }: Tim
     operation: 'timestep',
     dim,
     axes: 1,
-    parameters: [],
     write: ([time = NaN], vector) => write([scale * time], vector),
   })
 }

@@ -64,8 +64,7 @@ function keepingLast(make: TableMaker, rolesShare: boolean): TableMaker {
     | { start: number; length: number; role: 'query' | 'key' | undefined; contextLength: number | undefined; table: RotaryTable }
     | undefined
   return (positions, role, contextLength) => {
-    // (Callers without types may give nothing, which `make` refuses.)
-    if (!positions || !isRange(positions) || positions.length > longestKept) return make(positions, role, contextLength)
+    if (!isRange(positions) || positions.length > longestKept) return make(positions, role, contextLength)
     const asked = last?.start === positions.start && last.length === positions.length && last.contextLength === contextLength
     if (last && asked && (rolesShare || last.role === role)) return last.table
     const table = make(positions, role, contextLength)
