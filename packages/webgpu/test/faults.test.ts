@@ -146,6 +146,27 @@ describe('a buffer that there was no memory for is never used again', () => {
   })
 })
 
+test('what is refused half-way holds no memory', async () => {
+  using backend = await createWebGpuBackend({ device: failingGpu().device })
+  const [query, gone] = [host(1, 2, 20, 8), backend.upload(host(1, 2, 20, 8))]
+  const forward = { output: query, lse: host(1, 2, 20) }
+  const asked = problem(query, gone, gone)
+  gone.dispose()
+  for (const refused of [
+    () => backend.attention(asked),
+    () => backend.attentionGradient(problem(query, query, query), forward, gone),
+    () => backend.merge([forward, { ...forward, output: gone }]),
+    () => backend.upload({ ...host(4), offset: 2 }),
+    () => backend.linear(query, gone),
+    () => backend.rmsNorm(query, gone, 1e-5),
+    () => backend.add(query, gone),
+  ]) {
+    expect(codeThrown(refused)).toMatch(/DISPOSED|SHAPE_MISMATCH/)
+  }
+  expect(await codeOf(backend.attentionInSteps(asked, {}))).toBe('DISPOSED')
+  expect(backend.memory.buffers).toBe(0)
+})
+
 test('a lost device is told once to who listens, and every later call throws DEVICE_LOST', async () => {
   const gpu = failingGpu()
   const backend = await createWebGpuBackend({ device: gpu.device })

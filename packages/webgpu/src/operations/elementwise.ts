@@ -9,7 +9,7 @@ import { broadcastOperand, expectFloats, expectOption } from './checks.ts'
 import { walkOf } from './walk.ts'
 
 /** A new contiguous tensor f(input), of the input's shape and dtype. */
-export function activateElements(workspace: Workspace, activation: Activation, input: Tensor): OwnedTensor {
+export function activateElements(workspace: Workspace, input: Tensor, activation: Activation): OwnedTensor {
   expectFloats(workspace, 'input', input)
   expectOption(workspace, 'activation', activations.includes(activation), `one of ${activations.join(', ')}`, activation)
   const only = operand(workspace, 'input', input)

@@ -1,20 +1,21 @@
-import type { AttentionResult, OwnedTensor, Watch } from '@qkv/core'
-import { isDispatch, type Recorder } from '../commands.ts'
-import type { Queue } from '../queue.ts'
+import type { AttentionResult, Watch } from '@qkv/core'
+import { isDispatch, type Command } from '../commands.ts'
 import { checkSignal, withPatience } from '../patience.ts'
+import type { Session } from '../session.ts'
+import type { Workspace } from '../workspace.ts'
 
-/** Runs an operation one submission at a time, reporting progress and obeying the signal in between. */
+/** Runs attention one submission at a time, reporting progress and obeying the signal in between. */
 export async function inSteps(
-  queue: Queue,
-  operation: (recorder: Recorder) => AttentionResult,
+  session: Session,
   { signal, onProgress }: Watch,
-  patience: number,
-  bufferOf: (tensor: OwnedTensor) => GPUBuffer,
+  attend: (workspace: Workspace) => AttentionResult,
 ): Promise<AttentionResult> {
-  checkSignal('attention', signal)
-  const waiting = { operation: 'attention', patience, signal }
-  const { result, commands, release } = queue.stage(operation)
-  const total = commands.reduce((sum, command) => sum + (isDispatch(command) ? command.work : 0), 0)
+  const operation = 'attention'
+  checkSignal(operation, signal)
+  const { queue, patience } = session
+  const waiting = { operation, patience, signal }
+  const { result, commands, release } = queue.stage((recorder) => session.perform(operation, recorder, attend))
+  const total = workOf(commands)
   let done = 0
   try {
     for (let at = 0; at < commands.length;) {
@@ -23,11 +24,11 @@ export async function inSteps(
       await withPatience(queue, queue.flush(), waiting)
       await withPatience(queue, queue.idle(), waiting)
       at += step.length
-      done += step.reduce((sum, command) => sum + (isDispatch(command) ? command.work : 0), 0)
+      done += workOf(step)
       onProgress?.(total === 0 ? 1 : done / total)
-      checkSignal('attention', signal)
+      checkSignal(operation, signal)
     }
-    await withPatience(queue, queue.check(bufferOf(result.output)), waiting)
+    await withPatience(queue, queue.check(session.bufferOf(result.output)), waiting)
     return result
   } catch (cause) {
     result.output.dispose()
@@ -36,4 +37,8 @@ export async function inSteps(
   } finally {
     release()
   }
+}
+
+function workOf(commands: readonly Command[]): number {
+  return commands.reduce((sum, command) => sum + (isDispatch(command) ? command.work : 0), 0)
 }
