@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { ParsedArgs } from 'citty'
 import type { ModelFiles } from './peers/peer.ts'
 
@@ -56,7 +56,8 @@ export interface Choices {
   readonly quick: boolean
   readonly device: string
   readonly peers: string
-  readonly against?: string | undefined
+  /** Another build's host. */
+  readonly against: URL | undefined
   readonly model?: string | undefined
   readonly title?: string | undefined
   readonly threads: number
@@ -67,8 +68,12 @@ export interface Choices {
 }
 
 export function choicesOf(args: ParsedArgs<typeof commandOptions>): Choices {
+  const unknown = Object.keys(args).find((name) => name !== '_' && !(name in commandOptions))
+  if (unknown !== undefined) refuse(`--${unknown}: there is no such option; --help names those that there are`)
+  if (args._.length > 0) refuse(`${args._.join(' ')}: what is this? Cases are chosen by --filter`)
   return {
     ...args,
+    against: args.against === undefined ? undefined : otherBuild(args.against),
     threads: args.threads === 'auto' ? availableParallelism() : countOption('threads', args.threads),
     rounds: args.rounds === undefined ? undefined : countOption('rounds', args.rounds),
     minutes: args.minutes === undefined ? undefined : positiveOption('minutes', args.minutes),
@@ -84,6 +89,12 @@ export function readModel(named: string | undefined): ModelFiles | undefined {
   if (existsSync(checkpoint) && existsSync(tokenizer))
     return { checkpoint: readFileSync(checkpoint), tokenizer: readFileSync(tokenizer) }
   return named === undefined ? undefined : refuse(`--model ${named}: there are no stories260K.bin and tok512.bin`)
+}
+
+/** The other build's bench, if it is built. */
+function otherBuild(folder: string): URL {
+  const host = resolve(callerFolder(), folder, 'dist', 'host-process.js')
+  return existsSync(host) ? pathToFileURL(host) : refuse(`--against ${folder}: there is no built bench (dist/host-process.js)`)
 }
 
 /** What the user can put right is said in one line. */

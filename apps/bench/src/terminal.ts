@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { defineCommand, runMain } from 'citty'
 import { createLogUpdate } from 'log-update'
 import colours from 'picocolors'
@@ -14,10 +14,17 @@ import { callerFolder, choicesOf, commandOptions, readModel, refuse, type Choice
 import type { Field } from './peers/field.ts'
 import { nodeFields } from './peers/node.ts'
 import { isOtherBuild, otherBuildOf } from './peers/other-build.ts'
-import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } from './report/compare.ts'
+import { compareReports, describeChanges } from './report/compare.ts'
 import { grouped } from './report/groups.ts'
 import { html } from './report/html.ts'
 import { markdown } from './report/markdown.ts'
+import {
+  describeRegressions,
+  passes,
+  regressionsAgainstOtherBuild,
+  regressionsSince,
+  type Regressions,
+} from './report/regressions.ts'
 import type { BenchReport, CaseReport } from './report/report.ts'
 import { caseTable, closing, peerLine } from './report/terminal.ts'
 import { runCases, type Progress } from './runner.ts'
@@ -33,12 +40,13 @@ const command = defineCommand({
   args: commandOptions,
   async run({ args }) {
     if (args.compare) return compare(args._)
+    const choices = choicesOf(args)
     const baseline = args.baseline === undefined ? undefined : read(args.baseline)
-    const report = await measure(choicesOf(args))
+    const report = await measure(choices)
     console.log(closing(report))
     if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
-    if (baseline !== undefined) judge(baseline, report)
-    if (args.against !== undefined) judgeBuilds(report)
+    if (baseline !== undefined) judge(`the baseline of ${baseline.date.slice(0, 10)}`, regressionsSince(baseline, report))
+    if (choices.against !== undefined) judge('the other build', regressionsAgainstOtherBuild(report))
   },
 })
 
@@ -68,7 +76,7 @@ async function measure(choices: Choices): Promise<BenchReport> {
       patienceMilliseconds: 1000 * choices.patience,
     },
     budgetMilliseconds: minutes === undefined ? undefined : 60_000 * minutes,
-    startHost: ({ id }) => (isOtherBuild(id) && against !== undefined ? startProcess(hostOf(against)) : startProcess()),
+    startHost: ({ id }) => (isOtherBuild(id) && against !== undefined ? startProcess(against) : startProcess()),
     deadlineMilliseconds: 300_000,
     onProgress: liveTable(),
   })
@@ -95,10 +103,6 @@ function fieldsOf({ device, peers, quick, against }: Choices): readonly Field[] 
       const chosen = quick && peers === '' ? named.filter(({ id }) => !aside.has(id)) : named
       return { subject, peers: against === undefined ? chosen : [otherBuildOf(subject), ...chosen] }
     })
-}
-
-function hostOf(folder: string): URL {
-  return pathToFileURL(resolve(callerFolder(), folder, 'dist', 'host-process.js'))
 }
 
 /** Prints each result as it comes, and on a terminal, below, what is running and how long it may still take. */
@@ -139,20 +143,23 @@ function compare([before, after]: readonly string[]): void {
   console.log(describeChanges(compareReports(read(before), read(after))))
 }
 
-function judge(baseline: BenchReport, report: BenchReport): void {
-  const changes = compareReports(baseline, report)
-  console.log(`\nAgainst the baseline of ${baseline.date.slice(0, 10)}: ${describeChanges(changes)}`)
-  if (fellBehind(changes)) process.exitCode = 1
-}
-
-function judgeBuilds(report: BenchReport): void {
-  const slower = slowerThanOtherBuild(report)
-  console.log(
-    `\nAgainst the other build: ${slower.length === 0 ? 'slower nowhere beyond noise.' : `slower in ${slower.join(', ')}.`}`,
-  )
-  if (slower.length > 0) process.exitCode = 1
+/** For scripts: the exit code is 1 unless the check passes. */
+function judge(against: string, regressions: Regressions): void {
+  console.log(`\nAgainst ${against}: ${describeRegressions(regressions)}`)
+  if (!passes(regressions)) process.exitCode = 1
 }
 
 function read(path: string): BenchReport {
-  return JSON.parse(readFileSync(resolve(callerFolder(), path), 'utf8')) as BenchReport
+  const file = resolve(callerFolder(), path)
+  if (!existsSync(file)) return refuse(`${path}: there is no such file`)
+  const report = parsed(readFileSync(file, 'utf8'))
+  return report?.version === 2 ? report : refuse(`${path}: no report of this bench`)
+}
+
+function parsed(text: string): BenchReport | undefined {
+  try {
+    return JSON.parse(text) as BenchReport
+  } catch {
+    return undefined
+  }
 }

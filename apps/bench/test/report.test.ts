@@ -4,9 +4,10 @@ import { bytesOf, flopsOf, hasWindow, visiblePairs, type AttentionCase } from '.
 import { otherBuildOf } from '../src/peers/other-build.ts'
 import { qkvCpu } from '../src/peers/qkv.ts'
 import { cacheSizes } from '../src/report/cache-sizes.ts'
-import { compareReports, describeChanges, fellBehind, slowerThanOtherBuild } from '../src/report/compare.ts'
+import { compareReports, describeChanges } from '../src/report/compare.ts'
 import { html } from '../src/report/html.ts'
 import { markdown } from '../src/report/markdown.ts'
+import { describeRegressions, passes, regressionsAgainstOtherBuild, regressionsSince } from '../src/report/regressions.ts'
 import type { BenchReport, Row } from '../src/report/report.ts'
 import { ceilingShares, standings, sweepEnds, sweepsOf } from '../src/report/summary.ts'
 import { closing } from '../src/report/terminal.ts'
@@ -81,11 +82,18 @@ describe('comparing two reports', () => {
 describe('a regression', () => {
   const against = (ratio: number, peer = 'other'): BenchReport => report(measured('qkv/cpu', 10), measured(peer, 10 * ratio, ratio))
 
+  const { id: otherBuild } = otherBuildOf(qkvCpu)
+  const lost = { peer: 'qkv/cpu', status: 'failed', reason: 'its process ended' } as const
+  const since = (before: BenchReport, after: BenchReport): boolean => passes(regressionsSince(before, after))
+  const besides = (...rows: Row[]): boolean => passes(regressionsAgainstOtherBuild(report(...rows)))
+
   it('is a lead over another library that shrank beyond noise, whatever became of our own kernels among themselves', () => {
-    expect(fellBehind(compareReports(against(2), against(1.5)))).toBe(true)
-    expect(fellBehind(compareReports(against(2), against(3)))).toBe(false)
-    expect(fellBehind(compareReports(against(2), against(1.98)))).toBe(false)
-    expect(fellBehind(compareReports(against(9, 'qkv/javascript'), against(5, 'qkv/javascript')))).toBe(false)
+    expect(since(against(2), against(1.5))).toBe(false)
+    expect(since(against(2), against(3))).toBe(true)
+    expect(since(against(2), against(1.98))).toBe(true)
+    const both = (own: number): BenchReport =>
+      report(measured('qkv/cpu', 10), measured('qkv/javascript', 10 * own, own), measured('other', 20, 2))
+    expect(since(both(9), both(5))).toBe(true)
   })
 
   it('a ratio between our own kernels is told as a ratio', () => {
@@ -94,11 +102,26 @@ describe('a regression', () => {
   })
 
   it('is another build of the same run that took less time beyond noise', () => {
-    const { id } = otherBuildOf(qkvCpu)
-    expect(slowerThanOtherBuild(against(0.8, id))).toEqual([bench.id, 'growth/x'])
-    expect(slowerThanOtherBuild(against(0.98, id))).toEqual([])
-    expect(slowerThanOtherBuild(against(1.3, id))).toEqual([])
-    expect(slowerThanOtherBuild(against(0.8))).toEqual([])
+    expect(regressionsAgainstOtherBuild(against(0.8, otherBuild)).regressed).toEqual([bench.id, 'growth/x'])
+    expect(passes(regressionsAgainstOtherBuild(against(0.98, otherBuild)))).toBe(true)
+    expect(passes(regressionsAgainstOtherBuild(against(1.3, otherBuild)))).toBe(true)
+  })
+
+  it('is a result that is no longer given', () => {
+    expect(regressionsSince(against(2), report(lost)).regressed).toEqual([
+      `${bench.id} (failed: its process ended)`,
+      'growth/x (failed: its process ended)',
+    ])
+    expect(besides(lost, measured(otherBuild, 10, 1))).toBe(false)
+  })
+
+  it('cannot be ruled out where nothing was compared', () => {
+    expect(since(report(measured('a', 1)), report(measured('b', 1)))).toBe(false)
+    const alone = regressionsAgainstOtherBuild(
+      report(measured('qkv/cpu', 10), { peer: otherBuild, status: 'failed', reason: 'no answer' }),
+    )
+    expect(passes(alone)).toBe(false)
+    expect(describeRegressions(alone)).toContain(`not compared: ${bench.id}: failed: no answer`)
   })
 })
 

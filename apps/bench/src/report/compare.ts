@@ -1,5 +1,4 @@
 import { differs, type Spread } from '../measure/statistics.ts'
-import { isOtherBuild } from '../peers/other-build.ts'
 import type { BenchReport, Measured, Row } from './report.ts'
 import { milliseconds, times } from './words.ts'
 
@@ -45,21 +44,6 @@ export function describeChanges(changes: readonly Change[]): string {
       : `${bench}  against ${peer}: QKV ${times(before.median)} → ${times(after.median)} as fast`,
   )
   return [`${changes.length} rows compared; ${beyond.length} changed beyond noise:`, ...lines].join('\n')
-}
-
-/** Whether QKV fell behind other libraries since the first report. Its bare times do not say: the machine may be slower. */
-export function fellBehind(changes: readonly Change[]): boolean {
-  return changes.some(
-    ({ peer, of, factor, beyondNoise }) => beyondNoise && of === 'ratio' && !peer.startsWith('qkv/') && factor < 1,
-  )
-}
-
-/** The cases in which the other build of the same run took less time than this one, beyond noise. */
-export function slowerThanOtherBuild(report: BenchReport): readonly string[] {
-  const even = { median: 1, low: 1, high: 1 }
-  return measuredRows(report).flatMap(([bench, { peer, ratio }]) =>
-    isOtherBuild(peer) && ratio !== undefined && ratio.median < 1 && differs(even, ratio) ? [bench] : [],
-  )
 }
 
 function measuredRows(report: BenchReport): [string, Row & Measured][] {
