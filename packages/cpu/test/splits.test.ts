@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
 import { reference, type Backend } from '@qkv/core'
 import { drawTokens, parseToken, printToken, randomProblem, tally, type Limits } from '@qkv/testing'
 import { expectAttention, problemCount, takeAttention } from '@qkv/testing/suites/suite'
@@ -6,8 +5,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backendOf } from '../src/backend.ts'
 import { splitKeys } from '../src/wasm/attention.ts'
 import { openWasmEngine } from '../src/wasm/open.ts'
-
-setFlagsFromString('--experimental-wasm-relaxed-simd')
 
 /** Few queries over many keys: the keys are split among threads, and what splits leave is merged. */
 describe('decoding over keys that are split', { timeout: 600_000 }, () => {

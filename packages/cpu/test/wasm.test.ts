@@ -1,17 +1,14 @@
-import { setFlagsFromString } from 'node:v8'
 import { attentionSuite } from '@qkv/testing/suites/attention-suite'
 import { contractSuite } from '@qkv/testing/suites/contract-suite'
 import { gradientSuite } from '@qkv/testing/suites/gradient-suite'
 import { layerSuite } from '@qkv/testing/suites/layer-suite'
+import { onnxSuite } from '@qkv/testing/suites/onnx-suite'
 import { propertySuite } from '@qkv/testing/suites/property-suite'
 import type { Suite } from '@qkv/testing/suites/suite'
 import { describe } from 'vitest'
 import { backendOf, type CpuBackend } from '../src/backend.ts'
 import { openWasmEngine } from '../src/wasm/open.ts'
 import type { Instructions } from '../src/wasm/module.ts'
-
-// Node has had relaxed SIMD since version 21, Node 20 behind a flag.
-setFlagsFromString('--experimental-wasm-relaxed-simd')
 
 const relaxed: Instructions = 'relaxed SIMD'
 
@@ -36,5 +33,7 @@ describe.each(engines)('WebAssembly, %s, threads: %i', (instructions, threads, s
   gradientSuite(suite)
   layerSuite(instructions === relaxed ? suite : { ...suite, share: share / 4 })
   propertySuite(suite)
-  if (share === 1) contractSuite(suite)
+  if (share < 1) return
+  contractSuite(suite)
+  onnxSuite(suite)
 })
