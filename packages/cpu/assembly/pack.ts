@@ -3,7 +3,7 @@
  * dims and lengths need no other code: what zeros add is nothing, and nobody looks at padded rows.
  */
 import { blockRows, panelColumns } from './product'
-import { splat } from './vector'
+import { highHalves, interleaveHigh, interleaveLow, lowHalves, splat } from './vector'
 
 /** Four vectors side by side, times a factor: target[i] = (a[i], b[i], c[i], d[i]), `row` bytes apart. */
 export function packFour(a: usize, b: usize, c: usize, d: usize, n: i32, target: usize, row: usize, factor: f32 = 1): void {
@@ -13,14 +13,12 @@ export function packFour(a: usize, b: usize, c: usize, d: usize, n: i32, target:
     const offset = usize(i) << 2
     const va = f32x4.mul(x, v128.load(a + offset)), vb = f32x4.mul(x, v128.load(b + offset))
     const vc = f32x4.mul(x, v128.load(c + offset)), vd = f32x4.mul(x, v128.load(d + offset))
-    const abLow = i8x16.shuffle(va, vb, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
-    const abHigh = i8x16.shuffle(va, vb, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
-    const cdLow = i8x16.shuffle(vc, vd, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
-    const cdHigh = i8x16.shuffle(vc, vd, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
-    v128.store(target, i8x16.shuffle(abLow, cdLow, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
-    v128.store(target + row, i8x16.shuffle(abLow, cdLow, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-    v128.store(target + 2 * row, i8x16.shuffle(abHigh, cdHigh, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
-    v128.store(target + 3 * row, i8x16.shuffle(abHigh, cdHigh, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+    const abLow = interleaveLow(va, vb), abHigh = interleaveHigh(va, vb)
+    const cdLow = interleaveLow(vc, vd), cdHigh = interleaveHigh(vc, vd)
+    v128.store(target, lowHalves(abLow, cdLow))
+    v128.store(target + row, highHalves(abLow, cdLow))
+    v128.store(target + 2 * row, lowHalves(abHigh, cdHigh))
+    v128.store(target + 3 * row, highHalves(abHigh, cdHigh))
     target += 4 * row
   }
   for (; i < n; i++) {

@@ -5,7 +5,7 @@
  *     for each tile of 64 keys that any of the rows sees:
  *         pack its keys and values, or find them where they lie     (tiles.ts)
  *         for each panel of rows:
- *             s = k · qᵀ                    scores, rows as lanes
+ *             s = k · qᵀ                    scores, rows as lanes (score-panel.ts)
  *             s → softcap, bias, masks      only where there are any
  *             p = softmax of s so far       (softmax.ts)
  *             o = rescale · o + pᵀ · v
@@ -22,14 +22,15 @@ import { packQueries, tileKeys, vectorBytes } from './operands'
 import { finishPanel } from './output'
 import { wholePanels } from './pack'
 import { int } from './problem'
-import { blockRows, panelRow, productOfRows } from './product'
+import { blockRows } from './product'
 import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
+import { scorePanel } from './score-panel'
 import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
-import { keyScoresBytes, softmaxTile } from './softmax'
+import { softmaxTile } from './softmax'
 import { anySees, empty, partial, tileClass } from './tile-map'
 import * as tile from './tiles'
-import { weighPanels, weighSpecialPanels } from './values'
+import { ofValues, weighPanels, weighSpecialPanels } from './values'
 
 /** Panel descriptions, room for four vectors, the tiles of queries, scores and outputs, expression registers. */
 let panelsAt: usize, vectors: usize, q: usize, s: usize, o: usize, registers: usize
@@ -83,7 +84,7 @@ function attendTile(problem: usize, batch: i32, keyHead: i32, queryTile: i32): v
   for (let at = firstKey & -tileKeys; at < endKey; at += tileKeys) {
     const keys = min(tileKeys, endKey - at)
     if (!anySees(problem, panelsAt, panels, at, at + keys)) continue
-    tile.readTile(problem, batch, keyHead, at, keys, panels)
+    tile.readTile(problem, batch, keyHead, at, keys, end - first)
     for (let i = 0; i < panels; i++) {
       const lanes = min(rows.panelRows, end - first - i * rows.panelRows)
       attendPanel(problem, panelsAt + i * rows.panelBytes, lanes, q + i * queryBytes, o + i * outputBytes, at, keys)
@@ -108,7 +109,7 @@ function attendPanel(problem: usize, panel: usize, lanes: i32, queries: usize, o
   const keys = end - skipped
   at += skipped
 
-  scorePanel(problem, queries, skipped, keys)
+  scorePanel(skipped, keys, queries, int(problem, record.headDim), lanes, s)
   const changed = changesScores(problem), outside = !rows.seesAll(panel, at, at + keys)
   if (changed) changeScores(problem, panel, s, at, keys, registers)
   if (visible == partial) hideByMasks(problem, panel, s, at, keys, registers)
@@ -116,21 +117,12 @@ function attendPanel(problem: usize, panel: usize, lanes: i32, queries: usize, o
   softmaxTile(s, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, lanes)
   if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, s, at, keys)
 
-  const values = tile.values + skipped * tile.valueRow, valueDim = int(problem, record.valueDim)
+  const valueDim = int(problem, record.valueDim)
   const rescales = load<i32>(panel, rows.started) ? panel + rows.rescales : 0
   store<i32>(panel, 1, rows.started)
+  ofValues(tile.values + skipped * tile.valueRow, tile.valueRow, tile.valuePanel)
   const mayHide = outside || changed || visible == partial
   if (mayHide && tile.hasSpecialValues(problem)) {
-    weighSpecialPanels(s, values, tile.valueRow, tile.valuePanel, keys, valueDim, outputs, rescales)
-  } else weighPanels(s, values, tile.valueRow, tile.valuePanel, keys, valueDim, outputs, rescales, lanes)
-}
-
-/** s = k · qᵀ of `count` keys from the tile's key `first` on, in blocks of 4. */
-function scorePanel(problem: usize, queries: usize, first: i32, count: i32): void {
-  const headDim = int(problem, record.headDim), last = tile.keysInPlace ? max(0, count - blockRows) : count
-  for (let j = 0; j < count; j += blockRows) {
-    const key = min(j, last)
-    const keys = tile.keys + (first + key) * tile.keyBytes, scores = s + key * keyScoresBytes
-    productOfRows(keys, tile.keyRow, tile.keyStep, queries, panelRow, headDim, scores, keyScoresBytes, 0)
-  }
+    weighSpecialPanels(s, keys, valueDim, outputs, rescales)
+  } else weighPanels(s, keys, valueDim, outputs, rescales, lanes)
 }

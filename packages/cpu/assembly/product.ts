@@ -1,10 +1,10 @@
 /**
- * The one product of matrices: C[4 × 8] from A[4 × n] · B[n × 8]. Scores, weighted values, projections and gradients are
- * all made of it; they differ in what they pack.
+ * The one product of matrices: C[4 × 8] from A[4 × n] · B[n × 8]. Weighted values, projections and gradients are all
+ * made of it; they differ in what they pack. (Scores have their own, which fits itself to few rows: score-panel.ts.)
  *
  * Its eight accumulators, two vectors of B and one broadcast element of A stay in registers; each step reads six times
  * for eight multiply-adds. B is mostly a *panel*, n rows of 8 elements without gaps, so that reading it is one straight
- * line. A is stored by columns of 4, or as it lies. The loop is not unrolled: engines then fetch ahead more than fits their
+ * line. A is stored by columns of 4. The loop is not unrolled: engines then fetch ahead more than fits their
  * registers. Where only a row is wanted, the eight accumulators are put to other use.
  */
 import { loadFour } from './stored'
@@ -25,16 +25,6 @@ export const panelRow: i32 = 32
 // @ts-ignore: decorator
 @inline
 export function product<T = f32>(a: usize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize, scales: usize): void {
-  productOfRows<T>(a, 4, step, b, bRow, n, c, cRow, scales)
-}
-
-/** The same with A's rows `aRow` bytes apart. */
-// @ts-ignore: decorator
-@inline
-export function productOfRows<T = f32>(
-  a: usize, aRow: isize, step: usize, b: usize, bRow: isize, n: i32, c: usize, cRow: usize, scales: usize,
-): void {
-  const aRow2 = 2 * aRow, aRow3 = 3 * aRow
   const c1 = c + cRow
   const c2 = c1 + cRow
   const c3 = c2 + cRow
@@ -51,9 +41,9 @@ export function productOfRows<T = f32>(
   while (a < end) {
     b0 = loadFour<T>(b), b1 = isFloat<T>() ? v128.load(b, 16) : loadFour<T>(b + 4 * sizeof<T>())
     x = v128.load32_splat(a), x00 = multiplyAdd(x, b0, x00), x01 = multiplyAdd(x, b1, x01)
-    x = v128.load32_splat(a + aRow), x10 = multiplyAdd(x, b0, x10), x11 = multiplyAdd(x, b1, x11)
-    x = v128.load32_splat(a + aRow2), x20 = multiplyAdd(x, b0, x20), x21 = multiplyAdd(x, b1, x21)
-    x = v128.load32_splat(a + aRow3), x30 = multiplyAdd(x, b0, x30), x31 = multiplyAdd(x, b1, x31)
+    x = v128.load32_splat(a, 4), x10 = multiplyAdd(x, b0, x10), x11 = multiplyAdd(x, b1, x11)
+    x = v128.load32_splat(a, 8), x20 = multiplyAdd(x, b0, x20), x21 = multiplyAdd(x, b1, x21)
+    x = v128.load32_splat(a, 12), x30 = multiplyAdd(x, b0, x30), x31 = multiplyAdd(x, b1, x31)
     a += step
     b += bRow
   }

@@ -23,8 +23,8 @@ let count: i32, special: i32
 /** Room for what is packed, and for four vectors on their way there. */
 let packedKeys: usize, packedValues: usize, vectors: usize
 
-/** From how many panels on packing pays; and where what lies in place drives itself out of the cache. */
-const manyPanels: i32 = 16, somePanels: i32 = 3
+/** From how many rows on packing pays; and where what lies in place drives itself out of the cache. */
+const manyRows: i32 = 128, someRows: i32 = 24
 /** Not looked for yet. */
 const unknown: i32 = -1
 
@@ -34,15 +34,15 @@ export function layOutTile(problem: usize, fourVectors: usize): void {
   vectors = fourVectors
 }
 
-/** The keys `at` to `at + keyCount` and their values, for `panels` panels of rows. */
-export function readTile(problem: usize, batch: i32, keyHead: i32, at: i32, keyCount: i32, panels: i32): void {
+/** The keys `at` to `at + keyCount` and their values, for so many rows. */
+export function readTile(problem: usize, batch: i32, keyHead: i32, at: i32, keyCount: i32, rowCount: i32): void {
   count = keyCount
-  readKeys(problem, batch, keyHead, at, panels)
-  readValues(problem, batch, keyHead, at, panels)
+  readKeys(problem, batch, keyHead, at, rowCount)
+  readValues(problem, batch, keyHead, at, rowCount)
 }
 
-function readKeys(problem: usize, batch: i32, keyHead: i32, at: i32, panels: i32): void {
-  keysInPlace = panels < manyPanels && count >= blockRows && haveNoGaps(problem, record.key)
+function readKeys(problem: usize, batch: i32, keyHead: i32, at: i32, rowCount: i32): void {
+  keysInPlace = rowCount < manyRows && count >= blockRows && haveNoGaps(problem, record.key)
   if (keysInPlace) {
     keys = vectorOf(problem, record.key, batch, keyHead, at)
     keyBytes = keyRow = int(problem, record.key + record.rowStride), keyStep = 4
@@ -53,9 +53,9 @@ function readKeys(problem: usize, batch: i32, keyHead: i32, at: i32, panels: i32
   }
 }
 
-function readValues(problem: usize, batch: i32, keyHead: i32, at: i32, panels: i32): void {
+function readValues(problem: usize, batch: i32, keyHead: i32, at: i32, rowCount: i32): void {
   const stride = int(problem, record.value + record.rowStride), wholeGroups = (int(problem, record.valueDim) & 7) == 0
-  if (panels < (crowd(stride) ? somePanels : manyPanels) && wholeGroups && haveNoGaps(problem, record.value)) {
+  if (rowCount < (crowd(stride) ? someRows : manyRows) && wholeGroups && haveNoGaps(problem, record.value)) {
     values = vectorOf(problem, record.value, batch, keyHead, at)
     valueRow = stride, valuePanel = panelRow
     special = unknown

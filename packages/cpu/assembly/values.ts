@@ -6,26 +6,49 @@ import * as rows from './rows'
 import { keyScoresBytes } from './softmax'
 import { multiplyAdd, splat } from './vector'
 
-/** With values packed in panels of 8 columns. Of the rows only the first `rowCount` need be looked at. */
-export function weighValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usize, rescales: usize, rowCount: i32): void {
-  weighPanels(p, v, panelRow, panelBytes, keys, valueDim, o, rescales, rowCount)
+/** Where the values lie: the first, and bytes from one to the next, and between groups of 8 columns. */
+let values: usize, valueRow: isize, valuePanel: usize
+
+/** What is weighed from now on. */
+export function ofValues(at: usize, row: isize, panel: usize): void {
+  values = at, valueRow = row, valuePanel = panel
 }
 
-/** The same with values `row` bytes and groups of 8 columns `panel` bytes apart; `rescales` of 0 start from zero. */
-export function weighPanels(
-  p: usize, v: usize, row: isize, panel: usize, keys: i32, valueDim: i32, o: usize, rescales: usize, rowCount: i32,
-): void {
-  const rowBytes = usize(wholePanels(valueDim)) << 2, end = o + rowBytes
+/** With values packed in panels of 8 columns. Of the rows only the first `rowCount` need be looked at. */
+export function weighValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usize, rescales: usize, rowCount: i32): void {
+  ofValues(v, panelRow, panelBytes)
+  weighPanels(p, keys, valueDim, o, rescales, rowCount)
+}
+
+/** With values as {@link ofValues} has said; `rescales` of 0 start from zero. */
+export function weighPanels(p: usize, keys: i32, valueDim: i32, o: usize, rescales: usize, rowCount: i32): void {
+  const rowBytes = usize(wholePanels(valueDim)) << 2
+  if (rowCount > 6) weighEight(p, keys, rowBytes, o, rescales)
+  else {
+    weighFour(p, keys, rowBytes, o, rescales, rowCount)
+    if (rowCount > 4) weighFour(p + 16, keys, rowBytes, o + 4 * rowBytes, after(rescales, 16), rowCount - 4)
+  }
+}
+
+function weighEight(p: usize, keys: i32, rowBytes: usize, o: usize, rescales: usize): void {
+  let v = values
+  for (const end = o + rowBytes; o < end; o += 32, v += valuePanel) {
+    product(p, keyScoresBytes, v, valueRow, keys, o, rowBytes, rescales)
+    product(p + 16, keyScoresBytes, v, valueRow, keys, o + 4 * rowBytes, rowBytes, after(rescales, 16))
+  }
+}
+
+/** At most four rows, of which one or two are taken for themselves. */
+function weighFour(p: usize, keys: i32, rowBytes: usize, o: usize, rescales: usize, rowCount: i32): void {
+  let v = values
+  const end = o + rowBytes
   if (rowCount <= 2) {
-    for (; o + 128 <= end; o += 128, v += 4 * panel) {
-      rowProduct(p, keyScoresBytes, v, row, panel, keys, o, rescales)
-      if (rowCount == 2) rowProduct(p + 4, keyScoresBytes, v, row, panel, keys, o + rowBytes, after(rescales, 4))
+    for (; o + 128 <= end; o += 128, v += 4 * valuePanel) {
+      rowProduct(p, keyScoresBytes, v, valueRow, valuePanel, keys, o, rescales)
+      if (rowCount == 2) rowProduct(p + 4, keyScoresBytes, v, valueRow, valuePanel, keys, o + rowBytes, after(rescales, 4))
     }
   }
-  for (; o < end; o += 32, v += panel) {
-    product(p, keyScoresBytes, v, row, keys, o, rowBytes, rescales)
-    if (rowCount > 4) product(p + 16, keyScoresBytes, v, row, keys, o + 4 * rowBytes, rowBytes, after(rescales, 16))
-  }
+  for (; o < end; o += 32, v += valuePanel) product(p, keyScoresBytes, v, valueRow, keys, o, rowBytes, rescales)
 }
 
 /** So many bytes on, if there are any. */
@@ -47,19 +70,18 @@ export function anySpecial(v: usize, row: isize, keys: i32, valueDim: i32): bool
 
 /** The same where values may be infinite or NaN: a key of no weight is then left out, since 0 · NaN is not 0. */
 export function weighSpecialValues(p: usize, v: usize, keys: i32, valueDim: i32, o: usize, rescales: usize): void {
-  weighSpecialPanels(p, v, panelRow, panelBytes, keys, valueDim, o, rescales)
+  ofValues(v, panelRow, panelBytes)
+  weighSpecialPanels(p, keys, valueDim, o, rescales)
 }
 
-/** The same with values as {@link weighPanels} has them. */
-export function weighSpecialPanels(
-  p: usize, v: usize, row: isize, panel: usize, keys: i32, valueDim: i32, o: usize, rescales: usize,
-): void {
+/** The same with values as {@link ofValues} has said. */
+export function weighSpecialPanels(p: usize, keys: i32, valueDim: i32, o: usize, rescales: usize): void {
   const rowBytes = usize(wholePanels(valueDim)) << 2
   if (rescales == 0) memory.fill(o, 0, rowBytes * rows.panelRows)
   for (let lane: usize = 0; lane < usize(rows.panelRows); lane++, p += 4, o += rowBytes) {
     const rescale: f32 = rescales == 0 ? 1 : load<f32>(rescales + (lane << 2))
     for (let column: usize = 0; column < usize(valueDim); column += 4) {
-      addVisible(p, keyScoresBytes, inPanels(v, panel, column), row, keys, o + (column << 2), rescale)
+      addVisible(p, keyScoresBytes, inPanels(values, valuePanel, column), valueRow, keys, o + (column << 2), rescale)
     }
   }
 }

@@ -44,3 +44,31 @@ export function largestOfLanes(x: v128): f32 {
     max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)),
   )
 }
+
+/** a₀ b₀ a₁ b₁ */
+// @ts-ignore: decorator
+@inline
+export function interleaveLow(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+}
+
+/** a₂ b₂ a₃ b₃ */
+// @ts-ignore: decorator
+@inline
+export function interleaveHigh(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+}
+
+/** a₀ a₁ b₀ b₁ */
+// @ts-ignore: decorator
+@inline
+export function lowHalves(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+}
+
+/** a₂ a₃ b₂ b₃ */
+// @ts-ignore: decorator
+@inline
+export function highHalves(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+}
