@@ -60,6 +60,7 @@ describe('keys and values', () => {
   test('give a row the same bits, however many rows are asked for with it', async () => {
     for (const [headDim, valueDim] of [
       [16, 12],
+      [30, 36],
       [64, 64],
     ] as const) {
       const query = drawn('query', [1, 1, 140, headDim])

@@ -67,13 +67,15 @@ function risesOfMaximum(terms: readonly SoftmaxTerm[]): number {
  * Bound of one output component, Σ p_j v_j = `output`:
  *
  *     spread · Σ p_j |v_j − o| · exponent error_j     the weights are off
- *     + γ(n + rises + 2) · (Σ p_j |v_j| + |o|)         the sums are rounded
+ *     + γ(n + rises + 2) · (Σ p_j |v_j| + |o|)         the sums are rounded, the lower one's reciprocal too
  *     + w · Σ p_j |v_j|                                 values times their scales, weights times 1/(1 − p), are rounded
- *     + (u + u_out) |o| + underflow                    division and output dtype are rounded
+ *     + (u + u_out) |o| + underflow                    quotient (or product with 1/l) and output dtype are rounded
  *
  * The first line is exact: for weights w_j e^{δ_j} with |δ_j| ≤ d_j, Σ w_j (v_j − o) = 0 turns the error into
  * Σ w_j (e^{δ_j} − 1)(v_j − o) / Σ w_j e^{δ_j}, and |e^δ − 1| ≤ |δ| e^|δ|. It never exceeds the largest |v_j − o| of a key
- * that may have weight at all, since a weighted mean does not. A factor of 1.01 covers second orders of the rest.
+ * that may have weight at all, since a weighted mean does not. In the second, a sum of n weights over the tiles is rounded n − 1
+ * times, and once for each time that the maximum rises; of what is left one is the reciprocal's, where a kernel multiplies by 1/l.
+ * A factor of 1.01 covers second orders of the rest.
  */
 export function outputBound(
   terms: readonly SoftmaxTerm[],
