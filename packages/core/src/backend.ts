@@ -94,7 +94,8 @@ export interface LayerOperations {
  * with it. It accepts host tensors everywhere, copying them in, and what it returns lives with it.
  *
  * Issuing work is synchronous (a device may still be busy when a call returns); reading back is not. Results are
- * float32-accumulated whatever the dtype.
+ * float32-accumulated whatever the dtype. Scalars and captured tensors count as they are at a call, so every way to attend
+ * begins with `checkCaptures` of `@qkv/core/expression`, which kernels rely on.
  */
 export interface Backend extends LayerOperations, Disposable {
   /** `'cpu'`, `'webgpu'`, … */

@@ -1,6 +1,6 @@
 import { describe } from '../errors.ts'
 import type { MaskMod } from '../expression/node.ts'
-import { checkIndices } from '../expression/range/check-indices.ts'
+import { checkCaptures } from '../expression/range/check-captures.ts'
 import type { Alignment, AttentionProblem } from '../problem.ts'
 import { refusal } from '../refusal.ts'
 import type { Visibility } from '../visibility.ts'
@@ -52,7 +52,7 @@ export function blockMap(mask: MaskMod, shape: BlockMapShape): PrintableBlockMap
     mask: undefined,
     maskMod: mask,
   }
-  checkIndices('blockMap', 'mask', mask.node, visibility)
+  checkCaptures('blockMap', { ...visibility, scoreMod: undefined })
   const map = mapOf('blockMap', visibility, tile)
   return Object.freeze({ ...map, toString: () => printBlockMap(map) })
 }

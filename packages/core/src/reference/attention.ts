@@ -28,7 +28,8 @@ export interface Reference {
  * and the measure of every kernel. Inputs count as they are stored, already rounded to their dtype. Each output comes
  * with a componentwise error bound (see `error-bound.ts`), so that a comparison needs no chosen tolerance.
  *
- * @throws QkvError `OPTION_INVALID` where a tensor is not in host memory.
+ * @throws QkvError `OPTION_INVALID` where a tensor is not in host memory, `EXPRESSION_REJECTED` where an expression may read
+ * outside a captured one.
  */
 export function reference(problem: AttentionProblem, options: ReferenceOptions = {}): Reference {
   const { batch, queryHeads, queryLength, keyLength, valueDim } = problem

@@ -43,7 +43,8 @@ export interface ReferenceGradient {
  * lse and o. The score's and the lse's errors move log p_j; what is summed over keys or rows gains γ(n) of its magnitude.
  *
  * @param dOutput [batch, queryHeads, queryLength, valueDim], a float dtype
- * @throws QkvError naming a tensor that is not in host memory, quantised keys (which have no gradient), or `dOutput`.
+ * @throws QkvError naming a tensor that is not in host memory, quantised keys (which have no gradient), or `dOutput`;
+ * `EXPRESSION_REJECTED` where an expression may read outside a captured tensor.
  */
 export function referenceGradient(
   problem: AttentionProblem,

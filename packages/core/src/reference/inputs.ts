@@ -2,6 +2,7 @@ import { decoder, toFloat64 } from '../convert.ts'
 import { dropoutHash, dropoutThreshold } from '../dropout.ts'
 import type { Dtype } from '../dtype.ts'
 import { compileExpression, type CompiledExpression } from '../expression/evaluate.ts'
+import { checkCaptures } from '../expression/range/check-captures.ts'
 import type { AttentionProblem, Dropout } from '../problem.ts'
 import { refusal } from '../refusal.ts'
 import { isHostTensor, type HostTensor, type Tensor } from '../tensor.ts'
@@ -33,12 +34,16 @@ export interface Inputs {
 /** A number for each pair of a query row and a key. */
 export type ElementReader = (batch: number, head: number, row: number, key: number) => number
 
-/** @throws QkvError `OPTION_INVALID` where a tensor lives on a backend: the reference reads host memory only. */
+/**
+ * @throws QkvError `OPTION_INVALID` where a tensor lives on a backend: the reference reads host memory only;
+ * `EXPRESSION_REJECTED` as {@link checkCaptures} does.
+ */
 export function decodeInputs(operation: string, problem: AttentionProblem, platform: Platform = 'cpu'): Inputs {
   const host = (argument: string, view: Tensor): HostTensor => onHost(operation, argument, view)
   const { bias, mask, maskMod, scoreMod, sinks, lengths, keyScales, valueScales } = problem
   const elements = (argument: string, view: Tensor, scales: Tensor | undefined): Float64Array =>
     scales ? dequantise(host(argument, view), host(`${argument}Scales`, scales)) : toFloat64(host(argument, view))
+  checkCaptures(operation, problem)
   const arithmetic = platforms[platform]
   return {
     problem,

@@ -1,4 +1,3 @@
-import { checkIndices } from '../expression/range/check-indices.ts'
 import type { AttentionProblem, ProblemOptions } from '../problem.ts'
 import type { Tensor } from '../tensor.ts'
 import {
@@ -12,11 +11,12 @@ import {
   checkSoftcap,
   checkWindow,
 } from './options.ts'
-import { operation } from './refuse.ts'
 import { checkScales, checkShapes } from './vectors.ts'
 
 /**
- * Validates once and makes the canonical, frozen problem that every backend takes.
+ * Validates once and makes the canonical, frozen problem that every backend takes. What its expressions will read of captured
+ * tensors is left to whoever computes, at each call, by `checkCaptures` of `@qkv/core/expression`: scalars and tensors may
+ * change until then.
  *
  * @param query [batch, queryHeads, queryLength, headDim], any strides
  * @param key [batch, keyHeads, keyLength, headDim]; queryHeads is a multiple of keyHeads
@@ -27,8 +27,7 @@ export function problem(query: Tensor, key: Tensor, value: Tensor, options: Prob
   const { batch, queryHeads, keyHeads, group, queryLength, keyLength, headDim, valueDim } = checkShapes(query, key, value)
   const { causal, alignment } = checkCausal(options.causal)
   const { mask, maskMod, bias } = checkMasks(options, [batch, queryHeads, queryLength, keyLength])
-  const scoreMod = checkScore(options.score)
-  const checked: AttentionProblem = {
+  return Object.freeze<AttentionProblem>({
     query,
     key,
     value,
@@ -48,14 +47,11 @@ export function problem(query: Tensor, key: Tensor, value: Tensor, options: Prob
     mask,
     maskMod,
     bias,
-    scoreMod,
+    scoreMod: checkScore(options.score),
     sinks: checkSinks(options.sinks, queryHeads),
     lengths: checkLengths(options.lengths, batch, keyLength),
     keyScales: checkScales('key', key, options.keyScales),
     valueScales: checkScales('value', value, options.valueScales),
     dropout: checkDropout(options.dropout),
-  }
-  if (maskMod !== undefined) checkIndices(operation, 'mask', maskMod.node, checked)
-  if (scoreMod !== undefined) checkIndices(operation, 'score', scoreMod.node, checked)
-  return Object.freeze(checked)
+  })
 }

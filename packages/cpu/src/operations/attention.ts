@@ -7,6 +7,7 @@ import {
   type Partial,
   type Tensor,
 } from '@qkv/core'
+import { checkCaptures } from '@qkv/core/expression'
 import type { Engine, Run } from '../engine.ts'
 import { hostView } from '../memory/storage.ts'
 import type { Workspace } from '../memory/workspace.ts'
@@ -32,7 +33,7 @@ export function startAttention(
   { lse }: AttentionRequest,
   mostWork: number = Infinity,
 ): { result: AttentionResult; run: Run } {
-  expectProblemOurs(space, problem)
+  expectReadable(space, problem)
   const { query } = problem
   const shape = attentionShape(problem)
   const result = {
@@ -59,8 +60,11 @@ export function attentionShape({ batch, queryHeads, queryLength, valueDim }: Att
   return [batch, queryHeads, queryLength, valueDim]
 }
 
-/** @throws QkvError unless every tensor of the problem is over a typed array, or a living one of this backend. */
-export function expectProblemOurs(checks: Checks, problem: AttentionProblem): void {
+/**
+ * @throws QkvError unless every tensor of the problem is over a typed array, or a living one of this backend, and its
+ * expressions read within the tensors that they capture, as scalars and these are now.
+ */
+export function expectReadable(checks: Checks, problem: AttentionProblem): void {
   const { query, key, value, bias, mask, sinks, lengths, keyScales, valueScales } = problem
   expectOurs(checks, 'query', query)
   expectOurs(checks, 'key', key)
@@ -71,6 +75,7 @@ export function expectProblemOurs(checks: Checks, problem: AttentionProblem): vo
   if (lengths !== undefined) expectOurs(checks, 'lengths', lengths)
   if (keyScales !== undefined) expectOurs(checks, 'keyScales', keyScales)
   if (valueScales !== undefined) expectOurs(checks, 'valueScales', valueScales)
+  checkCaptures(checks.operation, problem)
 }
 
 /** @returns the first output. */

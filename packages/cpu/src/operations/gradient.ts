@@ -2,7 +2,7 @@ import { QkvError, type AttentionGradient, type AttentionProblem, type OwnedTens
 import type { Engine } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
 import * as portable from '../portable/index.ts'
-import { attentionShape, expectProblemOurs } from './attention.ts'
+import { attentionShape, expectReadable } from './attention.ts'
 import { expectFloats, expectSameShape } from './checks.ts'
 
 export function attentionGradient(
@@ -12,7 +12,7 @@ export function attentionGradient(
   forward: Partial,
   dOutput: Tensor,
 ): AttentionGradient {
-  expectProblemOurs(space, problem)
+  expectReadable(space, problem)
   if (problem.keyScales !== undefined) {
     const { operation } = space
     const expected = 'a float dtype, as quantised keys have no gradient'

@@ -1,7 +1,7 @@
 import { QkvError, type AttentionProblem, type AttentionRequest, type AttentionResult, type Watch } from '@qkv/core'
 import type { Engine } from '../engine.ts'
 import type { Workspace } from '../memory/workspace.ts'
-import { expectProblemOurs, startAttention } from './attention.ts'
+import { expectReadable, startAttention } from './attention.ts'
 
 /** About how long a slice of work may keep everyone else waiting. */
 const sliceMilliseconds = 20
@@ -38,7 +38,7 @@ export async function attentionInSteps(
       await turn.next()
       checkAlive()
       checkSignal(space, signal)
-      expectProblemOurs(space, problem)
+      expectReadable(space, problem)
     }
     if (units === 0) onProgress?.(1)
     return result

@@ -1,4 +1,5 @@
 import { stridesLike, type AttentionProblem, type AttentionResult, type OwnedTensor } from '@qkv/core'
+import { checkCaptures } from '@qkv/core/expression'
 import type { DeviceProfile } from '../device-profile.ts'
 import { unavailable } from '../errors.ts'
 import type { Operand } from '../operands.ts'
@@ -57,6 +58,7 @@ export function attentionInto(
   output: Operand,
   lse: Operand,
 ): void {
+  checkCaptures(workspace.operation, problem)
   if (problem.batch * problem.queryHeads * problem.queryLength === 0) return
   const { profile } = workspace
   const unit = matrices?.chooseMatrixUnit(profile, problem)

@@ -7,7 +7,7 @@ import {
   type Partial,
   type Tensor,
 } from '@qkv/core'
-import { differentiate, type ScoreDerivative } from '@qkv/core/expression'
+import { checkCaptures, differentiate, type ScoreDerivative } from '@qkv/core/expression'
 import type { Job } from '../commands.ts'
 import { refusal } from '../errors.ts'
 import { invocationsPerGroup } from '../kernel.ts'
@@ -252,6 +252,7 @@ function sinksGradient(workspace: Workspace, problem: AttentionProblem, { bound,
 }
 
 function check(workspace: Workspace, problem: AttentionProblem, { output, lse }: Partial, dOutput: Tensor): void {
+  checkCaptures(workspace.operation, problem)
   if (problem.keyScales) {
     const expected = 'of a float dtype, as quantised keys have no gradient'
     throw refusal(workspace, 'DTYPE_UNSUPPORTED', 'key', expected, problem.key.dtype)

@@ -7,15 +7,22 @@ import { nodesOf } from '../visit.ts'
 import { rangeAnalysis, type Ends } from './analysis.ts'
 
 /** The tokens of a call. */
-export type TokenSizes = Pick<AttentionProblem, 'batch' | 'queryHeads' | 'queryLength' | 'keyLength' | 'alignment' | 'lengths'>
+type TokenSizes = Pick<AttentionProblem, 'batch' | 'queryHeads' | 'queryLength' | 'keyLength' | 'alignment' | 'lengths'>
 
 /**
- * Proves that every index by which an expression reads a captured tensor lies within it, for all tokens of a call: what
- * the kernels rely on, which read without looking.
+ * Proves that every index by which a problem's expressions read captured tensors lies within them, for all tokens of the
+ * problem: what kernels rely on, which read without looking. Whoever computes asks at each call, before anything else, since
+ * scalars and captured tensors count as they are then.
  *
  * @throws QkvError `EXPRESSION_REJECTED` naming the index that cannot be proven to, and what it may be.
  */
-export function checkIndices(operation: string, argument: string, root: ExpressionNode, sizes: TokenSizes): void {
+export function checkCaptures(operation: string, problem: TokenSizes & Pick<AttentionProblem, 'maskMod' | 'scoreMod'>): void {
+  const { maskMod, scoreMod } = problem
+  if (maskMod !== undefined) checkIndices(operation, 'mask', maskMod.node, problem)
+  if (scoreMod !== undefined) checkIndices(operation, 'score', scoreMod.node, problem)
+}
+
+function checkIndices(operation: string, argument: string, root: ExpressionNode, sizes: TokenSizes): void {
   const { batch, queryHeads, queryLength, keyLength } = sizes
   const captures = nodesOf(root).flatMap((node) => (node.kind === 'capture' ? [node] : []))
   if (captures.length === 0 || batch * queryHeads * queryLength * keyLength === 0) return
