@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { withCompactTemplates } from '../tsup/compact-wgsl.ts'
+import { withCompactText } from '../tsup/compact-wgsl.ts'
 
 test('WGSL loses comments and the spaces that nothing needs, also beside what is put into it', () => {
   const written = [
@@ -7,11 +7,11 @@ test('WGSL loses comments and the spaces that nothing needs, also beside what is
     '/* Twice as much,',
     '   of course. */',
     'fn twice(x: f32) -> ${type} {',
-    '  var ${kind} ${name} = ${ x } * 2.0;',
+    '  var ${kind} ${name} = ${ x } * 2.0 - ${ y };',
     '  return y;',
-    "}` + ' kept  as it is '",
+    "}` + (after ? ' + after' : 'let  none')",
   ].join('\n')
-  expect(withCompactTemplates(written)).toBe(
-    "const shader = ` fn twice(x:f32)-> ${type}{var ${kind} ${name} = ${ x } * 2.0;return y;}` + ' kept  as it is '",
+  expect(withCompactText(written)).toBe(
+    "const shader = ` fn twice(x:f32)->${type}{var ${kind} ${name}=${ x }*2.0 - ${ y };return y;}` + (after ? '+after' : 'let none')",
   )
 })

@@ -24,9 +24,10 @@ export async function acquireDevice({ device, adapter, gpu }: DeviceOptions): Pr
   if (device !== undefined) return { device, owned: false, information: device.adapterInfo }
   const source = adapter ?? (await requestAdapter(gpu))
   const has = (feature: string): feature is GPUFeatureName => source.features.has(feature)
+  const requiredLimits = Object.fromEntries(usefulLimits.map((limit) => [limit, source.limits[limit]]))
   const requiredFeatures = ['subgroups', 'shader-f16', matrixFeature].filter(has)
   try {
-    const made = await source.requestDevice({ label: '@qkv/webgpu', requiredFeatures, requiredLimits: usefulLimits(source) })
+    const made = await source.requestDevice({ label: '@qkv/webgpu', requiredFeatures, requiredLimits })
     return { device: made, owned: true, information: source.info }
   } catch (cause) {
     throw unavailable(`no device (${cause instanceof Error ? cause.message : String(cause)})`)
@@ -41,13 +42,11 @@ async function requestAdapter(gpu: GPU | undefined): Promise<GPUAdapter> {
   return adapter
 }
 
-function usefulLimits({ limits }: GPUAdapter): Record<string, number> {
-  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = limits
-  return {
-    maxBufferSize,
-    maxStorageBufferBindingSize,
-    maxComputeWorkgroupStorageSize,
-    maxComputeInvocationsPerWorkgroup,
-    maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
-  }
-}
+/** Asked for as far as they go. */
+const usefulLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+] as const

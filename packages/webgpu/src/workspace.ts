@@ -1,7 +1,8 @@
-import { contiguousStrides, type Dtype, type FloatDtype, type OwnedTensor, type Tensor } from '@qkv/core'
+import { contiguousStrides, elementCount, isFloat, type Dtype, type FloatDtype, type OwnedTensor, type Tensor } from '@qkv/core'
 import type { Recorder } from './commands.ts'
 import type { DeviceProfile } from './device-profile.ts'
 import { bind, type BindingLimits, type Operand } from './operands.ts'
+import { bufferBytes } from './storage.ts'
 
 /** What an operation works with: somewhere to record, somewhere to put results, and what the device is like. */
 export interface Workspace {
@@ -28,12 +29,11 @@ export function scratchOperand(
   shape: readonly number[],
   strides: readonly number[] = contiguousStrides(shape),
 ): Operand {
-  const count = shape.reduce((product, size) => product * size, 1)
-  const buffer = recorder.scratch(Math.max(16, 4 * count))
+  const buffer = recorder.scratch(bufferBytes(elementCount(shape), 'float32'))
   return { dtype: 'float32', shape, strides, offset: 0, binding: { buffer } }
 }
 
 export function floatDtype(dtype: Dtype): FloatDtype {
-  if (dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16') return dtype
+  if (isFloat(dtype)) return dtype
   throw new TypeError(`${dtype} is no float dtype`)
 }

@@ -1,12 +1,7 @@
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
-import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
-import type { FloatDtype } from '@qkv/core'
-
-export interface AttentionRowsSpec {
-  readonly problem: ProblemSpec
-  readonly output: Access<FloatDtype>
-}
+import { declarations, type Kernel } from '../kernel.ts'
+import { attentionFunctions, attentionInterface, type AttentionSpec } from '../snippets/attention.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
+import { isPlain } from '../snippets/problem.wgsl.ts'
 
 /**
  * Attention, one invocation per query row (or per share of a row's keys, a split):
@@ -21,41 +16,20 @@ export interface AttentionRowsSpec {
  * A row that sees no key keeps l = 0 and is written as zeros with lse −∞. A sink is a key without a value.
  * No workgroup memory, no barriers: what software adapters run best.
  */
-export const attentionRows: Kernel<AttentionRowsSpec> = {
+export const attentionRows: Kernel<AttentionSpec> = {
   name: 'attention-rows',
 
-  interface({ problem, output }) {
-    const { parameters, buffers } = problemInterface(problem)
-    return {
-      parameters: {
-        ...parameters,
-        splits: 'i32',
-        ...declareStrides('output'),
-        outputSplitStride: 'i32',
-      },
-      buffers: {
-        ...buffers,
-        output: declareElements(output, 'read_write'),
-        lse: { type: 'array<u32>', access: 'read_write' },
-      },
-    }
-  },
+  interface: (spec) => attentionInterface(spec, { splits: 'i32', outputSplitStride: 'i32' }),
 
   code(spec) {
-    const { problem, output } = spec
+    const { problem } = spec
     const queryChunks = Math.max(1, Math.ceil(problem.headDim / 4))
     const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
     return `${declarations(this.interface(spec))}
-${problemFunctions(problem)}
-${writeVector('output', output, problem.valueDim)}
-${base('output')}
-${lseBits}
+${attentionFunctions(spec)}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let planes = parameters.batch * parameters.queryHeads;
-  let rows = planes * parameters.queryLength;
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('index')}
+  let rows = parameters.batch * parameters.queryHeads * parameters.queryLength;
   if (index >= rows * parameters.splits) { return; }
   let split = index / rows;
   let row = index % parameters.queryLength;

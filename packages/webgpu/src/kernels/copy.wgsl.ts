@@ -1,6 +1,7 @@
 import type { Dtype } from '@qkv/core'
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { decodeBits, elementsPerWord, encodeBits, readBits } from '../snippets/bits.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 import { walk, walkParameters } from '../snippets/walk.wgsl.ts'
 
 export interface CopySpec {
@@ -42,9 +43,7 @@ export const copy: Kernel<CopySpec> = {
 ${readBits('source', source)}
 ${source === output ? '' : decodeBits('source', source) + encodeBits(output)}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('item')}
   ${strided ? writeElement(output, bits, axes) : writeWord(output)}
 }
 ${strided ? '' : `fn copiedBits(index: i32) -> u32 { ${walk('index', ['source'], axes)} return ${bits}; }`}

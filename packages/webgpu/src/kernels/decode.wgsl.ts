@@ -1,12 +1,9 @@
-import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import { attentionFunctions, attentionInterface, type AttentionSpec } from '../snippets/attention.wgsl.ts'
+import { isPlain } from '../snippets/problem.wgsl.ts'
 import { addDot, quotient, remainder } from '../snippets/arithmetic.wgsl.ts'
 
-export interface DecodeSpec {
-  readonly problem: ProblemSpec
-  readonly output: Access<FloatDtype>
+export interface DecodeSpec extends AttentionSpec {
   /** Rows of a workgroup, which share the keys they read. */
   readonly rows: 1 | 2 | 4 | 8
   /** Invocations that share a key, each with every `lanes`-th chunk of its vectors. */
@@ -41,52 +38,80 @@ export function keysTogether(lanes: number): number {
 export const decode: Kernel<DecodeSpec> = {
   name: 'decode',
 
-  interface({ problem, output, counted }) {
-    const { parameters, buffers } = problemInterface(problem)
-    return {
-      parameters: {
-        ...parameters,
-        ...(counted ? { splitsAt: 'i32' as const } : { splits: 'i32' as const }),
-        ...declareStrides('output'),
-        outputSplitStride: 'i32',
-      },
-      buffers: {
-        ...buffers,
-        output: declareElements(output, 'read_write'),
-        lse: { type: 'array<u32>', access: 'read_write' },
-      },
-    }
-  },
+  interface: (spec) => attentionInterface(spec, { [spec.counted ? 'splitsAt' : 'splits']: 'i32', outputSplitStride: 'i32' }),
 
   code(spec) {
-    const { problem, output, rows, lanes, subgroups, counted } = spec
-    const keys = keysTogether(lanes)
-    const queryChunks = Math.max(1, Math.ceil(problem.headDim / 4))
-    const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
-    const [ownQuery, ownValue] = [Math.ceil(queryChunks / lanes), Math.ceil(valueChunks / lanes)]
-    const plain = isPlain(problem)
-    const scale = `parameters.scale${plain ? ' * log2e' : ''}`
-    const together = Math.min(rows, 4)
-    const chunk = (chunks: number, read: (chunk: string) => string): string =>
-      chunks % lanes === 0
-        ? read(`(lane + i * ${lanes})`)
-        : `select(vec4f(), ${read(`min(lane + i * ${lanes}, ${chunks - 1})`)}, lane + i * ${lanes} < ${chunks})`
-    const eachRow = (code: string): string => `for (var r = 0; r < ${rows}; r++) { ${code} }`
+    const { rows, lanes, subgroups } = spec
+    const plan = planOf(spec)
+    const { keys, ownValue } = plan
     return `${subgroups ? 'enable subgroups;' : ''}
 ${declarations(this.interface(spec))}
-${problemFunctions(problem)}
-${writeVector('output', output, problem.valueDim)}
-${base('output')}
-${lseBits}
+${attentionFunctions(spec)}
 var<workgroup> maxima: array<array<f32, ${keys}>, ${rows}>;
 var<workgroup> sums: array<array<f32, ${keys}>, ${rows}>;
-var<workgroup> outputs: array<array<vec4f, ${decodeGroupSize}>, ${together}>;
+var<workgroup> outputs: array<array<vec4f, ${decodeGroupSize}>, ${plan.together}>;
 ${sumOverLanes(lanes, rows, subgroups)}
 ${addDot}
 
 @compute @workgroup_size(${decodeGroupSize})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
-  let index = i32(localIndex);
+  ${findSplit(plan)}
+  ${loadRows(plan)}
+
+  var m = array<f32, ${rows}>();
+  var l = array<f32, ${rows}>();
+  var o = array<array<vec4f, ${ownValue}>, ${rows}>();
+  ${eachRow(rows, 'm[r] = lowest;')}
+  for (var firstOfAll = start; firstOfAll < stop; firstOfAll += ${keys}) {
+    let key = firstOfAll + slot;
+    ${scores(plan)}
+    ${softmax(plan)}
+    ${weighValues(plan)}
+  }
+  ${mergeSlots(plan)}
+}
+`
+  },
+}
+
+interface Plan extends DecodeSpec {
+  /** Keys that are read together, each by the lanes of a slot. */
+  readonly keys: number
+  readonly queryChunks: number
+  readonly valueChunks: number
+  /** Chunks of a lane. */
+  readonly ownQuery: number
+  readonly ownValue: number
+  /** Rows whose outputs are merged at a time. */
+  readonly together: number
+}
+
+function planOf(spec: DecodeSpec): Plan {
+  const { problem, rows, lanes } = spec
+  const queryChunks = Math.max(1, Math.ceil(problem.headDim / 4))
+  const valueChunks = Math.max(1, Math.ceil(problem.valueDim / 4))
+  return {
+    ...spec,
+    keys: keysTogether(lanes),
+    queryChunks,
+    valueChunks,
+    ownQuery: Math.ceil(queryChunks / lanes),
+    ownValue: Math.ceil(valueChunks / lanes),
+    together: Math.min(rows, 4),
+  }
+}
+
+const eachRow = (rows: number, code: string): string => `for (var r = 0; r < ${rows}; r++) { ${code} }`
+
+/** `read` of chunk number `i` of this lane, zeros past the last of all. */
+function ownChunk(lanes: number, chunks: number, read: (chunk: string) => string): string {
+  if (chunks % lanes === 0) return read(`(lane + i * ${lanes})`)
+  return `select(vec4f(), ${read(`min(lane + i * ${lanes}, ${chunks - 1})`)}, lane + i * ${lanes} < ${chunks})`
+}
+
+/** Which rows and which split are this workgroup's: the keys that any of its rows sees, divided among the splits. */
+function findSplit({ rows, lanes, counted, keys }: Plan): string {
+  return `let index = i32(localIndex);
   let lane = ${remainder('index', lanes)};
   let slot = ${quotient('index', lanes)};
   let rowCount = parameters.queryLength * parameters.group;
@@ -100,7 +125,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let batch = plane / parameters.keyHeads;
   let keyHead = plane % parameters.keyHeads;
 
-  /* The keys that any of the rows sees, divided among the splits. */
   let validKeys = validKeysOf(batch);
   let shift = positionOf(0, validKeys);
   let lastRow = min(firstRow + ${rows}, rowCount) - 1;
@@ -108,42 +132,52 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let end = endKey(shift + lastRow / parameters.group, validKeys);
   let perSplit = (max(0, end - first) + splits * ${keys} - 1) / (splits * ${keys}) * ${keys};
   let start = first + split * perSplit;
-  let stop = min(start + perSplit, end);
+  let stop = min(start + perSplit, end);`
+}
 
-  /* The rows, and which of the split's keys each of them sees. */
-  var heads = array<i32, ${rows}>();
+/** The rows' queries, and which of the split's keys each of them sees. */
+function loadRows({ problem, rows, lanes, queryChunks, ownQuery }: Plan): string {
+  const scale = `parameters.scale${isPlain(problem) ? ' * log2e' : ''}`
+  const ownQueryChunk = ownChunk(lanes, queryChunks, (chunk) => `queryVector(queryRow, ${chunk})`)
+  return `var heads = array<i32, ${rows}>();
   var tokens = array<i32, ${rows}>();
   var firsts = array<i32, ${rows}>();
   var ends = array<i32, ${rows}>();
   var q = array<array<vec4f, ${ownQuery}>, ${rows}>();
-  ${eachRow(`
+  ${eachRow(
+    rows,
+    `
     let row = min(firstRow + r, lastRow);
     tokens[r] = row / parameters.group;
     heads[r] = keyHead * parameters.group + row - tokens[r] * parameters.group;
     firsts[r] = firstKey(shift + tokens[r], validKeys);
     ends[r] = select(0, min(endKey(shift + tokens[r], validKeys), stop), firstRow + r <= lastRow);
     let queryRow = queryBase(batch, heads[r], tokens[r]);
-    for (var i = 0; i < ${ownQuery}; i++) { q[r][i] = ${chunk(queryChunks, (c) => `queryVector(queryRow, ${c})`)} * (${scale}); }
-  `)}
+    for (var i = 0; i < ${ownQuery}; i++) { q[r][i] = ${ownQueryChunk} * (${scale}); }
+  `,
+  )}`
+}
 
-  var m = array<f32, ${rows}>();
-  var l = array<f32, ${rows}>();
-  var o = array<array<vec4f, ${ownValue}>, ${rows}>();
-  ${eachRow('m[r] = lowest;')}
-  for (var firstOfAll = start; firstOfAll < stop; firstOfAll += ${keys}) {
-    let key = firstOfAll + slot;
-    let keyRow = keyBase(batch, keyHead, min(key, stop - 1));
+/** s = Σ over lanes of q · k, for each row. */
+function scores({ rows, lanes, queryChunks, ownQuery }: Plan): string {
+  return `let keyRow = keyBase(batch, keyHead, min(key, stop - 1));
     var s = array<f32, ${rows}>();
     for (var i = 0; i < ${ownQuery}; i++) {
-      let k = ${chunk(queryChunks, (c) => `keyVector(keyRow, ${c})`)};
-      ${eachRow('s[r] = addDot(q[r][i], k, s[r]);')}
+      let k = ${ownChunk(lanes, queryChunks, (chunk) => `keyVector(keyRow, ${chunk})`)};
+      ${eachRow(rows, 's[r] = addDot(q[r][i], k, s[r]);')}
     }
-    s = sumOverLanes(s, index);
-    var seen = false;
-    ${eachRow(`
+    s = sumOverLanes(s, index);`
+}
+
+/** From scores to weights, which take their place: `m` and `l` go on, and `seen` says whether any row sees the key. */
+function softmax({ problem, rows, ownValue }: Plan): string {
+  return `var seen = false;
+    ${eachRow(
+      rows,
+      `
       let at = Pair(batch, heads[r], shift + tokens[r], key, tokens[r]);
       let visible = key >= firsts[r] && key < ends[r] && isVisible(at);
-      let score = select(lowest, ${plain ? 's[r]' : 'finalScore(s[r], at) * log2e'}, visible);
+      let score = select(lowest, ${isPlain(problem) ? 's[r]' : 'finalScore(s[r], at) * log2e'}, visible);
       s[r] = 0.0;
       if (score > lowest) {
         seen = true;
@@ -157,17 +191,24 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         l[r] += p;
         s[r] = ${problem.dropout ? 'p * kept(at)' : 'p'};
       }
-    `)}
-    if (seen) {
+    `,
+    )}`
+}
+
+/** o += p · v, for each row. */
+function weighValues({ rows, lanes, valueChunks, ownValue }: Plan): string {
+  return `if (seen) {
       let valueRow = valueBase(batch, keyHead, key);
       for (var i = 0; i < ${ownValue}; i++) {
-        let v = ${chunk(valueChunks, (c) => `valueVector(valueRow, ${c})`)};
-        ${eachRow('o[r][i] = fma(vec4f(s[r]), v, o[r][i]);')}
+        let v = ${ownChunk(lanes, valueChunks, (chunk) => `valueVector(valueRow, ${chunk})`)};
+        ${eachRow(rows, 'o[r][i] = fma(vec4f(s[r]), v, o[r][i]);')}
       }
-    }
-  }
+    }`
+}
 
-  if (lane == 0) { ${eachRow('maxima[r][slot] = m[r]; sums[r][slot] = l[r];')} }
+/** The softmaxes of all slots as one, through workgroup memory: a few rows at a time, each merged by the lanes of one slot. */
+function mergeSlots({ problem, rows, lanes, keys, valueChunks, ownValue, together }: Plan): string {
+  return `if (lane == 0) { ${eachRow(rows, 'maxima[r][slot] = m[r]; sums[r][slot] = l[r];')} }
   workgroupBarrier();
   for (var firstOfRows = 0; firstOfRows < ${rows}; firstOfRows += ${together}) {
     for (var i = 0; i < ${ownValue}; i++) {
@@ -194,16 +235,12 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           outputStore(outputRow, c, sum / select(total, 1.0, total == 0.0));
         }
         if (c == 0) {
-          let plane = (split * parameters.batch + batch) * parameters.queryHeads + head;
-          lse[plane * parameters.queryLength + token] = lseBits(largest, total);
+          lse[rowIndex(split * parameters.batch + batch, head, token)] = lseBits(largest, total);
         }
       }
       workgroupBarrier();
     }
-  }
-}
-`
-  },
+  }`
 }
 
 /** `sumOverLanes(x, index)`: of the `lanes` neighbouring invocations that share a key, by exchange or through memory. */

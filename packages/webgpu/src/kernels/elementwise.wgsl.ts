@@ -1,7 +1,8 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { activations } from '../snippets/activation.wgsl.ts'
 import { decodeBits, elementsPerWord, encodeBits, readBits } from '../snippets/bits.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 import { walk, walkParameters } from '../snippets/walk.wgsl.ts'
 import { elementwiseOperations, type ElementwiseOperation } from './elementwise-interface.ts'
 
@@ -50,9 +51,7 @@ fn result(index: i32) -> f32 {
   }
 }
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('item')}
   let first = item * ${per};
   if (first >= parameters.count) { return; }
   var word = 0u;

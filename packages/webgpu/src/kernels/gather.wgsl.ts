@@ -1,6 +1,7 @@
 import type { Dtype } from '@qkv/core'
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { elementsPerWord, readBits } from '../snippets/bits.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 
 export interface GatherSpec {
   readonly dtype: Dtype
@@ -32,9 +33,7 @@ export const gather: Kernel<GatherSpec> = {
     return `${declarations(this.interface(spec))}
 ${readBits('table', spec.dtype)}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let word = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('word')}
   var bits = 0u;
   for (var k = 0; k < ${per}; k++) {
     let item = word * ${per} + k;

@@ -1,5 +1,6 @@
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 
 /** Of each axis of the scores, whether the bias has it (1) or repeats along it (0), by parameters `own0` … `own3`. */
 export const biasAxes = ['own0', 'own1', 'own2', 'own3'] as const
@@ -24,9 +25,7 @@ export const gradientBias: Kernel<GradientSpec> = {
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('index')}
   if (index >= parameters.count) { return; }
   let sizes = vec4i(parameters.batch, parameters.queryHeads, parameters.queryLength, parameters.keyLength);
   let own = vec4i(parameters.own0, parameters.own1, parameters.own2, parameters.own3);
@@ -56,7 +55,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           for (var c = 0; c < ${valueChunks}; c++) {
             dWeights = fma(dOutputVector(dOutputBase(batch, head, row), c), valueVector(valueBase(batch, keyHead, key), c), dWeights);
           }
-          let statistics = rowStatistics[(batch * parameters.queryHeads + head) * parameters.queryLength + row];
+          let statistics = rowStatistics[rowIndex(batch, head, row)];
           let scaled = (dots.x + dots.y + dots.z + dots.w) * parameters.scale;
           sum += pairGradient(scaled, dWeights.x + dWeights.y + dWeights.z + dWeights.w, statistics, at).biased;
         }

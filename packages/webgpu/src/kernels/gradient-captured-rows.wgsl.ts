@@ -1,5 +1,6 @@
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 
 export interface GradientCapturedSpec extends GradientSpec {
   /** WGSL of `readElementN(at, score)` and `readDerivativeN(at, score)` for each place where the expression reads the tensor. */
@@ -34,9 +35,7 @@ export const gradientCapturedRows: Kernel<GradientCapturedSpec> = {
 ${gradientFunctions(spec)}
 ${spec.readsCode}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let copy = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('copy')}
   if (copy >= parameters.copies) { return; }
   let first = copy * parameters.elements;
   for (var element = 0; element < parameters.elements; element++) { partial[first + element] = 0.0; }

@@ -1,6 +1,7 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, declareStrides, readVector, type Access } from '../snippets/elements.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
 export interface GradientDeltaSpec {
@@ -42,9 +43,7 @@ ${readVector('dOutput', spec.dOutput, spec.valueDim)}
 ${base('output')}
 ${base('dOutput')}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('index')}
   if (index >= parameters.rows) { return; }
   let row = index % parameters.queryLength;
   let plane = index / parameters.queryLength;

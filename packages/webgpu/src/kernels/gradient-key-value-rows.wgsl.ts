@@ -1,5 +1,6 @@
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 
 /**
  * dK and dV, one invocation per key row. It walks the rows that see its key, of every query head that shares its head,
@@ -25,9 +26,7 @@ export const gradientKeyValueRows: Kernel<GradientSpec> = {
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('index')}
   if (index >= parameters.batch * parameters.keyHeads * parameters.keyLength) { return; }
   let key = index % parameters.keyLength;
   let plane = index / parameters.keyLength;
@@ -60,7 +59,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         let dOutputRow = dOutputBase(batch, head, row);
         var dWeights = vec4f();
         for (var c = 0; c < ${valueChunks}; c++) { dWeights = fma(dOutputVector(dOutputRow, c), v[c], dWeights); }
-        let statistics = rowStatistics[(batch * parameters.queryHeads + head) * parameters.queryLength + row];
+        let statistics = rowStatistics[rowIndex(batch, head, row)];
         let g = pairGradient(dots.x + dots.y + dots.z + dots.w, dWeights.x + dWeights.y + dWeights.z + dWeights.w, statistics, at);
         for (var c = 0; c < ${queryChunks}; c++) { dk[c] = fma(vec4f(g.scaled), queryVector(queryRow, c), dk[c]); }
         for (var c = 0; c < ${valueChunks}; c++) { dv[c] = fma(vec4f(g.weight), dOutputVector(dOutputRow, c), dv[c]); }

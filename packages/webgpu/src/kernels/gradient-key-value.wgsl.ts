@@ -79,7 +79,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     ${tiles.scores(valueDim, 'valueAt', 'dOutputAt', 'd')}
     var statistics: array<vec2f, 4>;
     for (var j = 0; j < 4; j++) {
-      statistics[j] = rowStatistics[(batch * parameters.queryHeads + head) * parameters.queryLength + ${token('column', 'j')}];
+      statistics[j] = rowStatistics[rowIndex(batch, head, ${token('column', 'j')})];
     }
     for (var r = 0; r < 4; r++) {
       let key = firstOwn + rowGroup + r * ${tile.rowGroups};

@@ -1,5 +1,6 @@
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 
 /**
  * dQ, one invocation per query row: for each key it sees, the pair's gradient, recomputed, times the key:
@@ -21,9 +22,7 @@ export const gradientQueryRows: Kernel<GradientSpec> = {
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('index')}
   if (index >= parameters.batch * parameters.queryHeads * parameters.queryLength) { return; }
   let row = index % parameters.queryLength;
   let plane = index / parameters.queryLength;

@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       let position = tile.shift + own.token;
       let first = firstKey(position, tile.validKeys);
       let end = endKey(position, tile.validKeys);
-      let statistics = rowStatistics[(tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token];
+      let statistics = rowStatistics[rowIndex(tile.batch, own.head, own.token)];
       for (var j = 0; j < 4; j++) {
         let at = Pair(tile.batch, own.head, position, firstOwnKey + j, own.token);
         let seen = !hides || (at.key >= first && at.key < end && isSeen(at));
@@ -87,7 +87,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     let row = rowGroup + r * ${tile.rowGroups};
     if (row >= tile.rowCount) { continue; }
     let own = rowOf(tile, row);
-    let start = ((tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token) * ${headDim};
+    let start = rowIndex(tile.batch, own.head, own.token) * ${headDim};
     for (var band = 0; band < ${tiles.bands(headDim)}; band++) {
       store(start, band * ${tile.columns} + column, ${headDim}, dq[band][r] * parameters.scale);
     }

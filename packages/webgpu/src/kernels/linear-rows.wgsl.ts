@@ -1,6 +1,7 @@
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { readElement, readVector, writeVector } from '../snippets/elements.wgsl.ts'
 import { linearInterface, type LinearSpec } from './linear-interface.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 
 export interface LinearRowsSpec extends LinearSpec {
   /** Rows of the input that one invocation multiplies with its four rows of the weight. */
@@ -25,9 +26,7 @@ ${readVector('weight', spec.weight, 'parameters.inputs')}
 ${bias === undefined ? '' : readElement('bias', bias)}
 ${writeVector('output', spec.output, 'parameters.outputs')}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('item')}
   let tiles = (parameters.outputs + 3) / 4;
   let row = item / tiles * ${rows};
   let tile = item % tiles;

@@ -1,6 +1,7 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, declareStrides, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
 export interface MergeSpec {
@@ -45,9 +46,7 @@ ${writeVector('output', spec.output, spec.valueDim)}
 ${base('output')}
 const empty = 0xff800000u;
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('index')}
   let row = index / ${chunks};
   let chunk = index % ${chunks};
   if (row >= parameters.rows) { return; }

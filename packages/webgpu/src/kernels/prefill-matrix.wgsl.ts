@@ -1,13 +1,11 @@
-import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, declareStrides, finite, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { base, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import { attentionFunctions, attentionInterface, endRow, type AttentionSpec } from '../snippets/attention.wgsl.ts'
+import { finite } from '../snippets/elements.wgsl.ts'
+import type { ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 import { matrixGroupSize, matrixTile, scratchFloats, type MatrixUnit } from './matrix-unit.ts'
 
-export interface PrefillMatrixSpec {
-  readonly problem: ProblemSpec
-  readonly output: Access<FloatDtype>
+export interface PrefillMatrixSpec extends AttentionSpec {
   readonly unit: MatrixUnit
 }
 
@@ -39,20 +37,10 @@ const [lanesPerRow, keysPerLane] = [matrixGroupSize / rows, (keys * rows) / matr
 export const prefillMatrix: Kernel<PrefillMatrixSpec> = {
   name: 'prefill-matrix',
 
-  interface({ problem, output }) {
-    const { parameters, buffers } = problemInterface(problem)
-    return {
-      parameters: { ...parameters, ...tileWalkParameters, ...declareStrides('output') },
-      buffers: {
-        ...buffers,
-        output: declareElements(output, 'read_write'),
-        lse: { type: 'array<u32>', access: 'read_write' },
-      },
-    }
-  },
+  interface: (spec) => attentionInterface(spec, tileWalkParameters),
 
   code(spec) {
-    const { problem, output, unit } = spec
+    const { problem, unit } = spec
     const { headDim, valueDim } = problem
     const plan = planOf(spec)
     const key = 'keyVector(keyBase(tile.batch, tile.keyHead, min(tileKey + row, tile.validKeys - 1)), chunk)'
@@ -61,12 +49,9 @@ enable chromium_experimental_subgroup_matrix;
 /* Subgroups take different matrices, all of their invocations together. */
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 ${declarations(this.interface(spec))}
-${problemFunctions(problem)}
-${writeVector('output', output, valueDim)}
-${base('output')}
+${attentionFunctions(spec)}
 ${tileOf(rows)}
 ${finite}
-${lseBits}
 ${declareMatrices(plan)}
 
 @compute @workgroup_size(${matrixGroupSize})
@@ -114,7 +99,7 @@ fn main(
     ${addValues(plan)}
   `,
   )}
-  ${totalsOfRows(problem.sinks)}
+  ${endRows(problem)}
   ${writeOutputs(plan)}
 }
 `
@@ -276,23 +261,13 @@ function addValues(plan: Plan): string {
   )
 }
 
-/** What each row's weights add up to, to `lse` and to `factors` as what its output is divided by. */
-function totalsOfRows(sinks: boolean): string {
-  const addSink = `let sink = sinkOf(own.head);
-  reference = max(m, sink);
-  factor = exp2(m - reference);
-  total = l * factor + select(0.0, exp2(sink - reference), sink > lowest);`
+/** Each row's `lse`, and to `factors` what its output is multiplied by. */
+function endRows(problem: ProblemSpec): string {
   return `${exchange('l', (other) => `l + ${other}`)}
-  var reference = m;
-  var total = l;
-  var factor = 1.0;
-  ${sinks ? addSink : ''}
+  ${endRow(problem, 'm', 'l')}
   workgroupBarrier();
-  factors[ownRow] = factor / select(total, 1.0, total == 0.0);
-  if (lane % ${lanesPerRow} == 0 && ownRow < tile.rowCount) {
-    let index = (tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token;
-    lse[index] = lseBits(reference, total);
-  }`
+  factors[ownRow] = factor;
+  if (lane % ${lanesPerRow} == 0 && ownRow < tile.rowCount) { lse[rowIndex(tile.batch, own.head, own.token)] = lseBits(reference, total); }`
 }
 
 function writeOutputs(plan: Plan): string {

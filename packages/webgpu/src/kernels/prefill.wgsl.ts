@@ -1,7 +1,7 @@
-import type { FloatDtype } from '@qkv/core'
 import { declarations, type Kernel } from '../kernel.ts'
-import { declareElements, declareStrides, finite, writeVector, type Access } from '../snippets/elements.wgsl.ts'
-import { base, isPlain, lseBits, problemFunctions, problemInterface, type ProblemSpec } from '../snippets/problem.wgsl.ts'
+import { attentionFunctions, attentionInterface, endRow, type AttentionSpec } from '../snippets/attention.wgsl.ts'
+import { finite } from '../snippets/elements.wgsl.ts'
+import { isPlain, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
 import { firstOfColumns, multiplyColumns, planColumns, storeWeights, type ColumnPlan } from '../snippets/tile-columns.wgsl.ts'
 import { addDot, plus, quotient, remainder, times } from '../snippets/arithmetic.wgsl.ts'
@@ -9,9 +9,7 @@ import { chunkOrZeros, declareTile, firstStaged, inPhases, multiplyRows, stageRo
 import { prefillTiles, type Tiles, type Tiling } from '../snippets/tiling.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 
-export interface PrefillSpec {
-  readonly problem: ProblemSpec
-  readonly output: Access<FloatDtype>
+export interface PrefillSpec extends AttentionSpec {
   readonly tile: Tiling
   /** Whether `columns` neighbouring invocations always share a subgroup. */
   readonly subgroups: boolean
@@ -39,33 +37,16 @@ export interface PrefillSpec {
 export const prefill: Kernel<PrefillSpec> = {
   name: 'prefill',
 
-  interface({ problem, output, blockMap }) {
-    const { parameters, buffers } = problemInterface(problem, blockMap)
-    return {
-      parameters: {
-        ...parameters,
-        ...tileWalkParameters,
-        ...declareStrides('output'),
-      },
-      buffers: {
-        ...buffers,
-        output: declareElements(output, 'read_write'),
-        lse: { type: 'array<u32>', access: 'read_write' },
-      },
-    }
-  },
+  interface: (spec) => attentionInterface(spec, tileWalkParameters, spec.blockMap),
 
   code(spec) {
-    const { problem, output, subgroups, blockMap } = spec
+    const { problem, subgroups, blockMap } = spec
     const { rowGroups, columns, patch } = spec.tile
     const layout = layoutOf(spec)
     const { row: query, column: key, weight, invocations, values } = layout
     return `${subgroups ? 'enable subgroups;' : ''}
 ${declarations(this.interface(spec))}
-${problemFunctions(problem)}
-${writeVector('output', output, problem.valueDim)}
-${base('output')}
-${lseBits}
+${attentionFunctions(spec)}
 ${[...new Set([query, key, weight])].map(declareTile).join('\n')}
 ${rowReduction(weight, columns, subgroups)}
 ${tileOf(patch * rowGroups)}
@@ -249,30 +230,19 @@ function weighValues(
 }
 
 function writeRows({ problem, tile: { rowGroups, columns, patch } }: PrefillSpec, { values, valueChunks }: Layout): string {
-  const withSink = `let sink = sinkOf(own.head);
-    reference = max(reference, sink);
-    factor = exp2(m[r] - reference);
-    total = total * factor + select(0.0, exp2(sink - reference), sink > lowest);`
   return `let sums = rowSum(l, lane);
   for (var r = 0; r < ${patch}; r++) {
     let row = rowGroup + r * ${rowGroups};
     if (row >= tile.rowCount) { continue; }
     let own = rowOf(tile, row);
-    var reference = m[r];
-    var total = sums[r];
-    var factor = 1.0;
-    ${problem.sinks ? withSink : ''}
-    factor /= select(total, 1.0, total == 0.0);
+    ${endRow(problem, 'm[r]', 'sums[r]')}
     let outputRow = outputBase(tile.batch, own.head, own.token);
     for (var band = 0; band < ${values.bands}; band++) {
       let chunk = band * ${columns} + column;
       ${values.bands * columns === valueChunks ? '' : `if (chunk >= ${valueChunks}) { break; }`}
       outputStore(outputRow, chunk, o[band][r] * factor);
     }
-    if (column == 0) {
-      let place = (tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token;
-      lse[place] = lseBits(reference, total);
-    }
+    if (column == 0) { lse[rowIndex(tile.batch, own.head, own.token)] = lseBits(reference, total); }
   }`
 }
 

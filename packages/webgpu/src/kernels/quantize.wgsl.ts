@@ -1,6 +1,7 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { decodeBits, readBits } from '../snippets/bits.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 import { walk, walkParameters } from '../snippets/walk.wgsl.ts'
 
 export interface QuantizeSpec {
@@ -83,9 +84,7 @@ fn put(word: i32, mask: u32, bits: u32) {
   atomicOr(&codes[word], bits);
 }
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('index')}
   if (index >= parameters.count) { return; }
   let group = index % parameters.groups;
   let first = group * parameters.elements;

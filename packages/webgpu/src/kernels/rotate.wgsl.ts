@@ -1,6 +1,7 @@
 import type { FloatDtype } from '@qkv/core'
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
 import { declareElements, readElement, writeVector, type Access } from '../snippets/elements.wgsl.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 import { base } from '../snippets/problem.wgsl.ts'
 
 export interface RotateSpec {
@@ -61,9 +62,7 @@ ${base('sine')}
 ${base('output')}
 ${writeVector('output', spec.output, headDim)}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let item = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('item')}
   let row = item / ${chunks};
   let chunk = item % ${chunks};
   if (row >= parameters.rows) { return; }

@@ -1,4 +1,5 @@
-import { declarations, type Kernel, invocationsPerGroup } from '../kernel.ts'
+import { declarations, type Kernel } from '../kernel.ts'
+import { mainOf } from '../snippets/main.wgsl.ts'
 
 /** output[i] = Σ copy[i], one invocation per element, in order. */
 export const sumCopies: Kernel<Record<string, never>> = {
@@ -12,9 +13,7 @@ export const sumCopies: Kernel<Record<string, never>> = {
   code(spec) {
     return `${declarations(this.interface(spec))}
 
-@compute @workgroup_size(${invocationsPerGroup})
-fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let element = (i32(groupId.x) + parameters.firstGroup) * ${invocationsPerGroup} + i32(lane);
+${mainOf('element')}
   if (element >= parameters.elements) { return; }
   var sum = 0.0;
   for (var copy = 0; copy < parameters.copies; copy++) { sum += partial[copy * parameters.elements + element]; }

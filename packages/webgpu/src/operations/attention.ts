@@ -7,13 +7,13 @@ import { operand, type Workspace } from '../workspace.ts'
 import { attentionShape, bindProblem } from './bind-problem.ts'
 import { groupsPerSplit, runDecode, splitsFor } from './decode.ts'
 import { fill } from './output.ts'
+import { runPrefill } from './prefill.ts'
 import { countedSplits, inSplits } from './splits.ts'
 import { chooseTiling } from './tilings.ts'
 
-/** What only some devices compute attention with, besides `decode`: loaded with a backend, as its profile asks for. */
+/** What few devices compute attention with, besides `prefill` and `decode`: loaded with a backend, as its profile asks for. */
 export interface DeviceKernels {
   readonly rows: typeof import('./rows.ts') | undefined
-  readonly tiles: typeof import('./prefill.ts') | undefined
   readonly matrices: typeof import('./prefill-matrix.ts') | undefined
 }
 
@@ -22,7 +22,6 @@ export async function loadDeviceKernels({ software, matrixUnit }: DeviceProfile,
   try {
     return {
       rows: software ? await import('./rows.ts') : undefined,
-      tiles: software ? undefined : await import('./prefill.ts'),
       matrices: matrixUnit ? await import('./prefill-matrix.ts') : undefined,
     }
   } catch (cause) {
@@ -53,7 +52,7 @@ export function keepIf(wanted: boolean, tensor: OwnedTensor): OwnedTensor | unde
 /** Attention into existing memory; `lse` is contiguous float32. */
 export function attentionInto(
   workspace: Workspace,
-  { rows, tiles, matrices }: DeviceKernels,
+  { rows, matrices }: DeviceKernels,
   problem: AttentionProblem,
   output: Operand,
   lse: Operand,
@@ -69,8 +68,8 @@ export function attentionInto(
     return
   }
   const tile = chooseTiling(profile, problem)
-  if (tiles && tile) {
-    fill(workspace, output, (access, target) => tiles.runPrefill(workspace, problem, tile, { access, output: target }, lse.binding))
+  if (tile) {
+    fill(workspace, output, (access, target) => runPrefill(workspace, problem, tile, { access, output: target }, lse.binding))
     return
   }
   const bound = bindProblem(workspace, problem)

@@ -1,12 +1,12 @@
 import {
   contiguousStrides,
   elementCount,
+  isFloat,
   isHostTensor,
   reach,
   toFloat32,
   toFloat64,
   type AttentionProblem,
-  type HostTensor,
   type Tensor,
 } from '@qkv/core'
 import type { BlockMap } from '@qkv/core/block-map'
@@ -43,7 +43,7 @@ export function packContext(workspace: Workspace, problem: AttentionProblem, cap
   if (problem.lengths && !isHostTensor(problem.lengths)) parameters['splitsAt'] = add({ words: 1 })
   if (problem.sinks) parameters['sinksAt'] = add(wordsOf(workspace, 'sinks', problem.sinks, 'float32'))
   captures.tensors.forEach((tensor, index) => {
-    parameters[`capture${index}`] = add(wordsOf(workspace, 'score', tensor, isFloat(tensor) ? 'float32' : 'int32'))
+    parameters[`capture${index}`] = add(wordsOf(workspace, 'score', tensor, isFloat(tensor.dtype) ? 'float32' : 'int32'))
     tensor.shape.forEach((size, axis) => (parameters[`capture${index}Size${axis}`] = size))
   })
   captures.scalars.forEach((scalar, index) => (parameters[`scalar${index}`] = scalar.value))
@@ -131,8 +131,4 @@ function bytesOf({ operation, owner, recorder }: Workspace, mask: Tensor): { sec
     if (byteLength > 0) recorder.copy(source, start, buffer, 4 * firstWord, byteLength)
   }
   return { section: { words: byteLength / 4, fromDevice }, offset }
-}
-
-function isFloat({ dtype }: HostTensor): boolean {
-  return dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16'
 }

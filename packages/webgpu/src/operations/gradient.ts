@@ -224,7 +224,7 @@ function biasGradient(workspace: Workspace, problem: AttentionProblem, bias: Ten
   const own = bias.strides.map((stride) => (stride === 0 ? 0 : 1))
   const shape = bias.shape.map((size, axis) => (own[axis] === 1 ? size : 1))
   const dBias = workspace.allocate(shape, 'float32')
-  const count = shape.reduce((product, size) => product * size, 1)
+  const count = elementCount(shape)
   workspace.recorder.dispatch(gradientBias, run.spec, {
     parameters: { ...run.job.parameters, ...Object.fromEntries(own.map((has, axis) => [`own${axis}`, has])), count },
     buffers: { ...run.job.buffers, dBias: operand(workspace, 'dBias', dBias).binding },

@@ -1,12 +1,14 @@
 import {
-  QkvError,
+  isFloat,
   type BinaryOperator,
   type CapturedScalar,
   type ExpressionNode,
   type HostTensor,
+  type QkvError,
   type UnaryOperator,
   type ValueType,
 } from '@qkv/core'
+import { refusal } from '../errors.ts'
 
 /**
  * The tensors and scalars that expressions capture, numbered by first appearance. Several expressions compiled into one
@@ -155,10 +157,9 @@ export function captureIndexFunctions({ tensors }: Captures): string {
 }
 
 function captured(type: ValueType, { dtype }: HostTensor, word: string): string {
-  const isFloat = dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16'
   if (type === 'bool') return `(context[${word}] != 0u)`
-  if (type === 'int') return isFloat ? `i32(bitcast<f32>(context[${word}]))` : `bitcast<i32>(context[${word}])`
-  return isFloat ? `bitcast<f32>(context[${word}])` : `f32(bitcast<i32>(context[${word}]))`
+  if (type === 'int') return isFloat(dtype) ? `i32(bitcast<f32>(context[${word}]))` : `bitcast<i32>(context[${word}])`
+  return isFloat(dtype) ? `bitcast<f32>(context[${word}])` : `f32(bitcast<i32>(context[${word}]))`
 }
 
 function unary(operator: UnaryOperator, type: ValueType, x: string): string {
@@ -217,11 +218,6 @@ function binary(operator: BinaryOperator, type: ValueType, a: string, b: string)
 }
 
 function unknownNode(operator: string): QkvError {
-  return new QkvError({
-    code: 'EXPRESSION_REJECTED',
-    operation: 'attention',
-    argument: 'expression',
-    expected: 'made of the operators of @qkv/core',
-    received: `'${String(operator).slice(0, 40)}'`,
-  })
+  const expected = 'made of the operators of @qkv/core'
+  return refusal({ operation: 'attention' }, 'EXPRESSION_REJECTED', 'expression', expected, `'${String(operator).slice(0, 40)}'`)
 }

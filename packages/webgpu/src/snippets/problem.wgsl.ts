@@ -104,6 +104,7 @@ function capturesOf({ captureRanks, scalarTypes }: ProblemSpec): Captures {
 /**
  * The functions every attention kernel shares:
  * `queryVector`, `keyVector`, `valueVector(base, chunk)`; `queryBase`, `keyBase`, `valueBase(batch, head, row)`;
+ * `rowIndex(batch, head, row)`, which of all rows of queries it is;
  * `validKeysOf(batch)`; `isVisible(at)` for masks; `finalScore(scaled, at)`, all that happens to scale · q·k, and
  * `lowest` where that hides the key; with dropout, `kept(at)`.
  */
@@ -123,6 +124,7 @@ ${readVector('query', spec.query, spec.headDim)}
 ${readKeys('key', spec.key, spec.headDim)}
 ${readKeys('value', spec.value, spec.valueDim)}
 ${base('query')}
+${rowIndex}
 ${spec.dropout ? dropout : ''}
 ${spec.bias === undefined ? '' : readBias(spec.bias)}
 ${validKeysOf(spec.lengths)}
@@ -185,13 +187,8 @@ export function base(name: string, suffix = 'Base'): string {
 }`
 }
 
-/**
- * `fn lseBits(m, l) -> u32`: the log-sum-exp of a row with maximum m, in powers of two, and sum l. Where it has seen nothing it
- * is −∞, which WGSL has no number for.
- */
-export const lseBits = `fn lseBits(m: f32, l: f32) -> u32 {
-  if (l == 0.0) { return 0xff800000u; }
-  return bitcast<u32>(fma(m, ln2, log(l)));
+const rowIndex = `fn rowIndex(batch: i32, head: i32, row: i32) -> i32 {
+  return (batch * parameters.queryHeads + head) * parameters.queryLength + row;
 }`
 
 /** A head's sink in powers of two; `lowest` where it is −∞, that is, none. */

@@ -1,4 +1,4 @@
-struct Parameters { firstGroup: i32, batch: i32, queryHeads: i32, keyHeads: i32, group: i32, scale: f32, queryLength: i32, keyLength: i32, left: i32, right: i32, lowerRight: i32, queryOffset: i32, queryStride0: i32, queryStride1: i32, queryStride2: i32, queryStride3: i32, keyOffset: i32, keyStride0: i32, keyStride1: i32, keyStride2: i32, keyStride3: i32, valueOffset: i32, valueStride0: i32, valueStride1: i32, valueStride2: i32, valueStride3: i32, splits: i32, outputOffset: i32, outputStride0: i32, outputStride1: i32, outputStride2: i32, outputStride3: i32, outputSplitStride: i32 }
+struct Parameters { firstGroup: i32, batch: i32, queryHeads: i32, keyHeads: i32, group: i32, scale: f32, queryLength: i32, keyLength: i32, left: i32, right: i32, lowerRight: i32, queryOffset: i32, queryStride0: i32, queryStride1: i32, queryStride2: i32, queryStride3: i32, keyOffset: i32, keyStride0: i32, keyStride1: i32, keyStride2: i32, keyStride3: i32, valueOffset: i32, valueStride0: i32, valueStride1: i32, valueStride2: i32, valueStride3: i32, splits: i32, outputSplitStride: i32, outputOffset: i32, outputStride0: i32, outputStride1: i32, outputStride2: i32, outputStride3: i32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> query: array<vec4f>;
 @group(0) @binding(2) var<storage, read> key: array<vec4f>;
@@ -54,6 +54,9 @@ fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }
+fn rowIndex(batch: i32, head: i32, row: i32) -> i32 {
+  return (batch * parameters.queryHeads + head) * parameters.queryLength + row;
+}
 
 fn validKeysOf(batch: i32) -> i32 { return parameters.keyLength; }
 fn isVisible(at: Pair) -> bool {
@@ -79,9 +82,8 @@ fn lseBits(m: f32, l: f32) -> u32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let planes = parameters.batch * parameters.queryHeads;
-  let rows = planes * parameters.queryLength;
   let index = (i32(groupId.x) + parameters.firstGroup) * 64 + i32(lane);
+  let rows = parameters.batch * parameters.queryHeads * parameters.queryLength;
   if (index >= rows * parameters.splits) { return; }
   let split = index / rows;
   let row = index % parameters.queryLength;

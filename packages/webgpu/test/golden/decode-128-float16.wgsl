@@ -1,5 +1,5 @@
 enable subgroups;
-struct Parameters { firstGroup: i32, batch: i32, queryHeads: i32, keyHeads: i32, group: i32, scale: f32, queryLength: i32, keyLength: i32, left: i32, right: i32, lowerRight: i32, queryOffset: i32, queryStride0: i32, queryStride1: i32, queryStride2: i32, queryStride3: i32, keyOffset: i32, keyStride0: i32, keyStride1: i32, keyStride2: i32, keyStride3: i32, valueOffset: i32, valueStride0: i32, valueStride1: i32, valueStride2: i32, valueStride3: i32, splits: i32, outputOffset: i32, outputStride0: i32, outputStride1: i32, outputStride2: i32, outputStride3: i32, outputSplitStride: i32 }
+struct Parameters { firstGroup: i32, batch: i32, queryHeads: i32, keyHeads: i32, group: i32, scale: f32, queryLength: i32, keyLength: i32, left: i32, right: i32, lowerRight: i32, queryOffset: i32, queryStride0: i32, queryStride1: i32, queryStride2: i32, queryStride3: i32, keyOffset: i32, keyStride0: i32, keyStride1: i32, keyStride2: i32, keyStride3: i32, valueOffset: i32, valueStride0: i32, valueStride1: i32, valueStride2: i32, valueStride3: i32, splits: i32, outputSplitStride: i32, outputOffset: i32, outputStride0: i32, outputStride1: i32, outputStride2: i32, outputStride3: i32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> query: array<vec2u>;
 @group(0) @binding(2) var<storage, read> key: array<vec2u>;
@@ -33,6 +33,9 @@ alias ValueRow = i32;
 fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
+}
+fn rowIndex(batch: i32, head: i32, row: i32) -> i32 {
+  return (batch * parameters.queryHeads + head) * parameters.queryLength + row;
 }
 
 fn validKeysOf(batch: i32) -> i32 { return parameters.keyLength; }
@@ -82,7 +85,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let batch = plane / parameters.keyHeads;
   let keyHead = plane % parameters.keyHeads;
 
-  /* The keys that any of the rows sees, divided among the splits. */
   let validKeys = validKeysOf(batch);
   let shift = positionOf(0, validKeys);
   let lastRow = min(firstRow + 4, rowCount) - 1;
@@ -91,8 +93,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let perSplit = (max(0, end - first) + splits * 16 - 1) / (splits * 16) * 16;
   let start = first + split * perSplit;
   let stop = min(start + perSplit, end);
-
-  /* The rows, and which of the split's keys each of them sees. */
   var heads = array<i32, 4>();
   var tokens = array<i32, 4>();
   var firsts = array<i32, 4>();
@@ -148,7 +148,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       }
     }
   }
-
   if (lane == 0) { for (var r = 0; r < 4; r++) { maxima[r][slot] = m[r]; sums[r][slot] = l[r]; } }
   workgroupBarrier();
   for (var firstOfRows = 0; firstOfRows < 4; firstOfRows += 4) {
@@ -176,8 +175,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
           outputStore(outputRow, c, sum / select(total, 1.0, total == 0.0));
         }
         if (c == 0) {
-          let plane = (split * parameters.batch + batch) * parameters.queryHeads + head;
-          lse[plane * parameters.queryLength + token] = lseBits(largest, total);
+          lse[rowIndex(split * parameters.batch + batch, head, token)] = lseBits(largest, total);
         }
       }
       workgroupBarrier();

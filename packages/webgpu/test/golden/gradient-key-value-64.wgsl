@@ -34,6 +34,9 @@ fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }
+fn rowIndex(batch: i32, head: i32, row: i32) -> i32 {
+  return (batch * parameters.queryHeads + head) * parameters.queryLength + row;
+}
 
 fn validKeysOf(batch: i32) -> i32 { return parameters.keyLength; }
 fn isVisible(at: Pair) -> bool {
@@ -185,7 +188,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     }
     var statistics: array<vec2f, 4>;
     for (var j = 0; j < 4; j++) {
-      statistics[j] = rowStatistics[(batch * parameters.queryHeads + head) * parameters.queryLength + min(tileRow + 4 * column + j, parameters.queryLength - 1)];
+      statistics[j] = rowStatistics[rowIndex(batch, head, min(tileRow + 4 * column + j, parameters.queryLength - 1))];
     }
     for (var r = 0; r < 4; r++) {
       let key = firstOwn + rowGroup + r * 8;

@@ -34,6 +34,9 @@ fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }
+fn rowIndex(batch: i32, head: i32, row: i32) -> i32 {
+  return (batch * parameters.queryHeads + head) * parameters.queryLength + row;
+}
 
 fn validKeysOf(batch: i32) -> i32 { return parameters.keyLength; }
 fn isVisible(at: Pair) -> bool {
@@ -349,9 +352,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
 
       outputStore(outputRow, chunk, o[band][r] * factor);
     }
-    if (column == 0) {
-      let place = (tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token;
-      lse[place] = lseBits(reference, total);
-    }
+    if (column == 0) { lse[rowIndex(tile.batch, own.head, own.token)] = lseBits(reference, total); }
   }
 }

@@ -39,6 +39,9 @@ fn valueStep() -> i32 { return parameters.valueStride2; }
 fn queryBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.queryOffset + batch * parameters.queryStride0 + head * parameters.queryStride1 + row * parameters.queryStride2;
 }
+fn rowIndex(batch: i32, head: i32, row: i32) -> i32 {
+  return (batch * parameters.queryHeads + head) * parameters.queryLength + row;
+}
 
 fn validKeysOf(batch: i32) -> i32 { return parameters.keyLength; }
 fn isVisible(at: Pair) -> bool {
@@ -59,6 +62,10 @@ fn packHalves(x: vec2f) -> u32 { return pack2x16float(clamp(x, vec2f(-65504), ve
 fn outputStore(base: i32, chunk: i32, x: vec4f) { output[(base >> 2) + chunk] = vec2u(packHalves(x.xy), packHalves(x.zw)); }
 fn outputBase(batch: i32, head: i32, row: i32) -> i32 {
   return parameters.outputOffset + batch * parameters.outputStride0 + head * parameters.outputStride1 + row * parameters.outputStride2;
+}
+fn lseBits(m: f32, l: f32) -> u32 {
+  if (l == 0.0) { return 0xff800000u; }
+  return bitcast<u32>(fma(m, ln2, log(l)));
 }
 /* perRow: what an index among packed rows is multiplied by to be a token. */
 struct Tile {
@@ -95,10 +102,6 @@ fn rowOf(tile: Tile, row: i32) -> Row {
 }
 fn finite(x: vec4f) -> vec4f {
   return select(vec4f(), x, (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u));
-}
-fn lseBits(m: f32, l: f32) -> u32 {
-  if (l == 0.0) { return 0xff800000u; }
-  return bitcast<u32>(fma(m, ln2, log(l)));
 }
 alias Number = f16;
 alias Left = subgroup_matrix_left<Number, 16, 16>;
@@ -316,18 +319,16 @@ fn main(
   }
   l = l + subgroupShuffleXor(l, 1u); l = l + subgroupShuffleXor(l, 2u);
   var reference = m;
-  var total = l;
-  var factor = 1.0;
-  let sink = sinkOf(own.head);
-  reference = max(m, sink);
-  factor = exp2(m - reference);
-  total = l * factor + select(0.0, exp2(sink - reference), sink > lowest);
+    var total = l;
+    var factor = 1.0;
+    let sink = sinkOf(own.head);
+    reference = max(reference, sink);
+    factor = exp2(m - reference);
+    total = total * factor + select(0.0, exp2(sink - reference), sink > lowest);
+    factor /= select(total, 1.0, total == 0.0);
   workgroupBarrier();
-  factors[ownRow] = factor / select(total, 1.0, total == 0.0);
-  if (lane % 4 == 0 && ownRow < tile.rowCount) {
-    let index = (tile.batch * parameters.queryHeads + own.head) * parameters.queryLength + own.token;
-    lse[index] = lseBits(reference, total);
-  }
+  factors[ownRow] = factor;
+  if (lane % 4 == 0 && ownRow < tile.rowCount) { lse[rowIndex(tile.batch, own.head, own.token)] = lseBits(reference, total); }
   { let task = subgroup + 0 * subgroups;
       if (task < 8) { subgroupMatrixStore(&scores, u32(subgroup * 256), o0, false, 16u); }
       workgroupBarrier();
