@@ -1,6 +1,6 @@
 import { declarations, type Kernel } from '../kernel.ts'
 import { gradientFunctions, gradientInterface, type GradientSpec } from '../snippets/gradient.wgsl.ts'
-import { gradientTileFunctions, gradientTiles, storeGradient } from '../snippets/gradient-tiles.wgsl.ts'
+import { gradientTileFunctions, gradientTiles, storeGradient, type GradientTiles } from '../snippets/gradient-tiles.wgsl.ts'
 import type { Tiling } from '../snippets/tiling.ts'
 
 export interface GradientKeyValueSpec extends GradientSpec {
@@ -34,18 +34,11 @@ export const gradientKeyValue: Kernel<GradientKeyValueSpec> = {
     const { problem, tile } = spec
     const { headDim, valueDim } = problem
     const row = (group: string, part: string): string => `min(firstOwn + ${part} * ${tile.rowGroups} + ${group}, validKeys - 1)`
-    const token = (group: string, part: string): string => `min(tileRow + 4 * ${group} + ${part}, parameters.queryLength - 1)`
     const tiles = gradientTiles(
       tile,
       (read, group, part, chunk) => `${read}(batch, keyHead, ${row(group, part)}, ${chunk})`,
       (read, group, part, chunk) => `${read}(batch, head, ${token(group, part)}, ${chunk})`,
     )
-    const { rows: keys, columns: queries } = tiles
-    const hasMask = problem.mask || problem.maskCode !== undefined || problem.bias !== undefined
-    const storeBands = (dim: number, offset: string, sum: string): string =>
-      `for (var band = 0; band < ${tiles.bands(dim)}; band++) {
-      store(parameters.${offset} + index * ${dim}, band * ${tile.columns} + column, ${dim}, ${sum}[band][r]);
-    }`
     return `${declarations(this.interface(spec))}
 ${gradientFunctions(spec)}
 ${gradientTileFunctions(tile, problem)}
@@ -54,29 +47,54 @@ ${storeGradient('gradients', hasVectors(spec))}
 @compute @workgroup_size(${tiles.invocations})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
   ${tiles.places}
-  let plane = (i32(groupId.x) + parameters.firstGroup) / parameters.tiles;
+  ${findQueries(tiles)}
+
+  var dk = array<array<vec4f, 4>, ${tiles.bands(headDim)}>();
+  var dv = array<array<vec4f, 4>, ${tiles.bands(valueDim)}>();
+  for (var member = 0; member < parameters.group; member++) {
+  let head = keyHead * parameters.group + member;
+  for (var tileRow = firstRow; tileRow < endRow; tileRow += ${tiles.columns}) {
+    var s = array<vec4f, 4>();
+    var d = array<vec4f, 4>();
+    ${tiles.scores(headDim, 'keyAt', 'queryAt', 's')}
+    ${tiles.scores(valueDim, 'valueAt', 'dOutputAt', 'd')}
+    ${pairGradients(spec, tiles)}
+    ${tiles.weigh(valueDim, 'dOutputAt', 'dv')}
+    workgroupBarrier();
+    for (var r = 0; r < 4; r++) { ${tiles.store('d[r]')} }
+    ${tiles.weigh(headDim, 'queryAt', 'dk')}
+  }
+  }
+  ${writeKeys(spec, tiles)}
+}
+`
+  },
+}
+
+/** The position of a query among the tile's rows of queries, of which the last may have fewer. */
+function token(group: string, part: string): string {
+  return `min(tileRow + 4 * ${group} + ${part}, parameters.queryLength - 1)`
+}
+
+/** The keys of this workgroup, from `firstOwn` on, and the queries whose positions see some of them. */
+function findQueries({ rows: keys }: GradientTiles): string {
+  return `let plane = (i32(groupId.x) + parameters.firstGroup) / parameters.tiles;
   let firstOwn = (i32(groupId.x) + parameters.firstGroup) % parameters.tiles * ${keys};
   let batch = plane / parameters.keyHeads;
   let keyHead = plane % parameters.keyHeads;
   let validKeys = validKeysOf(batch);
   let shift = positionOf(0, validKeys);
-
-  /* The rows whose positions see some of these keys. */
   let firstRow = clamp(firstOwn - parameters.right - shift, 0, parameters.queryLength);
-  let endRow = select(0, clamp(firstOwn + ${keys} + parameters.left - shift, 0, parameters.queryLength), firstOwn < validKeys);
-  var dk = array<array<vec4f, 4>, ${tiles.bands(headDim)}>();
-  var dv = array<array<vec4f, 4>, ${tiles.bands(valueDim)}>();
-  for (var member = 0; member < parameters.group; member++) {
-  let head = keyHead * parameters.group + member;
-  for (var tileRow = firstRow; tileRow < endRow; tileRow += ${queries}) {
-    let full = tileRow + ${queries} <= parameters.queryLength && firstOwn + ${keys} <= validKeys
+  let endRow = select(0, clamp(firstOwn + ${keys} + parameters.left - shift, 0, parameters.queryLength), firstOwn < validKeys);`
+}
+
+/** From s and dP to p, which is stored to weigh dO by, and ds. */
+function pairGradients({ problem, tile }: GradientKeyValueSpec, { rows: keys, columns: queries, store }: GradientTiles): string {
+  const hasMask = problem.mask || problem.maskCode !== undefined || problem.bias !== undefined
+  return `let full = tileRow + ${queries} <= parameters.queryLength && firstOwn + ${keys} <= validKeys
       && firstKey(shift + tileRow + ${queries - 1}, validKeys) <= firstOwn
       && endKey(shift + tileRow, validKeys) >= firstOwn + ${keys};
     let masked = ${hasMask ? 'true' : '!full'};
-    var s = array<vec4f, 4>();
-    var d = array<vec4f, 4>();
-    ${tiles.scores(headDim, 'keyAt', 'queryAt', 's')}
-    ${tiles.scores(valueDim, 'valueAt', 'dOutputAt', 'd')}
     var statistics: array<vec2f, 4>;
     for (var j = 0; j < 4; j++) {
       statistics[j] = rowStatistics[rowIndex(batch, head, ${token('column', 'j')})];
@@ -92,25 +110,22 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
         s[r][j] = select(0.0, g.weight, seen);
         d[r][j] = select(0.0, g.scaled, seen);
       }
-      ${tiles.store('s[r]')}
-    }
-    ${tiles.weigh(valueDim, 'dOutputAt', 'dv')}
-    workgroupBarrier();
-    for (var r = 0; r < 4; r++) { ${tiles.store('d[r]')} }
-    ${tiles.weigh(headDim, 'queryAt', 'dk')}
-  }
-  }
+      ${store('s[r]')}
+    }`
+}
 
-  for (var r = 0; r < 4; r++) {
+function writeKeys({ problem: { headDim, valueDim }, tile }: GradientKeyValueSpec, { bands }: GradientTiles): string {
+  const writeBands = (dim: number, offset: string, sum: string): string =>
+    `for (var band = 0; band < ${bands(dim)}; band++) {
+      store(parameters.${offset} + index * ${dim}, band * ${tile.columns} + column, ${dim}, ${sum}[band][r]);
+    }`
+  return `for (var r = 0; r < 4; r++) {
     let key = firstOwn + rowGroup + r * ${tile.rowGroups};
     if (key >= parameters.keyLength) { continue; }
     let index = plane * parameters.keyLength + key;
-    ${storeBands(headDim, 'dKeyOffset', 'dk')}
-    ${storeBands(valueDim, 'dValueOffset', 'dv')}
-  }
-}
-`
-  },
+    ${writeBands(headDim, 'dKeyOffset', 'dk')}
+    ${writeBands(valueDim, 'dValueOffset', 'dv')}
+  }`
 }
 
 function hasVectors({ problem: { headDim, valueDim } }: GradientKeyValueSpec): boolean {

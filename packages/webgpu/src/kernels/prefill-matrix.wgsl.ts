@@ -3,7 +3,18 @@ import { attentionFunctions, attentionInterface, endRow, type AttentionSpec } fr
 import { finite } from '../snippets/elements.wgsl.ts'
 import type { ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
-import { matrixGroupSize, matrixTile, scratchFloats, type MatrixUnit } from './matrix-unit.ts'
+import {
+  addValues,
+  declareMatrices,
+  eachOutput,
+  multiplyKeys,
+  planMatrices,
+  rescaleOutputs,
+  unpacked,
+  weightPlace,
+  type MatrixPlan,
+} from './matrix-products.wgsl.ts'
+import { matrixGroupSize, matrixTile, type MatrixUnit } from './matrix-unit.ts'
 
 export interface PrefillMatrixSpec extends AttentionSpec {
   readonly unit: MatrixUnit
@@ -42,7 +53,7 @@ export const prefillMatrix: Kernel<PrefillMatrixSpec> = {
   code(spec) {
     const { problem, unit } = spec
     const { headDim, valueDim } = problem
-    const plan = planOf(spec)
+    const plan = planMatrices(unit, problem)
     const key = 'keyVector(keyBase(tile.batch, tile.keyHead, min(tileKey + row, tile.validKeys - 1)), chunk)'
     return `${unit.component === 'f16' ? 'enable f16;\n' : ''}enable subgroups;
 enable chromium_experimental_subgroup_matrix;
@@ -53,6 +64,7 @@ ${attentionFunctions(spec)}
 ${tileOf(rows)}
 ${finite}
 ${declareMatrices(plan)}
+${readTiles}
 
 @compute @workgroup_size(${matrixGroupSize})
 fn main(
@@ -87,9 +99,9 @@ fn main(
     workgroupBarrier();
     ${stageTile('vectors', keys, headDim, key)}
     workgroupBarrier();
-    ${scoresOf(plan)}
+    ${multiplyKeys(plan)}
     workgroupBarrier();
-    ${softmaxRows(plan)}
+    ${softmaxRows(problem, plan)}
     ${stageTile('vectors', keys, valueDim, 'valueAt(tile, tileKey + row, chunk, hides)')}
     let someRose = workgroupUniformLoad(&risen) != 0u;
     if (someRose) {
@@ -106,52 +118,8 @@ fn main(
   },
 }
 
-/** How the products of a tile are dealt out in matrices: to `subgroups` subgroups, in turns. */
-interface Plan {
-  readonly spec: PrefillMatrixSpec
-  /** Matrices of scores. */
-  readonly scoreTasks: number
-  /** Matrices of the output, `bands` for each `m` rows. */
-  readonly outputTasks: number
-  readonly bands: number
-  /** As many as any subgroup holds of them, numbered. */
-  readonly own: readonly number[]
-  /** In how many parts a weight is multiplied. */
-  readonly weightParts: readonly number[]
-}
-
-function planOf(spec: PrefillMatrixSpec): Plan {
-  const { m, n, component, largestSubgroup } = spec.unit
-  const bands = spec.problem.valueDim / n
-  const outputTasks = (rows / m) * bands
-  const fewestSubgroups = matrixGroupSize / largestSubgroup
-  return {
-    spec,
-    scoreTasks: (rows / m) * (keys / n),
-    outputTasks,
-    bands,
-    own: [...new Array(Math.ceil(outputTasks / fewestSubgroups)).keys()],
-    weightParts: component === 'f16' ? [0, 1] : [0],
-  }
-}
-
-/** The matrices, the workgroup memory that they are loaded from and stored to, and what is staged there. */
-function declareMatrices({ spec: { problem, unit }, weightParts }: Plan): string {
-  const { headDim, valueDim } = problem
-  const { m, n, k, component } = unit
-  return `alias Number = ${component};
-alias Left = subgroup_matrix_left<Number, ${k}, ${m}>;
-alias Right = subgroup_matrix_right<Number, ${n}, ${k}>;
-alias Result = subgroup_matrix_result<f32, ${n}, ${m}>;
-fn number(x: f32) -> Number { return Number(x); }
-var<workgroup> queries: array<Number, ${rows * headDim}>;
-/* Keys, then the values. */
-var<workgroup> vectors: array<Number, ${keys * Math.max(headDim, valueDim)}>;
-var<workgroup> scores: array<f32, ${scratchFloats(unit, valueDim)}>;
-var<workgroup> weights: array<Number, ${weightParts.length * rows * keys}>;
-var<workgroup> factors: array<f32, ${rows}>;
-var<workgroup> risen: u32;
-fn queryOf(tile: Tile, row: i32) -> i32 {
+/** `queryOf(tile, row)`, where a row's query starts, and `valueAt`, finite where nobody may see it. */
+const readTiles = `fn queryOf(tile: Tile, row: i32) -> i32 {
   let own = rowOf(tile, min(row, tile.rowCount - 1));
   return queryBase(tile.batch, own.head, own.token);
 }
@@ -160,7 +128,6 @@ fn valueAt(tile: Tile, key: i32, chunk: i32, hides: bool) -> vec4f {
   if (!hides) { return x; }
   return finite(x);
 }`
-}
 
 /** Fills workgroup memory with `count` vectors, all invocations together; `vector` is WGSL of chunk `chunk` of vector `row`. */
 function stageTile(target: string, count: number, dim: number, vector: string): string {
@@ -172,25 +139,8 @@ function stageTile(target: string, count: number, dim: number, vector: string): 
     }`
 }
 
-/** S = Q · Kᵀ, to workgroup memory. */
-function scoresOf({ spec: { problem, unit }, scoreTasks }: Plan): string {
-  const { headDim } = problem
-  const { m, n, k } = unit
-  return `for (var task = subgroup; task < ${scoreTasks}; task += subgroups) {
-      let row = task / ${keys / n} * ${m};
-      let key = task % ${keys / n} * ${n};
-      var s = Result();
-      for (var c = 0; c < ${headDim}; c += ${k}) {
-        let q = subgroupMatrixLoad<Left>(&queries, u32(row * ${headDim} + c), false, ${headDim}u);
-        let keysByColumn = subgroupMatrixLoad<Right>(&vectors, u32(key * ${headDim} + c), true, ${headDim}u);
-        s = subgroupMatrixMultiplyAccumulate(q, keysByColumn, s);
-      }
-      subgroupMatrixStore(&scores, u32(row * ${keys} + key), s, false, ${keys}u);
-    }`
-}
-
 /** P from S, each row by its neighbouring invocations; `m` and `l` go on, and `factors` says what O has to be scaled by. */
-function softmaxRows({ spec: { problem }, weightParts }: Plan): string {
+function softmaxRows({ dropout }: ProblemSpec, { weightParts }: MatrixPlan): string {
   const eachKey = (code: string): string => `for (var j = 0; j < ${keysPerLane}; j++) {
       let key = lane % ${lanesPerRow} + ${lanesPerRow} * j;
       let at = Pair(tile.batch, own.head, position, tileKey + key, own.token);
@@ -213,52 +163,13 @@ function softmaxRows({ spec: { problem }, weightParts }: Plan): string {
     factors[ownRow] = rescale;
     ${eachKey(`var p = exp2(s[j] - select(m, 0.0, m == lowest));
       l += p;
-      ${problem.dropout ? 'p *= kept(at);' : ''}
+      ${dropout ? 'p *= kept(at);' : ''}
       ${weightParts
         .map(
           (part) =>
-            `weights[${at(part, 'place')}] = number(p);${part + 1 < weightParts.length ? ` p -= f32(weights[place]);` : ''}`,
+            `weights[${weightPlace(part, 'place')}] = number(p);${part + 1 < weightParts.length ? ` p -= f32(weights[place]);` : ''}`,
         )
         .join('\n      ')}`)}`
-}
-
-/** Where part `part` of a weight lies. */
-function at(part: number, place: string): string {
-  return part === 0 ? place : `${part * rows * keys} + ${place}`
-}
-
-/** O scaled by each row's factor, where some row's maximum rose. */
-function rescaleOutputs(plan: Plan): string {
-  const { unit } = plan.spec
-  const scale = 'for (var c = 0; c < 4; c++) { scores[place + c] *= factors[row]; }'
-  return eachOutput(
-    plan,
-    (o) => `${unpacked(plan, o, scale)}
-      if (task < ${plan.outputTasks}) { ${o} = subgroupMatrixLoad<Result>(&scores, u32(subgroup * ${unit.m * unit.n}), false, ${unit.n}u); }
-      workgroupBarrier();`,
-  )
-}
-
-/** O += P · V, whose weights may be in parts. */
-function addValues(plan: Plan): string {
-  const { outputTasks, bands, weightParts } = plan
-  const { problem, unit } = plan.spec
-  const { m, n, k } = unit
-  const { valueDim } = problem
-  const weightsOf = (part: number): string =>
-    `subgroupMatrixLoad<Left>(&weights, u32(${at(part, `row * ${keys} + key`)}), false, ${keys}u)`
-  return eachOutput(
-    plan,
-    (o) => `
-      if (task < ${outputTasks}) {
-        let row = task / ${bands} * ${m};
-        let band = task % ${bands} * ${n};
-        for (var key = 0; key < ${keys}; key += ${k}) {
-          let v = subgroupMatrixLoad<Right>(&vectors, u32(key * ${valueDim} + band), false, ${valueDim}u);
-          ${weightParts.map((part) => `${o} = subgroupMatrixMultiplyAccumulate(${weightsOf(part)}, v, ${o});`).join('\n          ')}
-        }
-      }`,
-  )
 }
 
 /** Each row's `lse`, and to `factors` what its output is multiplied by. */
@@ -270,8 +181,8 @@ function endRows(problem: ProblemSpec): string {
   if (lane % ${lanesPerRow} == 0 && ownRow < tile.rowCount) { lse[rowIndex(tile.batch, own.head, own.token)] = lseBits(reference, total); }`
 }
 
-function writeOutputs(plan: Plan): string {
-  const { n } = plan.spec.unit
+function writeOutputs(plan: MatrixPlan): string {
+  const { n } = plan.unit
   return eachOutput(plan, (o) =>
     unpacked(
       plan,
@@ -284,27 +195,6 @@ function writeOutputs(plan: Plan): string {
           }`,
     ),
   )
-}
-
-/** `code(o)` for each output matrix that a subgroup holds; `task` says which of all it is, if there are that many. */
-function eachOutput({ own }: Plan, code: (o: string) => string): string {
-  return own.map((i) => `{ let task = subgroup + ${i} * subgroups; ${code(`o${i}`)} }`).join('\n    ')
-}
-
-/** `code` with an output matrix in `scores`, four elements of row `row` at a time, from `place` on. */
-function unpacked({ spec: { unit }, outputTasks, bands }: Plan, o: string, code: string): string {
-  const { m, n } = unit
-  return `
-      if (task < ${outputTasks}) { subgroupMatrixStore(&scores, u32(subgroup * ${m * n}), ${o}, false, ${n}u); }
-      workgroupBarrier();
-      if (task < ${outputTasks}) {
-        for (var e = 4 * subgroupLane; e < ${m * n}; e += 4 * subgroupSize) {
-          let row = task / ${bands} * ${m} + e / ${n};
-          let place = subgroup * ${m * n} + e;
-          ${code}
-        }
-      }
-      workgroupBarrier();`
 }
 
 /** Combines `x` over the invocations of a row, which are neighbours. */

@@ -97,19 +97,14 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   let keyHead = plane % parameters.keyHeads;
   let validKeys = validKeysOf(batch);
   let shift = positionOf(0, validKeys);
-
-  /* The rows whose positions see some of these keys. */
   let firstRow = clamp(firstOwn - parameters.right - shift, 0, parameters.queryLength);
   let endRow = select(0, clamp(firstOwn + 32 + parameters.left - shift, 0, parameters.queryLength), firstOwn < validKeys);
+
   var dk = array<array<vec4f, 4>, 2>();
   var dv = array<array<vec4f, 4>, 2>();
   for (var member = 0; member < parameters.group; member++) {
   let head = keyHead * parameters.group + member;
   for (var tileRow = firstRow; tileRow < endRow; tileRow += 32) {
-    let full = tileRow + 32 <= parameters.queryLength && firstOwn + 32 <= validKeys
-      && firstKey(shift + tileRow + 31, validKeys) <= firstOwn
-      && endKey(shift + tileRow, validKeys) >= firstOwn + 32;
-    let masked = !full;
     var s = array<vec4f, 4>();
     var d = array<vec4f, 4>();
     for (var first = 0; first < 16; first += 8) {
@@ -186,6 +181,10 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
       }
     }
     }
+    let full = tileRow + 32 <= parameters.queryLength && firstOwn + 32 <= validKeys
+      && firstKey(shift + tileRow + 31, validKeys) <= firstOwn
+      && endKey(shift + tileRow, validKeys) >= firstOwn + 32;
+    let masked = !full;
     var statistics: array<vec2f, 4>;
     for (var j = 0; j < 4; j++) {
       statistics[j] = rowStatistics[rowIndex(batch, head, min(tileRow + 4 * column + j, parameters.queryLength - 1))];
@@ -293,7 +292,6 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     }
   }
   }
-
   for (var r = 0; r < 4; r++) {
     let key = firstOwn + rowGroup + r * 8;
     if (key >= parameters.keyLength) { continue; }
