@@ -26,29 +26,34 @@ export interface BindingSpace {
   readonly owner: symbol
 }
 
-/** Binds a tensor; one over a typed array is copied in for the time of the recorded work, gaps and all. */
+/**
+ * Binds a tensor; one over a typed array is copied in for the time of the recorded work, gaps and all.
+ *
+ * @throws QkvError `LIMIT_EXCEEDED` where it reaches further than a device binds
+ */
 export function bind({ recorder, limits, operation, owner }: BindingSpace, argument: string, tensor: Tensor): Operand {
   const { dtype, shape, strides } = tensor
   const bytes = bytesPerElement[dtype]
   const { first, last } = reach(shape, strides, tensor.offset)
+  const rangeFrom = (alignment: number): { start: number; size: number } => {
+    const start = Math.floor((Math.max(0, first) * bytes) / alignment) * alignment
+    const size = Math.max(0, (last + 1) * bytes - start)
+    if (size <= limits.maxStorageBufferBindingSize) return { start, size }
+    const expected = `at most ${limits.maxStorageBufferBindingSize} bytes, what this device binds`
+    throw refusal({ operation }, 'LIMIT_EXCEEDED', argument, expected, `${size} bytes`)
+  }
   if (isHostTensor(tensor)) {
-    const start = Math.floor((Math.max(0, first) * bytes) / 16) * 16
+    const { start, size } = rangeFrom(16)
     const { storage } = tensor
-    const data = new Uint8Array(storage.buffer, storage.byteOffset + start, Math.max(0, (last + 1) * bytes - start))
+    const data = new Uint8Array(storage.buffer, storage.byteOffset + start, size)
     return { dtype, shape, strides, offset: tensor.offset - start / bytes, binding: { buffer: recorder.upload(data) } }
   }
   const { buffer } = gpuStorage(owner, operation, argument, tensor)
   if (buffer.size <= limits.maxStorageBufferBindingSize) {
     return { dtype, shape, strides, offset: tensor.offset, binding: { buffer } }
   }
-  const alignment = limits.minStorageBufferOffsetAlignment
-  const start = Math.floor((Math.max(0, first) * bytes) / alignment) * alignment
-  const size = Math.ceil(((last + 1) * bytes - start) / 16) * 16
-  if (size > limits.maxStorageBufferBindingSize) {
-    const expected = `at most ${limits.maxStorageBufferBindingSize} bytes, what this device binds`
-    throw refusal({ operation }, 'LIMIT_EXCEEDED', argument, expected, `${size} bytes`)
-  }
-  const binding = { buffer, offset: start, size: Math.min(size, buffer.size - start) }
+  const { start, size } = rangeFrom(limits.minStorageBufferOffsetAlignment)
+  const binding = { buffer, offset: start, size: Math.min(Math.ceil(size / 16) * 16, buffer.size - start) }
   return { dtype, shape, strides, offset: tensor.offset - start / bytes, binding }
 }
 

@@ -4,6 +4,7 @@ import { largePatches, smallPatches } from './device-profile.ts'
 import { createWebGpuBackend, type DeviceProfile, type MatrixUnit, type Tiling, type Tilings, type WebGpuBackend } from './index.ts'
 import { matrixUnitOf } from './matrix-units.ts'
 import { smallestTiling } from './operations/tilings.ts'
+import { fit, prefillTiles } from './snippets/tiling.ts'
 
 /** What of a profile can be measured: plain data, to be kept and passed as `profile` to every later backend on this device. */
 export type TunedProfile = Pick<DeviceProfile, 'software' | 'subgroupSize' | 'tilings' | 'matrixUnit' | 'invocations'>
@@ -23,7 +24,7 @@ export interface TuneOptions extends Watch {
  */
 export async function tune(backend: WebGpuBackend, options: TuneOptions = {}): Promise<TunedProfile> {
   const { headDims = [64, 128], signal, onProgress } = options
-  const trials = trialsOf(headDims, matrixUnitOf(backend.device))
+  const trials = trialsOf(headDims, matrixUnitOf(backend.device), backend.profile.workgroupBytes)
   const { software, subgroupSize, tilings, matrixUnit, invocations } = backend.profile
   let chosen: TunedProfile = { software, subgroupSize, tilings, matrixUnit, invocations }
   for (const [index, trial] of trials.entries()) {
@@ -74,7 +75,7 @@ interface Trial {
   readonly candidates: (chosen: TunedProfile) => readonly Partial<TunedProfile>[]
 }
 
-function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Trial[] {
+function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined, workgroupBytes: number): Trial[] {
   return [
     {
       question: (length) => prefillOf(length, headDims[0] ?? 64),
@@ -86,7 +87,9 @@ function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Tr
       return {
         question: (length: number) => prefillOf(length, headDim),
         candidates: ({ software, tilings }: TunedProfile) =>
-          software ? [] : tilingsToTry(heads).map((tiling) => ({ tilings: { ...tilings, [heads]: tiling } })),
+          software
+            ? []
+            : tilingsToTry(heads, headDim, workgroupBytes).map((tiling) => ({ tilings: { ...tilings, [heads]: tiling } })),
       }
     }),
     {
@@ -100,8 +103,11 @@ function trialsOf(headDims: readonly number[], unit: MatrixUnit | undefined): Tr
   ]
 }
 
-function tilingsToTry(heads: keyof Tilings): Tiling[] {
-  return [largePatches[heads], smallPatches[heads], smallestTiling]
+/** Those that fit: in the place of others the smallest is taken, which is timed once. */
+function tilingsToTry(heads: keyof Tilings, headDim: number, workgroupBytes: number): Tiling[] {
+  return [largePatches[heads], smallPatches[heads], smallestTiling].filter((tiling) =>
+    fit(prefillTiles(tiling, headDim), workgroupBytes, headDim),
+  )
 }
 
 interface Question<View extends Tensor = HostTensor> {

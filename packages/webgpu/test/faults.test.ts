@@ -1,4 +1,4 @@
-import { problem, QkvError, tensor, zeros, type AttentionResult, type OwnedTensor } from '@qkv/core'
+import { problem, QkvError, slice, tensor, zeros, type AttentionResult, type OwnedTensor } from '@qkv/core'
 import { failingGpu, type Fault } from '@qkv/testing/failing-gpu'
 import { createWebGpuBackend, type WebGpuBackend } from '@qkv/webgpu'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -165,6 +165,18 @@ test('what is refused half-way holds no memory', async () => {
   }
   expect(await codeOf(backend.attentionInSteps(asked, {}))).toBe('DISPOSED')
   expect(backend.memory.buffers).toBe(0)
+})
+
+test('a tensor that reaches further than a device binds is refused by name, on either side; a part of it is not', async () => {
+  const { device } = failingGpu()
+  Object.defineProperty(device, 'limits', { value: { ...device.limits, maxStorageBufferBindingSize: 1024 } })
+  using backend = await createWebGpuBackend({ device })
+  const [here, there] = [host(64, 8), backend.upload(host(64, 8))]
+  for (const table of [here, there]) {
+    const refused = expect.objectContaining({ code: 'LIMIT_EXCEEDED', argument: 'table' }) as Error
+    expect(() => backend.gather(table, zeros([1], 'int32'))).toThrow(refused)
+    backend.gather(slice(table, 0, 32, 48), zeros([1], 'int32')).dispose()
+  }
 })
 
 test('a lost device is told once to who listens, and every later call throws DEVICE_LOST', async () => {

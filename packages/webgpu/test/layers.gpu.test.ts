@@ -18,5 +18,5 @@ layerSuite({
 })
 
 test('every kernel of layers was given its problems', () => {
-  expectProven(counts, ['linear', 'linear-rows', 'normalise', 'rotate', 'elementwise', 'gather', 'quantize', 'copy'])
+  expectProven(counts, ['linear', 'linear-rows', 'normalise', 'rotate', 'elementwise', 'gather', 'quantize', 'copy', 'merge'])
 })

@@ -2,6 +2,7 @@ import { mergeHeads, problem, slice, splitHeads, zeros, type OwnedTensor, type T
 import { failingGpu } from '@qkv/testing/failing-gpu'
 import { createWebGpuBackend, type WebGpuBackend } from '@qkv/webgpu'
 import { describe, expect, test } from 'vitest'
+import { linearTile } from '../src/kernels/linear-tile.ts'
 
 interface Sizes {
   readonly heads: number
@@ -100,7 +101,7 @@ describe.each(Object.entries(models))('a decoder, %s,', (_, sizes) => {
 
   test('takes five more around it; of hidden vectors that tiles do not divide, six', async () => {
     const { count, kernels } = await pipelinesOf(sizes, decode)
-    const linear = sizes.hiddenWidth % 32 === 0 ? 1 : 2
+    const linear = sizes.hiddenWidth % linearTile.depth === 0 ? 1 : 2
     expect(kernels).toEqual({ ...attention, gather: 1, normalise: 1, linear, 'linear-rows': 1, elementwise: 1 })
     expect(count).toBe(9 + linear)
   })

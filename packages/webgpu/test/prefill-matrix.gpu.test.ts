@@ -12,8 +12,9 @@ import { problemsLike } from './support/problems.ts'
 const adapter = await softwareGpu().requestAdapter()
 const has = (feature: string): boolean => adapter?.features.has(feature) === true
 
-/** Some 155 problems for units that multiply `dtype`, of one kernel, or a share of so many. */
-function* problemsFor(dtype: 'float32' | 'float16', share = 1): Generator<RandomProblem> {
+/** Some 155 problems of what a unit multiplies, of one kernel, or a share of so many. */
+function* problemsFor({ component }: MatrixUnit, share = 1): Generator<RandomProblem> {
+  const dtype = component === 'f16' ? 'float16' : 'float32'
   const token = (shape: string, numbers: string, options: string): string =>
     `attention|${dtype}/${dtype}|${shape} d16 v32|${numbers}|plain|${options}softcap=20 sinks lengths poison|7`
   yield randomProblem(token('b1 h2/1 q40 k70', 'subnormal', 'causal=lower-right '))
@@ -40,7 +41,7 @@ describe.each(units)('prefill in matrices of $m×$k by $k×$n $component, played
     )
     const counts = census(backend.device)
     const share = shares[unit.component]
-    for (const { token, problem, expectUntouched } of problemsFor(unit.component === 'f16' ? 'float16' : 'float32', share)) {
+    for (const { token, problem, expectUntouched } of problemsFor(unit, share)) {
       await expectAttention(backend, problem, token)
       expectUntouched()
     }
@@ -53,7 +54,7 @@ test.skipIf(!has(matrixFeature))('prefill in the matrix units of this device sta
   const matrixUnit = matrixUnitOf(plain.device)
   if (matrixUnit === undefined) return skip('no unit that sums in float32')
   using backend = await testBackend({ software: false, matrixUnit })
-  for (const { token, problem } of problemsFor(matrixUnit.component === 'f16' ? 'float16' : 'float32')) {
+  for (const { token, problem } of problemsFor(matrixUnit)) {
     await expectAttention(backend, problem, token)
   }
 })

@@ -7,15 +7,16 @@ import { linearInterface, type LinearSpec } from './linear-interface.ts'
 import { linearTile } from './linear-tile.ts'
 
 export interface LinearTilesSpec extends LinearSpec {
-  /** Inputs are a multiple of 32, what is staged of a vector at a time. */
+  /** Inputs are a multiple of what is staged of them at a time. */
   readonly whole: boolean
 }
 
 const [rowGroups, columns] = [8, 16] as const
 const invocations = rowGroups * columns
+const slots = linearTile.depth / 16
 const [ownRows, ownOutputs] = [linearTile.rows / rowGroups, linearTile.outputs / columns]
-const inputTile: TileShape = { name: 'inputTile', groups: rowGroups, parts: 8, slots: 2 }
-const weightTile: TileShape = { name: 'weightTile', groups: columns, parts: 4, slots: 2 }
+const inputTile: TileShape = { name: 'inputTile', groups: rowGroups, parts: 8, slots }
+const weightTile: TileShape = { name: 'weightTile', groups: columns, parts: 4, slots }
 const [firstInput, firstWeight] = [firstStaged(inputTile, invocations), firstStaged(weightTile, invocations)]
 
 /**
@@ -32,7 +33,7 @@ export const linear: Kernel<LinearTilesSpec> = {
 
   code(spec) {
     const { bias, whole } = spec
-    const dim = whole ? 32 : 'parameters.inputs'
+    const dim = whole ? linearTile.depth : 'parameters.inputs'
     return `${declarations(linearInterface(spec))}
 ${readVector('input', spec.input, 'parameters.inputs')}
 ${readVector('weight', spec.weight, 'parameters.inputs')}
@@ -64,12 +65,12 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
     weightRows[i] = parameters.weightOffset + min(weight, lastOutput) * parameters.weightRowStride;
   }
   var s = array<vec4f, ${ownRows}>();
-  for (var first = 0; 4 * first < parameters.inputs; first += 8) {
+  for (var first = 0; 4 * first < parameters.inputs; first += ${4 * slots}) {
     workgroupBarrier();
-    ${stageRows(inputTile, 2, invocations, ({ chunk }) => `inputAt(inputRows[i], first + ${chunk})`)}
-    ${stageRows(weightTile, 2, invocations, ({ chunk }) => `weightAt(weightRows[i], first + ${chunk})`)}
+    ${stageRows(inputTile, slots, invocations, ({ chunk }) => `inputAt(inputRows[i], first + ${chunk})`)}
+    ${stageRows(weightTile, slots, invocations, ({ chunk }) => `weightAt(weightRows[i], first + ${chunk})`)}
     workgroupBarrier();
-    ${multiplyRows(inputTile, weightTile, 2, () => 's[r]')}
+    ${multiplyRows(inputTile, weightTile, slots, () => 's[r]')}
   }
 
   let firstOwn = firstOutput + ${ownOutputs} * column;

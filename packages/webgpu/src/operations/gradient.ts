@@ -107,7 +107,7 @@ function keyValueGradient(
   const parameters = { ...run.job.parameters, dKeyOffset: offset, dValueOffset: dValue.offset }
   const buffers = { ...run.job.buffers, gradients: binding }
   if (tile) {
-    const tiles = Math.ceil(keyLength / (4 * tile.rowGroups))
+    const tiles = Math.ceil(keyLength / (tile.patch * tile.rowGroups))
     workspace.recorder.dispatch(
       gradientKeyValue,
       { ...run.spec, tile },

@@ -60,7 +60,7 @@ export function multiplyByWeight(workspace: Workspace, input: Tensor, weight: Te
     }
     if (rows.count >= 16 && !workspace.profile.software) {
       const groups = Math.ceil(rows.count / linearTile.rows) * Math.ceil(outputs / linearTile.outputs)
-      workspace.recorder.dispatch(linear, { ...spec, whole: inputs % 32 === 0 }, { ...job, groups })
+      workspace.recorder.dispatch(linear, { ...spec, whole: inputs % linearTile.depth === 0 }, { ...job, groups })
     } else {
       const rowsEach = rows.count < 4 ? 1 : 4
       const invocations = Math.ceil(rows.count / rowsEach) * Math.ceil(outputs / 4)
