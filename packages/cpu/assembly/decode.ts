@@ -1,7 +1,8 @@
 /**
  * Attention of a few query rows (at most one panel of 8, such as the grouped heads of one new token) over many keys.
  * Scores are taken from keys as they lie, and values are weighed so (`in-place.ts`), each read once for all rows. Rows of
- * scores are rows in memory, s[row][key], but where keys are hidden or scores changed: there they are a panel, as in `prefill.ts`.
+ * scores are rows in memory, s[row][key], but where keys are hidden, scores changed or several rows look at what must be widened:
+ * there they are a panel, as in `prefill.ts`.
  *
  * A long sequence of keys is cut into splits of fixed length, which different threads can work on; each leaves a partial
  *
@@ -24,20 +25,20 @@ import * as rows from './rows'
 import { startAt, take, takeFloats, taken } from './scratch'
 import { changesScores, changeScores, hideByMasks, hideOutside } from './scores'
 import { keyScoresBytes, softmaxTile, zeroWhereEmpty } from './softmax'
-import { scoreTile, wantsInterleaved } from './score-in-place'
+import { scorePanel, scoreRows } from './score-in-place'
 import { softmaxRow } from './softmax-rows'
 import { partial, tileClass } from './tile-map'
 import { halfQueryFactor } from './stored'
-import { weighTile } from './weigh-in-place'
+import { weighPanel, weighRows } from './weigh-in-place'
 import { weighSpecialValues, weighValues } from './values'
 import { multiplyAdd, negativeInfinity, splat } from './vector'
 
 /** The panel's description, room for vectors, queries, scores and outputs as rows. */
 let panel: usize, vectors: usize, q: usize, s: usize, o: usize
-/** Where keys are hidden or scores changed: scores as a panel, packed values, expression registers. */
+/** Scores as a panel, packed values, expression registers. */
 let panelScores: usize, v: usize, registers: usize
-/** Whether queries are interleaved by fours, and what they are multiplied by. */
-let interleaved: bool, queryFactor: f32
+/** Whether scores come as a panel, of queries interleaved by fours, and what queries are multiplied by. */
+let asPanel: bool, queryFactor: f32
 
 function layOut(problem: usize, scratch: usize): usize {
   const valueColumns = wholePanels(int(problem, record.valueDim))
@@ -94,8 +95,9 @@ function forgetSinks(): void {
 
 /** Multiplied by `halfQueryFactor` for keys that are halves, unless that is too much for one. */
 function readQueries(problem: usize, batch: i32, rowCount: i32): void {
-  const dtype = inPlace(problem, record.key), isHalf = dtype == record.float16
-  interleaved = wantsInterleaved(dtype, rowCount), queryFactor = isHalf ? halfQueryFactor : 1
+  const key = inPlace(problem, record.key), isHalf = key == record.float16
+  asPanel = rowCount > 1 && max(key, inPlace(problem, record.value)) > record.float32
+  queryFactor = isHalf ? halfQueryFactor : 1
   if (!storeQueries(problem, batch, rowCount) && isHalf) queryFactor = 1, storeQueries(problem, batch, rowCount)
 }
 
@@ -104,9 +106,9 @@ function storeQueries(problem: usize, batch: i32, rowCount: i32): bool {
   const rowBytes = usize(wholeBlocks(int(problem, record.headDim))) << 2
   const factor = splat(queryFactor)
   let zeros = splat(0)
-  if (interleaved) memory.fill(q, 0, rowBytes * rows.panelRows)
+  if (asPanel) memory.fill(q, 0, rowBytes * rows.panelRows)
   for (let lane = 0; lane < rowCount; lane++) {
-    const row = interleaved ? vectors : q + lane * rowBytes
+    const row = asPanel ? vectors : q + lane * rowBytes
     v128.store(row + rowBytes - 16, splat(0))
     readQuery(problem, batch, panel, lane, row)
     for (let at = row, end = row + rowBytes; at < end; at += 16) {
@@ -114,33 +116,43 @@ function storeQueries(problem: usize, batch: i32, rowCount: i32): bool {
       v128.store(at, x)
       zeros = f32x4.add(zeros, f32x4.mul(x, splat(0)))
     }
-    if (interleaved) interleaveRow(row, rowBytes, lane & 3, q + (lane >> 2) * 4 * rowBytes)
+    if (asPanel) interleaveRow(row, rowBytes, lane & 3, q + (lane >> 2) * 4 * rowBytes)
   }
   return !v128.any_true(f32x4.ne(zeros, zeros))
 }
 
 function attendTile(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32): void {
   placeTile(batch, keyHead, at, keys, rowCount)
-  scoreTile(q, interleaved, queryFactor, s)
   const changed = changesScores(problem), masked = tileClass(problem, panel, at) == partial
-  if (changed || masked || !rows.seesAll(panel, at, at + keys) || int(problem, record.dropoutThreshold) != 0) {
-    return attendCarefully(problem, batch, keyHead, at, keys, rowCount, changed, masked)
+  const dropped = int(problem, record.dropoutThreshold) != 0
+  const plain = !changed && !masked && !dropped && rows.seesAll(panel, at, at + keys)
+  if (asPanel) scorePanel(q, queryFactor, panelScores)
+  else scoreRows(q, queryFactor, s)
+  if (plain && !asPanel) return attendRows(problem, keys, rowCount)
+  if (!asPanel) toPanel(s, keys, rowCount, panelScores)
+  if (changed) changeScores(problem, panel, panelScores, at, keys, registers)
+  if (masked) hideByMasks(problem, panel, panelScores, at, keys, registers)
+  if (!plain && !rows.seesAll(panel, at, at + keys)) hideOutside(panel, panelScores, at, keys)
+  softmaxTile(panelScores, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
+  if (dropped) dropWeights(problem, panel, panelScores, at, keys)
+  if (!plain || !weighPanel(panelScores, o, outputRowBytes(problem), panel + rows.rescales)) {
+    weighCarefully(problem, batch, keyHead, at, keys, rowCount)
   }
+}
+
+/** A tile of which every row sees all keys, with scores as they are. */
+function attendRows(problem: usize, keys: i32, rowCount: i32): void {
   for (let row = 0; row < rowCount; row++) {
     const lane = panel + (row << 2)
     softmaxRow(s + row * scoreRowBytes, keys, lane + rows.maxima, lane + rows.sums, lane + rows.rescales)
   }
-  weighTile(s, o, usize(wholePanels(int(problem, record.valueDim))) << 2, panel + rows.rescales, panelScores)
+  weighRows(s, o, outputRowBytes(problem), panel + rows.rescales)
 }
 
-function attendCarefully(problem: usize, batch: i32, keyHead: i32, at: i32, keys: i32, rowCount: i32, changed: bool, masked: bool): void {
-  toPanel(s, keys, rowCount, panelScores)
-  if (changed) changeScores(problem, panel, panelScores, at, keys, registers)
-  if (masked) hideByMasks(problem, panel, panelScores, at, keys, registers)
-  if (!rows.seesAll(panel, at, at + keys)) hideOutside(panel, panelScores, at, keys)
-  softmaxTile(panelScores, keys, panel + rows.maxima, panel + rows.sums, panel + rows.rescales, rowCount)
-  if (int(problem, record.dropoutThreshold) != 0) dropWeights(problem, panel, panelScores, at, keys)
-  weighCarefully(problem, batch, keyHead, at, keys, rowCount)
+// @ts-ignore: decorator
+@inline
+function outputRowBytes(problem: usize): usize {
+  return usize(wholePanels(int(problem, record.valueDim))) << 2
 }
 
 /** Some weights may be 0 because their key is hidden; its value must then not count, even if it is NaN. */

@@ -4,21 +4,22 @@
  * orders, and halves that are infinite or NaN, are converted first.
  */
 import * as record from '../src/wasm/record'
-import { apart, firstOf, fours, scoreRowBytes } from './in-fours'
+import { apart, firstOf, fours } from './in-fours'
 import { elementBytes, inPlace, widen } from './operands'
 import { wholeBlocks } from './pack'
 import { int, vectorOf } from './problem'
 import { isHalf } from './stored'
+import { keyScoresBytes } from './softmax'
 import { splat } from './vector'
 
 /** The tile: its problem, batch entry, key head, first key and number of keys, and how many rows look at it. */
 let problem: usize, batch: i32, head: i32, firstKey: i32
 export let keys: i32, rowCount: i32
 /**
- * Room for four converted vectors, for four rows' products with four keys (not of the module: its memory is every thread's), and a
- * vector of zeros, which stands for those that the last four lacks.
+ * Room for four converted vectors (not of the module: its memory is every thread's), and a vector of zeros, which stands for
+ * those that the last four lacks.
  */
-export let room: usize, products: usize
+export let room: usize
 let zeros: usize
 
 /** Which of the tile's tensors has been located: `record.key` or `record.value`. */
@@ -34,12 +35,12 @@ export let dtype: i32
 
 /** What there must be room for, where vectors take `vectorBytes` as float32. */
 export function roomBytes(vectorBytes: usize): usize {
-  return 5 * vectorBytes + 64
+  return 5 * vectorBytes
 }
 
 /** Before the first tile. */
 export function startTiles(problemAt: usize, roomAt: usize, vectorBytes: usize): void {
-  problem = problemAt, room = roomAt, zeros = roomAt + 4 * vectorBytes, products = zeros + vectorBytes
+  problem = problemAt, room = roomAt, zeros = roomAt + 4 * vectorBytes
   for (let at = zeros, end = zeros + vectorBytes; at < end; at += 16) v128.store(at, i32x4.splat(0))
 }
 
@@ -64,11 +65,21 @@ function endsMemory(bytes: i32): bool {
   return u64(max(vectors, vectors + (keys - 1) * stride)) + bytes > u64(memory.size()) << 16
 }
 
+/** Where the vectors of the four lie that was turned to last. */
+export let a: usize, b: usize, c: usize, d: usize
+
+/** Turns to a four of `count` vectors, `step` bytes apart, of which the first lies at `start`. */
+export function turnTo(four: i32, start: usize, step: isize, count: i32): void {
+  const first = firstOf(four, count), gap = apart(four, count)
+  a = start + first * step, b = orZeros(start, step, count, first + gap)
+  c = orZeros(start, step, count, first + 2 * gap), d = orZeros(start, step, count, first + 3 * gap)
+}
+
 /** Where vector `number` of `count` lies, or zeros if there are no so many. */
 // @ts-ignore: decorator
 @inline
-export function orZeros(first: usize, step: isize, count: i32, number: i32): usize {
-  return number < count ? first + number * step : zeros
+function orZeros(start: usize, step: isize, count: i32, number: i32): usize {
+  return number < count ? start + number * step : zeros
 }
 
 /** Converts four vectors into the room for them, scales and all. */
@@ -93,9 +104,7 @@ export function fetchFinite<T>(): bool {
   }
   let finite = true
   for (let four = 0; four < fours(keys); four++) {
-    const first = firstOf(four, keys), step = apart(four, keys)
-    const a = vectors + first * stride, b = orZeros(vectors, stride, keys, first + step)
-    const c = orZeros(vectors, stride, keys, first + 2 * step), d = orZeros(vectors, stride, keys, first + 3 * step)
+    turnTo(four, vectors, stride, keys)
     if (!fetchFour<T>(a, b, c, d, bytes)) finite = false
   }
   return finite
@@ -132,27 +141,39 @@ function twice(at: usize): v128 {
   return i16x8.add(bits, bits)
 }
 
-/** Scores or weights of four keys times one factor. */
+/** Whether elements lack a factor as they are stored: that of halves, or their vector's scale. */
 // @ts-ignore: decorator
 @inline
-export function multiplyFour(s: usize, factor: f32): void {
-  multiplyLanes(s, splat(factor))
+export function lackFactor<T>(): bool {
+  return isHalf<T>() || sizeof<T>() == 1
 }
 
-/** Those of each of the four times its scale. */
+/** Gives it to one row's scores or weights of a four. */
 // @ts-ignore: decorator
 @inline
-export function multiplyByScales(s: usize, four: i32): void {
-  const first = firstOf(four, keys), step = apart(four, keys), last = keys - 1
-  let x = v128.load32_splat(scales + first * scaleStride)
-  x = v128.load32_lane(scales + min(last, first + step) * scaleStride, x, 1)
-  x = v128.load32_lane(scales + min(last, first + 2 * step) * scaleStride, x, 2)
-  x = v128.load32_lane(scales + min(last, first + 3 * step) * scaleStride, x, 3)
-  multiplyLanes(s, x)
+export function completeFour<T>(s: usize, four: i32, ofHalves: f32): void {
+  let x = splat(ofHalves)
+  if (!isHalf<T>()) {
+    const first = firstOf(four, keys), gap = apart(four, keys), last = keys - 1
+    x = v128.load32_splat(scales + first * scaleStride)
+    x = v128.load32_lane(scales + min(last, first + gap) * scaleStride, x, 1)
+    x = v128.load32_lane(scales + min(last, first + 2 * gap) * scaleStride, x, 2)
+    x = v128.load32_lane(scales + min(last, first + 3 * gap) * scaleStride, x, 3)
+  }
+  v128.store(s, f32x4.mul(v128.load(s), x))
 }
 
+/** Gives it to a panel's scores or weights, of the keys from `first` on, `gap` by `gap`, of which there are at most `count`. */
+export function completePanel<T>(panel: usize, first: i32, gap: i32, count: i32, ofHalves: f32): void {
+  for (let key = first; key < keys && count-- > 0; key += gap) {
+    multiplyKey(panel + key * keyScoresBytes, isHalf<T>() ? ofHalves : load<f32>(scales + key * scaleStride))
+  }
+}
+
+/** A key's scores, or its weights, in all rows times one factor. */
 // @ts-ignore: decorator
 @inline
-function multiplyLanes(s: usize, factors: v128): void {
-  for (const end = s + rowCount * scoreRowBytes; s < end; s += scoreRowBytes) v128.store(s, f32x4.mul(v128.load(s), factors))
+export function multiplyKey(s: usize, factor: f32): void {
+  v128.store(s, f32x4.mul(v128.load(s), splat(factor)))
+  v128.store(s, f32x4.mul(v128.load(s, 16), splat(factor)), 16)
 }

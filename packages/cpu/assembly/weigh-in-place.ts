@@ -6,14 +6,15 @@
  *         for each two rows, and for the last one:
  *             o[row] += Σ p[row][value] · v
  *
- * Values are read in straight lines from their start to their end; outputs stay in the first-level cache. Values that must be
- * widened for several rows are so once for four of them: then outputs stay in registers (product.ts), eight columns at a time.
+ * Values are read in straight lines from their start to their end; outputs stay in the first-level cache. Where values must be
+ * widened for several rows, weights are a panel, p[key][8 rows], and four rows' outputs stay in registers (product.ts), eight
+ * columns at a time.
  */
 import * as record from '../src/wasm/record'
-import { apart, firstOf, fours, scoreRowBytes, toPanel } from './in-fours'
+import { fours, scoreRowBytes } from './in-fours'
 import {
-  areFinite, columns, convertFour, dtype, fetchFinite, keys, locate, multiplyByScales, multiplyFour, orZeros, room,
-  rowCount, stride, vectors,
+  a, areFinite, b, c, columns, completeFour, completePanel, convertFour, d, dtype, fetchFinite, keys, lackFactor, locate, room,
+  rowCount, stride, turnTo, vectors,
 } from './in-place'
 import { product } from './product'
 import { keyScoresBytes } from './softmax'
@@ -22,41 +23,17 @@ import { multiplyAdd, splat } from './vector'
 
 /** Outputs: rows of `outputBytes`, and what each is multiplied by first. */
 let outputBytes: usize, rescales: usize
-/** Room for weights as a panel of 64 keys. */
-let panel: usize
 
-/** p is changed on the way. What follows a value of no whole fours ends in columns that nobody looks at. */
-export function weighTile(p: usize, o: usize, rowBytes: usize, rescalesAt: usize, panelRoom: usize): void {
+/** p[row][key] is changed on the way. What follows a value of no whole fours ends in columns that nobody looks at. */
+export function weighRows(p: usize, o: usize, rowBytes: usize, rescalesAt: usize): void {
   locate(record.value)
-  outputBytes = rowBytes, rescales = rescalesAt, panel = panelRoom
-  if (dtype == record.float32) weighStored<f32>(p, o)
-  else if (dtype == record.float16) weighStored<half>(p, o)
-  else if (dtype == record.bfloat16) weighStored<bfloat>(p, o)
-  else if (dtype == record.int8) weighStored<i8>(p, o)
-  else weighConverted(p, o)
-}
-
-function weighStored<T>(p: usize, o: usize): void {
-  // The values are fetched first, since they are then read a few columns at a time.
-  if (!isFloat<T>() && rowCount > 1 && (columns & 7) == 0 && fetchFinite<T>()) return weighAsPanel<T>(p, o)
+  outputBytes = rowBytes, rescales = rescalesAt
   rescaleOutputs(o)
-  addStored<T>(vectors, stride, keys, p, o)
-}
-
-function weighAsPanel<T>(p: usize, o: usize): void {
-  for (let four = 0; four < fours(keys); four++) giveFactors<T>(p + (four << 4), four)
-  toPanel(p, keys, rowCount, panel)
-  let v = vectors
-  for (const end = o + (usize(columns) << 2); o < end; o += 32, v += 8 * sizeof<T>()) {
-    for (let row: usize = 0; row < usize(rowCount); row += 4) {
-      product<T>(panel + (row << 2), keyScoresBytes, v, stride, keys, o + row * outputBytes, outputBytes, rescales + (row << 2))
-    }
-  }
-}
-
-function weighConverted(p: usize, o: usize): void {
-  rescaleOutputs(o)
-  for (let four = 0; four < fours(keys); four++) addConverted(four, p + (four << 4), o)
+  if (dtype == record.float32) addStored<f32>(vectors, stride, keys, p, o)
+  else if (dtype == record.float16) addStored<half>(vectors, stride, keys, p, o)
+  else if (dtype == record.bfloat16) addStored<bfloat>(vectors, stride, keys, p, o)
+  else if (dtype == record.int8) addStored<i8>(vectors, stride, keys, p, o)
+  else for (let four = 0; four < fours(keys); four++) addConverted(four, p + (four << 4), o)
 }
 
 function rescaleOutputs(o: usize): void {
@@ -69,15 +46,13 @@ function rescaleOutputs(o: usize): void {
 
 function addStored<T>(v: usize, vStride: isize, count: i32, p: usize, o: usize): void {
   for (let four = 0; four < fours(count); four++, p += 16) {
-    const first = firstOf(four, count), step = apart(four, count)
-    const a = v + first * vStride, b = orZeros(v, vStride, count, first + step)
-    const c = orZeros(v, vStride, count, first + 2 * step), d = orZeros(v, vStride, count, first + 3 * step)
+    turnTo(four, v, vStride, count)
     if (isHalf<T>() && !areFinite(a, b, c, d, usize(columns) << 1)) {
       addConverted(four, p, o)
       continue
     }
-    giveFactors<T>(p, four)
-    addFour<T>(a, b, c, d, p, o)
+    if (lackFactor<T>()) completeFour<T>(p, four, halfFactor)
+    addFour<T>(p, o)
   }
 }
 
@@ -86,17 +61,9 @@ function addConverted(four: i32, p: usize, o: usize): void {
   addStored<f32>(room, usize(columns) << 2, 4, p, o)
 }
 
-/** To weights what values lack as they are stored. */
 // @ts-ignore: decorator
 @inline
-function giveFactors<T>(p: usize, four: i32): void {
-  if (isHalf<T>()) multiplyFour(p, halfFactor)
-  else if (sizeof<T>() == 1) multiplyByScales(p, four)
-}
-
-// @ts-ignore: decorator
-@inline
-function addFour<T>(a: usize, b: usize, c: usize, d: usize, p: usize, o: usize): void {
+function addFour<T>(p: usize, o: usize): void {
   let rows = rowCount
   if (isFloat<T>()) for (; rows > 1; rows -= 2, p += 2 * scoreRowBytes, o += 2 * outputBytes) addToTwoRows(p, a, b, c, d, o)
   for (; rows > 0; rows--, p += scoreRowBytes, o += outputBytes) addToOneRow<T>(p, a, b, c, d, o)
@@ -112,12 +79,12 @@ function addToTwoRows(p: usize, a: usize, b: usize, c: usize, d: usize, o: usize
   const rowBytes = outputBytes
   for (const end = o + (usize(columns) << 2); o < end; o += 16, a += 16, b += 16, c += 16, d += 16) {
     let v = v128.load(a)
-    let x = f32x4.mul(p0, v), y = f32x4.mul(r0, v)
+    let x = multiplyAdd(p0, v, v128.load(o)), y = multiplyAdd(r0, v, v128.load(o + rowBytes))
     v = v128.load(b), x = multiplyAdd(p1, v, x), y = multiplyAdd(r1, v, y)
     v = v128.load(c), x = multiplyAdd(p2, v, x), y = multiplyAdd(r2, v, y)
     v = v128.load(d)
-    v128.store(o, f32x4.add(v128.load(o), multiplyAdd(p3, v, x)))
-    v128.store(o + rowBytes, f32x4.add(v128.load(o + rowBytes), multiplyAdd(r3, v, y)))
+    v128.store(o, multiplyAdd(p3, v, x))
+    v128.store(o + rowBytes, multiplyAdd(r3, v, y))
   }
 }
 
@@ -132,4 +99,31 @@ function addToOneRow<T>(p: usize, a: usize, b: usize, c: usize, d: usize, o: usi
     x = multiplyAdd(p2, loadFour<T>(c), x)
     v128.store(o, f32x4.add(v128.load(o), multiplyAdd(p3, loadFour<T>(d), x)))
   }
+}
+
+/**
+ * With weights p[key][8 rows], which are changed on the way. Does nothing but say so, with false, where values are not stored in
+ * few bits, in whole eights of columns, and finite.
+ */
+export function weighPanel(p: usize, o: usize, rowBytes: usize, rescalesAt: usize): bool {
+  locate(record.value)
+  outputBytes = rowBytes, rescales = rescalesAt
+  if ((columns & 7) != 0) return false
+  if (dtype == record.float16) return productsOfStored<half>(p, o)
+  if (dtype == record.bfloat16) return productsOfStored<bfloat>(p, o)
+  if (dtype == record.int8) return productsOfStored<i8>(p, o)
+  return false
+}
+
+/** The values are fetched first, since they are then read a few columns at a time. */
+function productsOfStored<T>(p: usize, o: usize): bool {
+  if (!fetchFinite<T>()) return false
+  if (lackFactor<T>()) completePanel<T>(p, 0, 1, keys, halfFactor)
+  let v = vectors
+  for (const end = o + (usize(columns) << 2); o < end; o += 32, v += 8 * sizeof<T>()) {
+    for (let row: usize = 0; row < usize(rowCount); row += 4) {
+      product<T>(p + (row << 2), keyScoresBytes, v, stride, keys, o + row * outputBytes, outputBytes, rescales + (row << 2))
+    }
+  }
+  return true
 }
