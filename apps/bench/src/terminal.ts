@@ -14,6 +14,7 @@ import { callerFolder, choicesOf, commandOptions, readModel, refuse, type Choice
 import type { Field } from './peers/field.ts'
 import { nodeFields } from './peers/node.ts'
 import { isOtherBuild, otherBuildOf } from './peers/other-build.ts'
+import { describeDifferences, differencesBetween } from './report/circumstances.ts'
 import { compareReports, describeChanges } from './report/compare.ts'
 import { grouped } from './report/groups.ts'
 import { html } from './report/html.ts'
@@ -45,7 +46,10 @@ const command = defineCommand({
     const report = await measure(choices)
     console.log(closing(report))
     if (args.out !== undefined) write(report, resolve(callerFolder(), args.out))
-    if (baseline !== undefined) judge(`the baseline of ${baseline.date.slice(0, 10)}`, regressionsSince(baseline, report))
+    if (baseline !== undefined) {
+      judge(`the baseline of ${baseline.date.slice(0, 10)}`, regressionsSince(baseline, report))
+      console.log(describeDifferences(differencesBetween(baseline, report)))
+    }
     if (choices.against !== undefined) judge('the other build', regressionsAgainstOtherBuild(report))
   },
 })
@@ -138,9 +142,11 @@ function write(report: BenchReport, path: string): void {
   console.log(`\nWritten: ${wanted.map((format) => `${stem}.${format}`).join(', ')}`)
 }
 
-function compare([before, after]: readonly string[]): void {
-  if (before === undefined || after === undefined) return refuse('--compare takes two reports: --compare a.json b.json')
-  console.log(describeChanges(compareReports(read(before), read(after))))
+function compare([first, second]: readonly string[]): void {
+  if (first === undefined || second === undefined) return refuse('--compare takes two reports: --compare a.json b.json')
+  const [before, after] = [read(first), read(second)]
+  console.log(describeDifferences(differencesBetween(before, after)))
+  console.log(describeChanges(compareReports(before, after)))
 }
 
 /** For scripts: the exit code is 1 unless the check passes. */

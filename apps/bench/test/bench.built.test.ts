@@ -45,7 +45,14 @@ describe('npm run bench', () => {
   it('finds no change between a report and itself', async () => {
     const { code, out } = await run('--compare', kept, kept)
     expect(out).toMatch(/^\d+ rows compared; none changed beyond noise\.$/m)
+    expect(out).toContain('under the same circumstances')
     expect(code).toBe(0)
+  })
+
+  it('says of two reports what else is not the same', async () => {
+    const other = join(scratch, 'other.json')
+    writeFileSync(other, JSON.stringify({ ...JSON.parse(readFileSync(kept, 'utf8')), threads: 7 }))
+    expect((await run('--compare', kept, other)).out).toMatch(/^Not the same besides:\n  threads: 1 → 7\n/)
   })
 
   const broken = join(scratch, 'broken.json')

@@ -4,6 +4,7 @@ import { bytesOf, flopsOf, hasWindow, visiblePairs, type AttentionCase } from '.
 import { otherBuildOf } from '../src/peers/other-build.ts'
 import { qkvCpu } from '../src/peers/qkv.ts'
 import { cacheSizes } from '../src/report/cache-sizes.ts'
+import { describeDifferences, differencesBetween } from '../src/report/circumstances.ts'
 import { compareReports, describeChanges } from '../src/report/compare.ts'
 import { html } from '../src/report/html.ts'
 import { markdown } from '../src/report/markdown.ts'
@@ -76,6 +77,24 @@ describe('comparing two reports', () => {
 
   it('rows that only one report has are not compared', () => {
     expect(compareReports(report(measured('a', 1)), report(measured('b', 1)))).toEqual([])
+  })
+
+  it('says what besides is not the same: runtime, threads, versions and settings of those who are in both', () => {
+    const ready = (version: string, id = 'other') =>
+      ({ id, title: id, device: 'cpu', status: 'ready', version, settings: 'wasm' }) as const
+    const before: BenchReport = { ...report(), peers: [ready('1.2'), ready('3', 'gone')] }
+    const after: BenchReport = {
+      ...report(),
+      threads: 2,
+      machine: { ...before.machine, runtime: 'Node 24' },
+      peers: [ready('1.3'), ready('4', 'new')],
+    }
+    expect(differencesBetween(before, after)).toEqual([
+      'runtime: Node 20 → Node 24',
+      'threads: 1 → 2',
+      'other: 1.2, wasm → 1.3, wasm',
+    ])
+    expect(describeDifferences(differencesBetween(before, before))).toBe('Measured under the same circumstances.')
   })
 })
 
