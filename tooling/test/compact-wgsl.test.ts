@@ -7,11 +7,11 @@ test('WGSL loses comments and the spaces that nothing needs, also beside what is
     '/* Twice as much,',
     '   of course. */',
     'fn twice(x: f32) -> ${type} {',
-    '  var ${kind} ${name} = ${ x } * 2.0 - ${ y };',
+    '  var ${kind} ${name} = ${ x } * 2.0 - 1.0 - ${ y };',
     '  return y;',
     "}` + (after ? ' + after' : 'let  none')",
   ].join('\n')
   expect(withCompactText(written)).toBe(
-    "const shader = ` fn twice(x:f32)->${type}{var ${kind} ${name}=${ x }*2.0 - ${ y };return y;}` + (after ? '+after' : 'let none')",
+    "const shader = ` fn twice(x:f32)->${type}{var ${kind} ${name}=${ x }*2.0-1.0 - ${ y };return y;}` + (after ? '+after' : 'let none')",
   )
 })

@@ -32,12 +32,13 @@ export function withCompactText(code: string): string {
 }
 
 /**
- * What may stand beside anything loses the spaces around it; all others become one. A minus keeps them, for what is put beside it
- * may be negative.
+ * What may stand beside anything loses the spaces around it; all others become one. A minus keeps them where something is put
+ * after it, which may be negative.
  */
 function compact(wgsl: string): string {
   return wgsl
     .replaceAll(/\/\*[\s\S]*?\*\//g, '')
     .replaceAll(/\s+/g, ' ')
     .replaceAll(/ ?([{}();,:=+*/<>|&!%]) ?/g, '$1')
+    .replaceAll(/ - (?=[\w(])/g, '-')
 }

@@ -1,7 +1,7 @@
 import { declarations, type Kernel } from '../kernel.ts'
 import { readElement, readVector, writeVector } from '../snippets/elements.wgsl.ts'
-import { addDot, quotient, remainder } from '../snippets/arithmetic.wgsl.ts'
-import { chunkOrZeros, declareTile, firstStaged, multiplyRows, stageRows } from '../snippets/tiles.wgsl.ts'
+import { addDot } from '../snippets/arithmetic.wgsl.ts'
+import { chunkOrZeros, declareTile, firstStaged, multiplyRows, patchOf, stageRows } from '../snippets/tiles.wgsl.ts'
 import type { TileShape } from '../snippets/tiling.ts'
 import { linearInterface, type LinearSpec } from './linear-interface.ts'
 import { linearTile } from './linear-tile.ts'
@@ -46,9 +46,7 @@ ${addDot}
 
 @compute @workgroup_size(${invocations})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
-  let lane = i32(localIndex);
-  let column = ${remainder('lane', columns)};
-  let rowGroup = ${quotient('lane', columns)};
+  ${patchOf(columns)}
   let tile = i32(groupId.x) + parameters.firstGroup;
   let tilesAcross = (parameters.outputs + ${linearTile.outputs - 1}) / ${linearTile.outputs};
   let firstRow = tile / tilesAcross * ${linearTile.rows};

@@ -5,7 +5,7 @@ import { isPlain, type ProblemSpec } from '../snippets/problem.wgsl.ts'
 import { rowReduction } from '../snippets/row-reduction.wgsl.ts'
 import { firstOfColumns, multiplyColumns, planColumns, storeWeights, type ColumnPlan } from '../snippets/tile-columns.wgsl.ts'
 import { addDot, plus, quotient, remainder, times } from '../snippets/arithmetic.wgsl.ts'
-import { chunkOrZeros, declareTile, firstStaged, inPhases, multiplyRows, stageRows } from '../snippets/tiles.wgsl.ts'
+import { chunkOrZeros, declareTile, firstStaged, inPhases, multiplyRows, patchOf, stageRows } from '../snippets/tiles.wgsl.ts'
 import { prefillTiles, type Tiles, type Tiling } from '../snippets/tiling.ts'
 import { tileOf, tileWalkParameters, walkTiles } from '../snippets/tile-walk.wgsl.ts'
 
@@ -58,9 +58,7 @@ ${problem.dropout ? keptWeights(spec.tile) : ''}
 
 @compute @workgroup_size(${invocations})
 fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) localIndex: u32) {
-  let lane = i32(localIndex);
-  let column = ${remainder('lane', columns)};
-  let rowGroup = ${quotient('lane', columns)};
+  ${patchOf(columns)}
   let tile = tileOf(i32(groupId.x) + parameters.firstGroup);
   ${findStaged(spec, layout)}
 

@@ -1,8 +1,8 @@
 import { finite } from './elements.wgsl.ts'
 import type { ProblemSpec } from './problem.wgsl.ts'
 import { multiplyColumns, planColumns, storeWeights, type ColumnPlan } from './tile-columns.wgsl.ts'
-import { addDot, quotient, remainder } from './arithmetic.wgsl.ts'
-import { chunkOrZeros, declareTile, inPhases, multiplyRows, stageRows } from './tiles.wgsl.ts'
+import { addDot } from './arithmetic.wgsl.ts'
+import { chunkOrZeros, declareTile, inPhases, multiplyRows, patchOf, stageRows } from './tiles.wgsl.ts'
 import { tilesOf, type TileShape, type Tiling } from './tiling.ts'
 
 /** WGSL that calls `read`, one of the functions of {@link gradientTileFunctions}, for a chunk of row `part` of a group. */
@@ -36,9 +36,7 @@ export function gradientTiles(tile: Tiling, readRow: ReadTile, readColumn: ReadT
     rows: 4 * rowGroups,
     columns: 4 * columns,
     invocations,
-    places: `let lane = i32(localIndex);
-  let column = ${remainder('lane', columns)};
-  let rowGroup = ${quotient('lane', columns)};`,
+    places: patchOf(columns),
     scores: (dim, left, right, sum) =>
       inPhases(
         dim,

@@ -6,6 +6,13 @@ export function declareTile({ name, groups, parts, slots }: TileShape): string {
   return `var<workgroup> ${name}: array<array<array<vec4f, ${4 * groups}>, ${parts}>, ${slots}>;`
 }
 
+/** Which of its workgroup an invocation is, `lane`, and whose patch it owns: of rows of group `rowGroup`, and of columns of group `column`. */
+export function patchOf(columns: number): string {
+  return `let lane = i32(localIndex);
+  let column = ${remainder('lane', columns)};
+  let rowGroup = ${quotient('lane', columns)};`
+}
+
 /** Where a chunk of a group lies in its slot, so that what neighbours read or write together is in different banks. */
 export function placeOf({ groups }: TileShape, group: string, chunk: string): string {
   return `(${group} ^ (${chunk} * ${groups + 2}))`
