@@ -1,19 +1,11 @@
-import {
-  tensor,
-  type AttentionResult,
-  type Backend,
-  type HostTensor,
-  type OwnedTensor,
-  type RotaryTable,
-  type Tensor,
-} from '@qkv/core'
+import { tensor, type Backend, type HostTensor, type OwnedTensor, type RotaryTable, type Tensor } from '@qkv/core'
 import type { Positions, TurnedVectors } from '@qkv/positional'
 import { compute, type AttentionOptions } from './attention.ts'
 import type { Positioned } from './positioned.ts'
 import { bringHome } from './positions.ts'
 import { prepare } from './prepare.ts'
-import { checkShape, refused } from './refuse.ts'
-import { temporaries, type Temporaries } from './temporaries.ts'
+import { checkShape } from './refuse.ts'
+import { allOrNone, type Temporaries } from './temporaries.ts'
 
 /** Gradients in float32, contiguous, in the shapes of what they belong to; each is the caller's to dispose. */
 export interface Gradients {
@@ -57,43 +49,27 @@ export async function attentionWithGradient(
   const operation = 'attentionWithGradient'
   const { backend } = options
   const prepared = await prepare(operation, query, key, value, options)
-  let forward: AttentionResult
-  try {
-    forward = await compute(prepared.problem, { ...options, lse: true })
-  } catch (error) {
-    prepared.dispose()
-    throw error
-  }
-  const { output, lse } = forward
-  if (lse === undefined) throw refused('INTERNAL', operation, 'lse', 'what was asked of the backend', 'undefined')
-
-  const result: DifferentiableResult = {
-    output,
-    lse,
-    async backward(dOutput) {
-      checkShape(operation, 'dOutput', dOutput.shape, output.shape)
-      const made = temporaries()
-      try {
-        const gradient = backend.attentionGradient(prepared.problem, { output, lse }, dOutput)
-        const { dQuery, dKey, dValue, dBias, dSinks, captured } = gradient
-        for (const one of [dQuery, dKey, dValue, dBias, dSinks, ...captured.values()]) if (one) made.keep(one)
-        const inputs = await throughPositions(backend, prepared, { dq: dQuery, dk: dKey, captured }, made)
-        return { ...inputs, dv: dValue, dBias, dSinks }
-      } catch (error) {
-        made.dispose()
-        throw error
-      }
-    },
-    dispose() {
-      prepared.dispose()
-      output.dispose()
-      lse.dispose()
-    },
-    [Symbol.dispose]() {
-      result.dispose()
-    },
-  }
-  return result
+  return allOrNone(async (scope) => {
+    scope.keep(prepared)
+    const forward = await compute(prepared.problem, { ...options, lse: true })
+    const [output, lse] = [scope.keep(forward.output), scope.keep(forward.lse!)]
+    return {
+      output,
+      lse,
+      async backward(dOutput) {
+        checkShape(operation, 'dOutput', dOutput.shape, output.shape)
+        return allOrNone(async (made) => {
+          const gradient = backend.attentionGradient(prepared.problem, { output, lse }, dOutput)
+          const { dQuery, dKey, dValue, dBias, dSinks, captured } = gradient
+          for (const one of [dQuery, dKey, dValue, dBias, dSinks, ...captured.values()]) if (one) made.keep(one)
+          const inputs = await throughPositions(backend, prepared, { dq: dQuery, dk: dKey, captured }, made)
+          return { ...inputs, dv: dValue, dBias, dSinks }
+        })
+      },
+      dispose: scope.dispose,
+      [Symbol.dispose]: scope.dispose,
+    }
+  })
 }
 
 /** Gradients of queries, keys and captured tensors, on one side of the encodings or the other. */

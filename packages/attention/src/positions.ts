@@ -8,15 +8,15 @@ import {
   type HostTensor,
   type Tensor,
 } from '@qkv/core'
-import type { ContentScore, PositionEncoding, Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
+import type { ContentScore, EmbeddingEncoding, PositionEncoding, Positions, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { invalid, refused } from './refuse.ts'
 
 /** How attention learns the order of tokens. */
 export interface PositionOptions {
   /**
    * One encoding, or several that stack. Whatever their order: those that follow content read queries and keys as they
-   * come, then rotary ones turn them, and then scores change, one after another in the list's order. An embedding belongs
-   * to the inputs of the first layer and is refused here.
+   * come, then rotary ones turn them, and then scores change, one after another in the list's order. An embedding is added
+   * to what a layer projects: `MultiHeadAttention` takes it, and functions of queries and keys refuse it.
    */
   readonly position?: PositionEncoding | readonly PositionEncoding[] | undefined
   /**
@@ -26,12 +26,17 @@ export interface PositionOptions {
   readonly positions?: { readonly query?: Positions | undefined; readonly key?: Positions | undefined } | undefined
 }
 
+/** One, several or none, as a list. */
+export function listOf(position: PositionOptions['position']): readonly PositionEncoding[] {
+  if (position === undefined) return []
+  return 'kind' in position ? [position] : position
+}
+
 /** @returns the encodings that act in attention, none where there are none. @throws QkvError `OPTION_INVALID` for others. */
 export function encodingsOf(operation: string, position: PositionOptions['position']): readonly (RotaryEncoding | ScoreEncoding)[] {
-  const encodings = position === undefined ? [] : 'kind' in position ? [position] : position
-  return encodings.map((encoding) => {
+  return listOf(position).map((encoding) => {
     if (encoding?.kind === 'rotary' || encoding?.kind === 'score') return encoding
-    const received = encoding?.kind === 'embedding' ? 'an embedding, which the first inputs take' : String(encoding)
+    const received = isEmbedding(encoding) ? 'an embedding, which a layer’s input takes' : String(encoding)
     throw invalid(operation, 'position', 'rotary or a score encoding, or a list of them', received)
   })
 }
@@ -39,11 +44,11 @@ export function encodingsOf(operation: string, position: PositionOptions['positi
 /** @throws QkvError `OPTION_INVALID` for positions that nothing follows. */
 export function checkPositions(
   operation: string,
-  encodings: readonly (RotaryEncoding | ScoreEncoding)[],
+  encodings: readonly PositionEncoding[],
   positions: PositionOptions['positions'] | Positions,
 ): void {
-  if (positions === undefined || encodings.some(({ kind }) => kind === 'rotary')) return
-  throw invalid(operation, 'positions', 'absent without a rotary position', 'positions')
+  if (positions === undefined || encodings.some(({ kind }) => kind !== 'score')) return
+  throw invalid(operation, 'positions', 'absent where no encoding follows them', 'positions')
 }
 
 /**
@@ -64,6 +69,11 @@ export function checkRotaries(
       throw invalid(operation, 'position', 'rotary that does not follow the length, with lengths of their own', 'one that does')
     }
   }
+}
+
+/** (Callers without types may give anything.) */
+export function isEmbedding(encoding: PositionEncoding | undefined): encoding is EmbeddingEncoding {
+  return encoding?.kind === 'embedding'
 }
 
 export function isRotary(encoding: RotaryEncoding | ScoreEncoding): encoding is RotaryEncoding {
@@ -100,10 +110,15 @@ export function queryStarts(problem: AttentionProblem, lengths: HostTensor | und
 }
 
 function queryPositions(problem: AttentionProblem, lengths: HostTensor | undefined): Positions {
-  const { batch, queryLength, keyLength } = problem
+  const { queryLength, keyLength } = problem
   if (lengths === undefined) return { start: firstPosition(problem, keyLength), length: queryLength }
-  const positions = queryStarts(problem, lengths).flatMap((start) => Array.from({ length: queryLength }, (_, row) => start + row))
-  return tensor(positions, [batch, queryLength], { dtype: 'int32' })
+  return placesFrom(queryStarts(problem, lengths), queryLength)
+}
+
+/** Places of `count` tokens of each batch entry, one after another from its start; [batch, count], none below `lowest`. */
+export function placesFrom(starts: readonly number[], count: number, lowest: number = -Infinity): HostTensor {
+  const places = starts.flatMap((start) => Array.from({ length: count }, (_, row) => Math.max(lowest, start + row)))
+  return tensor(places, [starts.length, count], { dtype: 'int32' })
 }
 
 function largest(positions: Positions): number {

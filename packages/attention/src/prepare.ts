@@ -1,8 +1,9 @@
 import { problem, type AttentionProblem, type Backend, type ProblemOptions, type RotaryTable, type Tensor } from '@qkv/core'
 import { positioned, type Positioned } from './positioned.ts'
 import { bringHome, checkPositions, encodingsOf, followsContent, type PositionOptions } from './positions.ts'
+import { copied } from './copied.ts'
 import { checkBackend } from './refuse.ts'
-import { temporaries, type Temporaries } from './temporaries.ts'
+import { allOrNone } from './temporaries.ts'
 
 /** A problem that needs no encodings any more: they have become part of its queries, keys and score expression. */
 export interface PreparedProblem extends Pick<Positioned, 'terms' | 'turns'> {
@@ -28,8 +29,7 @@ export async function prepare(
   const encodings = encodingsOf(operation, position)
   checkPositions(operation, encodings, positions)
   const plain = problem(query, key, value, options)
-  const scope = temporaries()
-  if (encodings.length === 0) return { problem: plain, terms: [], turns: [], dispose: scope.dispose }
+  if (encodings.length === 0) return { problem: plain, terms: [], turns: [], dispose: () => {} }
 
   const home = async (view: Tensor): Promise<Tensor> => bringHome(backend, view)
   const readable = {
@@ -37,24 +37,15 @@ export async function prepare(
     lengths: plain.lengths && (await home(plain.lengths)),
     ...(encodings.some(followsContent) && { query: await home(plain.query), key: await home(plain.key) }),
   }
-  const turned = (view: Tensor, table: RotaryTable): Tensor => scope.keep(backend.rotate(view, table))
-  try {
+  return allOrNone((scope) => {
+    const turned = (view: Tensor, table: RotaryTable): Tensor => scope.keep(backend.rotate(view, table))
     const made = positioned(operation, readable, encodings, options, turned)
-    const values = made.key.dtype === key.dtype ? value : widened(backend, value, scope)
+    // Keys that an encoding made are float32, and values have to be what keys are.
+    const values = made.key.dtype === key.dtype ? value : copied(backend, value, scope, made.key.dtype)
     return {
       ...made,
       problem: problem(made.query, made.key, values, { ...options, score: made.score, scale: plain.scale }),
       dispose: scope.dispose,
     }
-  } catch (error) {
-    scope.dispose()
-    throw error
-  }
-}
-
-/** In float32, as the keys that an encoding made. */
-function widened(backend: Backend, value: Tensor, scope: Temporaries): Tensor {
-  const wide = scope.keep(backend.empty(value.shape))
-  backend.copy(value, wide)
-  return wide
+  })
 }

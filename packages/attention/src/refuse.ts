@@ -27,6 +27,12 @@ export function checkSizes(operation: string, sizes: Readonly<Record<string, num
   for (const [name, size] of Object.entries(sizes)) checkCount(operation, name, size)
 }
 
+/** @throws QkvError `OPTION_INVALID` unless all are whole numbers from `lowest` to `highest`. */
+export function checkWhole(operation: string, argument: string, numbers: readonly number[], lowest: number, highest: number): void {
+  const wrong = numbers.find((number) => !(Number.isSafeInteger(number) && number >= lowest && number <= highest))
+  if (wrong !== undefined) throw invalid(operation, argument, `whole, from ${lowest} to ${highest}`, String(wrong))
+}
+
 /** @throws QkvError `SHAPE_MISMATCH` unless `shape` is `expected`, where −1 stands for any size. */
 export function checkShape(operation: string, argument: string, shape: readonly number[], expected: readonly number[]): void {
   if (shape.length === expected.length && shape.every((size, axis) => expected[axis] === -1 || size === expected[axis])) return

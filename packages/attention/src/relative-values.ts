@@ -19,7 +19,7 @@ import {
 } from '@qkv/core'
 import { attention, type AttentionOptions } from './attention.ts'
 import { bringHome, queryStarts } from './positions.ts'
-import { checkBackend, checkShape, invalid, refused } from './refuse.ts'
+import { checkBackend, checkShape, checkWhole, invalid, refused } from './refuse.ts'
 import { withTemporaries, type Temporaries } from './temporaries.ts'
 
 export interface RelativeValues {
@@ -97,9 +97,7 @@ function bandsOf({ table, left, beyond = 'nearest' }: RelativeValues, valueDim: 
   checkShape(operation, 'relativeValues.table', table.shape, [-1, valueDim])
   const [count = 0] = table.shape
   const before = left ?? (count - 1) / 2
-  if (!(Number.isSafeInteger(before) && before >= 0 && before < count)) {
-    throw invalid(operation, 'relativeValues.left', `a whole number below the table’s ${count} rows`, String(before))
-  }
+  checkWhole(operation, 'relativeValues.left', [before], 0, count - 1)
   const [first, last] = [-before, count - 1 - before]
   const where = (holds: (distance: IntExpression) => BoolExpression): MaskMod => maskMod(({ query, key }) => holds(key.sub(query)))
   const among = (from: number, to: number): MaskMod => where((distance) => distance.ge(from).and(distance.le(to)))

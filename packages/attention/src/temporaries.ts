@@ -25,3 +25,16 @@ export async function withTemporaries<T>(work: (scope: Temporaries) => Promise<T
     scope.dispose()
   }
 }
+
+/** Makes what belongs together, now or by and by; should it fail on the way, what was made before is given back. */
+export function allOrNone<T>(make: (made: Temporaries) => T): T {
+  const made = temporaries()
+  try {
+    const result = make(made)
+    if (result instanceof Promise) result.catch(made.dispose)
+    return result
+  } catch (error) {
+    made.dispose()
+    throw error
+  }
+}

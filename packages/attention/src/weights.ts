@@ -1,5 +1,9 @@
 import { isFloat, isHostTensor, tensor, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
+import { copied } from './copied.ts'
+import { Life } from './life.ts'
+import { bringHome } from './positions.ts'
 import { checkShape, invalid, refused } from './refuse.ts'
+import { allOrNone, type Temporaries } from './temporaries.ts'
 import { uniform } from './uniform.ts'
 
 /** Shapes by the names of a module's weights; matrices are [outputs, inputs]. */
@@ -12,12 +16,11 @@ export interface WeightAndBias {
 
 /** A module's weights, on its backend. */
 export class ModuleWeights {
-  readonly #module: string
+  readonly #life: Life
   readonly #backend: Backend
   readonly #tensors: ReadonlyMap<string, OwnedTensor>
   /** Looked up by what the names of a weight and its bias begin with, many times a token. */
   readonly #pairs = new Map<string, WeightAndBias>()
-  #disposed = false
 
   /** Copies `given`, or small random ones. @throws QkvError unless there is exactly what `shapes` names, all floats. */
   constructor(
@@ -29,24 +32,17 @@ export class ModuleWeights {
   ) {
     const weights = given ?? initialWeights(shapes, seed)
     checkWeights(module, weights, shapes)
-    this.#module = module
+    this.#life = new Life(module, 'module')
     this.#backend = backend
-    this.#tensors = new Map(Object.keys(shapes).map((name) => [name, copyOf(backend, weights[name]!)]))
+    this.#tensors = allOrNone((made) => new Map(Object.keys(shapes).map((name) => [name, brought(backend, weights[name]!, made)])))
   }
 
-  /** @throws QkvError `DISPOSED`. */
-  get(name: string): Tensor {
-    const weight = this.find(name)
-    if (weight === undefined) throw refused('INTERNAL', this.#module, `weights['${name}']`, 'one that the options name', 'another')
-    return weight
-  }
-
-  /** `name.weight`, and `name.bias` where there is one. @throws QkvError `DISPOSED`. */
+  /** `name.weight`, which the options must name, and `name.bias` where there is one. @throws QkvError `DISPOSED`. */
   pair(name: string): WeightAndBias {
     this.check()
     const known = this.#pairs.get(name)
     if (known !== undefined) return known
-    const pair = { weight: this.get(`${name}.weight`), bias: this.find(`${name}.bias`) }
+    const pair = { weight: this.find(`${name}.weight`)!, bias: this.find(`${name}.bias`) }
     this.#pairs.set(name, pair)
     return pair
   }
@@ -58,23 +54,19 @@ export class ModuleWeights {
   }
 
   check(): void {
-    if (this.#disposed) throw refused('DISPOSED', this.#module, 'module', 'not disposed', 'a disposed one')
+    this.#life.check()
   }
 
   /** All of them in host memory. */
   async read(): Promise<Record<string, HostTensor>> {
     this.check()
     const named: Record<string, HostTensor> = {}
-    for (const [name, weight] of this.#tensors) {
-      named[name] = tensor(await this.#backend.read(weight), weight.shape, { dtype: weight.dtype })
-    }
+    for (const [name, weight] of this.#tensors) named[name] = await bringHome(this.#backend, weight)
     return named
   }
 
   dispose(): void {
-    if (this.#disposed) return
-    this.#disposed = true
-    for (const weight of this.#tensors.values()) weight.dispose()
+    if (this.#life.end()) this.#tensors.forEach((weight) => weight.dispose())
   }
 }
 
@@ -91,11 +83,9 @@ function checkWeights(module: string, weights: Readonly<Record<string, Tensor>>,
   }
 }
 
-function copyOf(backend: Backend, weight: Tensor): OwnedTensor {
-  if (isHostTensor(weight)) return backend.upload(weight)
-  const copy = backend.empty(weight.shape, weight.dtype)
-  backend.copy(weight, copy)
-  return copy
+/** A copy on the backend, wherever the weight was. */
+function brought(backend: Backend, weight: Tensor, made: Temporaries): OwnedTensor {
+  return isHostTensor(weight) ? made.keep(backend.upload(weight)) : copied(backend, weight, made)
 }
 
 /** Matrices uniform within ±√(6 / (inputs + outputs)) (Glorot and Bengio, 2010), norms one, biases and sinks zero. */

@@ -145,6 +145,6 @@ describe('inspect.rollout and inspect.flow', () => {
 
   it('refuses maps that are not square', () => {
     expect(() => inspect.rollout([[even.slice(0, 2)]])).toThrow('inspect.rollout: maps[0] must be square')
-    expect(() => inspect.flow([[even]], [3])).toThrow('tokens must be whole numbers from 0 to 2; received 3')
+    expect(() => inspect.flow([[even]], [3])).toThrow('tokens must be whole, from 0 to 2; received 3')
   })
 })

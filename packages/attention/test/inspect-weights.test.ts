@@ -92,11 +92,9 @@ describe('inspect.weights', () => {
   })
 
   it('refuses rows and heads that there are not, and tensors it cannot read', async () => {
-    expect(() => inspect.weights(query, key, { rows: [9] })).toThrow(
-      'inspect.weights: rows must be whole numbers from 0 to 8; received 9',
-    )
-    expect(() => inspect.weights(query, key, { heads: [-1] })).toThrow('heads must be whole numbers from 0 to 1')
-    expect(() => inspect.weights(query, key, { batch: 1 })).toThrow('batch must be below 1; received 1')
+    expect(() => inspect.weights(query, key, { rows: [9] })).toThrow('inspect.weights: rows must be whole, from 0 to 8; received 9')
+    expect(() => inspect.weights(query, key, { heads: [-1] })).toThrow('heads must be whole, from 0 to 1')
+    expect(() => inspect.weights(query, key, { batch: 1 })).toThrow('batch must be whole, from 0 to 0; received 1')
     using backend = await createCpuBackend()
     using owned = backend.upload(query)
     expect(() => inspect.weights(owned as never, key)).toThrow('in host memory')

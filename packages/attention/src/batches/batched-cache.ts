@@ -1,11 +1,12 @@
 import { tensor, type Backend, type Tensor } from '@qkv/core'
 import type { AttentionCache, CachedKeys, CacheState } from '../cache/cache.ts'
-import { checkEntries, checkRestored, countsTaken, entryOf, lengthsLeft, Life } from '../cache/checks.ts'
+import { checkEntries, checkRestored, countsTaken, entryOf, lengthsLeft } from '../cache/checks.ts'
 import type { KeyValueCacheOptions } from '../cache/contiguous.ts'
 import { cacheLayout, type CacheLayout } from '../cache/layout.ts'
 import { checkAppended, copyStored, readStored, store, type StoredKeys } from '../cache/memory.ts'
 import { unchanged } from '../cache/reindex.ts'
 import { Rows } from '../cache/rows.ts'
+import { Life } from '../life.ts'
 import { checkBackend, checkCount } from '../refuse.ts'
 
 /**
@@ -22,7 +23,7 @@ import { checkBackend, checkCount } from '../refuse.ts'
 export class BatchedCache implements AttentionCache {
   readonly backend: Backend
   readonly layout: CacheLayout
-  readonly #life = new Life('BatchedCache')
+  readonly #life = new Life('BatchedCache', 'cache')
   readonly #growing: boolean
   readonly #rows: Rows
   #lengths: readonly number[]

@@ -1,5 +1,6 @@
-import { tensor, type Tensor } from '@qkv/core'
+import type { Tensor } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
+import { placesFrom } from '../positions.ts'
 import type { DecodingCache } from './cache.ts'
 
 /** Tokens that a cache is to take in. */
@@ -26,16 +27,13 @@ export async function appendAndAttend<T>(
   }
 }
 
-/** Where the next `count` tokens of a cache stand. */
+/** Where the next `count` tokens of a cache stand; padding before them, which stands nowhere, is given places that there are. */
 export function nextPlaces(
-  { length: start, lengths }: DecodingCache,
+  { length: start, lengths }: Pick<DecodingCache, 'length' | 'lengths'>,
   count: number,
   counts: readonly number[] | undefined,
 ): Positions {
   if (lengths === undefined) return { start, length: count }
-  const positions = lengths.flatMap((held, entry) => {
-    const end = held + (counts?.[entry] ?? count)
-    return Array.from({ length: count }, (_, row) => end - count + row)
-  })
-  return tensor(positions, [lengths.length, count], { dtype: 'int32' })
+  const starts = lengths.map((held, entry) => held + (counts?.[entry] ?? count) - count)
+  return placesFrom(starts, count, 0)
 }

@@ -1,38 +1,7 @@
 import { slice, type Tensor } from '@qkv/core'
-import { checkShape, invalid, refused } from '../refuse.ts'
+import { checkShape, checkWhole, invalid } from '../refuse.ts'
 import type { CacheState } from './cache.ts'
 import { storedVector, type CacheLayout } from './layout.ts'
-
-/** Whether a cache may still be used. */
-export class Life {
-  readonly #cache: string
-  #ended = false
-
-  constructor(cache: string) {
-    this.#cache = cache
-  }
-
-  get ended(): boolean {
-    return this.#ended
-  }
-
-  /** @throws QkvError `DISPOSED`. */
-  check(): void {
-    if (this.#ended) throw refused('DISPOSED', this.#cache, 'cache', 'not disposed', 'a disposed one')
-  }
-
-  /** @returns false where it had ended before. */
-  end(): boolean {
-    const first = !this.#ended
-    this.#ended = true
-    return first
-  }
-}
-
-export function checkTruncation(length: number, shortest: number, longest: number): void {
-  if (Number.isSafeInteger(length) && length >= shortest && length <= longest) return
-  throw invalid('truncate', 'length', `a whole number from ${shortest} to ${longest}`, String(length))
-}
 
 /** @throws QkvError unless there is a number for each batch entry, from 0 to its most. */
 export function checkEntries(operation: string, argument: string, numbers: readonly number[], most: readonly number[]): void {
@@ -54,7 +23,7 @@ export function lengthsLeft(length: number | readonly number[], held: readonly n
     checkEntries('truncate', 'length', length, held)
     return length
   }
-  checkTruncation(length, 0, Math.max(...held))
+  checkWhole('truncate', 'length', [length], 0, Math.max(...held))
   return held.map((own) => Math.min(own, length))
 }
 

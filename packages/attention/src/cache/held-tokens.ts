@@ -1,6 +1,8 @@
 import type { Backend, Tensor } from '@qkv/core'
 import type { AttentionCache, CachedKeys, CacheState } from './cache.ts'
-import { checkRestored, checkTruncation, Life } from './checks.ts'
+import { Life } from '../life.ts'
+import { checkWhole } from '../refuse.ts'
+import { checkRestored } from './checks.ts'
 import type { CacheLayout } from './layout.ts'
 import { checkAppended, copyStored, readStored, store, type StoredKeys } from './memory.ts'
 import { Rows, type Kept } from './rows.ts'
@@ -22,7 +24,7 @@ export abstract class HeldTokens implements AttentionCache {
     this.backend = backend
     this.layout = layout
     this.#kind = kind
-    this.#life = new Life(`${kind} cache`)
+    this.#life = new Life(`${kind} cache`, 'cache')
     this.#rows = new Rows(backend, layout, rows)
   }
 
@@ -66,7 +68,7 @@ export abstract class HeldTokens implements AttentionCache {
 
   truncate(length: number): void {
     this.#life.check()
-    checkTruncation(length, this.shortest, this.#length)
+    checkWhole('truncate', 'length', [length], this.shortest, this.#length)
     this.#length = length
   }
 

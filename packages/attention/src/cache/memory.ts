@@ -1,6 +1,16 @@
-import { elementCount, bytesPerElement, slice, type Backend, type HostTensor, type OwnedTensor, type Tensor } from '@qkv/core'
+import {
+  bytesPerElement,
+  elementCount,
+  slice,
+  type Backend,
+  type Dtype,
+  type HostTensor,
+  type OwnedTensor,
+  type Tensor,
+} from '@qkv/core'
 import { bringHome } from '../positions.ts'
 import { checkShape } from '../refuse.ts'
+import { allOrNone } from '../temporaries.ts'
 import { isQuantized, storedVector, type CacheLayout } from './layout.ts'
 
 /** Keys and values as they are stored, all [blocks, heads, rows, …]; scales where they are quantised. */
@@ -13,17 +23,17 @@ export interface StoredKeys<T extends Tensor = Tensor> {
 
 /** Zeroed memory for `blocks` blocks of `rows` tokens. */
 export function allocate(backend: Backend, layout: CacheLayout, blocks: number, rows: number): StoredKeys<OwnedTensor> {
-  const vectors = (dim: number): { elements: OwnedTensor; scales: OwnedTensor | undefined } => {
-    const { dtype, elements, scales } = storedVector(layout, dim)
-    const shape = [blocks, layout.heads, rows]
-    return {
-      elements: backend.empty([...shape, elements], dtype),
-      scales: isQuantized(layout.dtype) ? backend.empty([...shape, scales]) : undefined,
+  return allOrNone((made) => {
+    const vectors = (dim: number): { elements: OwnedTensor; scales: OwnedTensor | undefined } => {
+      const { dtype, elements, scales } = storedVector(layout, dim)
+      const empty = (size: number, dtype?: Dtype): OwnedTensor =>
+        made.keep(backend.empty([blocks, layout.heads, rows, size], dtype))
+      return { elements: empty(elements, dtype), scales: isQuantized(layout.dtype) ? empty(scales) : undefined }
     }
-  }
-  const keys = vectors(layout.headDim)
-  const values = vectors(layout.valueDim)
-  return { key: keys.elements, value: values.elements, keyScales: keys.scales, valueScales: values.scales }
+    const keys = vectors(layout.headDim)
+    const values = vectors(layout.valueDim)
+    return { key: keys.elements, value: values.elements, keyScales: keys.scales, valueScales: values.scales }
+  })
 }
 
 export function release(stored: StoredKeys<OwnedTensor>): void {
@@ -43,10 +53,10 @@ export function part(stored: StoredKeys, rows: readonly [number, number], blocks
 
 /** Copies rows as they are stored. */
 export function copyStored(backend: Backend, source: StoredKeys, target: StoredKeys): void {
-  backend.copy(source.key, target.key)
-  backend.copy(source.value, target.value)
-  if (source.keyScales && target.keyScales) backend.copy(source.keyScales, target.keyScales)
-  if (source.valueScales && target.valueScales) backend.copy(source.valueScales, target.valueScales)
+  for (const name of ['key', 'value', 'keyScales', 'valueScales'] as const) {
+    const [from, to] = [source[name], target[name]]
+    if (from && to) backend.copy(from, to)
+  }
 }
 
 /** Writes keys and values, in whatever float dtype they come, as `target` stores them. */

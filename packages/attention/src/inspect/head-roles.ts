@@ -1,4 +1,3 @@
-import { describe } from '@qkv/core'
 import { refused } from '../refuse.ts'
 import { uniform } from '../uniform.ts'
 import type { WeightMap } from './weights.ts'
@@ -40,7 +39,7 @@ export function headRoles(maps: readonly WeightMap[], tokens: ArrayLike<number>)
           'inspect.headRoles',
           `maps[${index}][${head}]`,
           `${tokens.length} rows, one a token`,
-          describe(map.length),
+          String(map.length),
         )
       }
       return rolesOf(map, rows)

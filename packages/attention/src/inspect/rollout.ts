@@ -1,5 +1,4 @@
-import { describe } from '@qkv/core'
-import { invalid, refused } from '../refuse.ts'
+import { checkWhole, refused } from '../refuse.ts'
 import type { WeightMap } from './weights.ts'
 
 /**
@@ -35,8 +34,7 @@ export function flow(maps: readonly WeightMap[], tokens?: readonly number[]): Fl
   const layers = mixing('inspect.flow', maps)
   const length = layers[0]?.length ?? 0
   const chosen = tokens ?? (length === 0 ? [] : [length - 1])
-  const wrong = chosen.find((token) => !(Number.isInteger(token) && token >= 0 && token < length))
-  if (wrong !== undefined) throw invalid('inspect.flow', 'tokens', `whole numbers from 0 to ${length - 1}`, String(wrong))
+  checkWhole('inspect.flow', 'tokens', chosen, 0, length - 1)
   return chosen.map((token) => Float64Array.from({ length }, (_, input) => maximumFlow(layers, token, input)))
 }
 
@@ -54,7 +52,7 @@ function mixing(operation: string, maps: readonly WeightMap[]): Float64Array[][]
             operation,
             `maps[${layer}]`,
             'square, of self-attention over all tokens',
-            `a row of ${describe(weights?.length)} for ${length} tokens`,
+            `a row of ${weights?.length} for ${length} tokens`,
           )
         }
         weights.forEach((weight, key) => (mixed[key]! += weight))

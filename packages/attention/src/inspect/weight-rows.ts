@@ -12,11 +12,11 @@ import {
   type Tensor,
 } from '@qkv/core'
 import { addScore, emptySoftmax, logSumExp } from '@qkv/core/merge'
-import { compileExpression, type CompiledExpression } from '@qkv/core/expression'
+import { checkCaptures, compileExpression, type CompiledExpression } from '@qkv/core/expression'
 import { dequantize } from '../cache/dequantize.ts'
 import { positioned } from '../positioned.ts'
 import { bringHome, checkPositions, encodingsOf, type PositionOptions } from '../positions.ts'
-import { checkCount, invalid, onHost } from '../refuse.ts'
+import { checkWhole, onHost } from '../refuse.ts'
 import { rotatedOnHost } from './rotated-on-host.ts'
 
 /** The options of attention that shape its weights, and which of them to look at. */
@@ -102,7 +102,7 @@ function withPositions(operation: string, plain: AttentionProblem, options: Prob
   checkPositions(operation, encodings, options.positions)
   if (encodings.length === 0) return plain
   const { query, key, score } = positioned(operation, plain, encodings, options, (view, table) =>
-    rotatedOnHost(onHost(operation, 'query and key', view), table),
+    rotatedOnHost(operation, view, table),
   )
   return problem(query, key, key, { ...options, score, scale: plain.scale })
 }
@@ -118,13 +118,11 @@ function chosen(
   { batch, queryHeads, queryLength, keyLength }: AttentionProblem,
   { batch: entry = 0, heads, rows }: WeightOptions,
 ): WeightSizes {
-  checkCount(operation, 'batch', entry, 0)
-  if (entry >= Math.max(1, batch)) throw invalid(operation, 'batch', `below ${batch}`, String(entry))
+  checkWhole(operation, 'batch', [entry], 0, Math.max(1, batch) - 1)
   const pick = (argument: string, picked: readonly number[] | undefined, count: number): readonly number[] => {
     if (picked === undefined) return Array.from({ length: batch === 0 ? 0 : count }, (_, index) => index)
-    const wrong = picked.find((index) => !Number.isSafeInteger(index) || index < 0 || index >= count)
-    if (wrong === undefined) return picked
-    throw invalid(operation, argument, `whole numbers from 0 to ${count - 1}`, String(wrong))
+    checkWhole(operation, argument, picked, 0, count - 1)
+    return picked
   }
   return { heads: pick('heads', heads, queryHeads), rows: pick('rows', rows, queryLength), keyLength }
 }
@@ -143,6 +141,7 @@ interface RowSource {
 }
 
 function rowSource(operation: string, problem: AttentionProblem, batch: number): RowSource {
+  checkCaptures(operation, problem)
   const { lengths, keyLength, scoreMod, maskMod } = problem
   const entry = (view: Tensor): Float64Array =>
     problem.batch === 0 ? new Float64Array() : numbers(operation, slice(view, 0, batch, batch + 1))

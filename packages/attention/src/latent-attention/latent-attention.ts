@@ -62,7 +62,7 @@ export class LatentAttention extends Layer {
     return withTemporaries(async (scope) => {
       const joined =
         cache === undefined ? await this.#spelledOut(input, others, scope) : await this.#absorbed(input, cache, others, scope)
-      return this.backend.linear(joined, this.weights.get('output.weight'))
+      return this.backend.linear(joined, this.weights.pair('output').weight)
     })
   }
 
@@ -121,7 +121,7 @@ export class LatentAttention extends Layer {
   #headMatrix(head: number, first: number, end: number): Tensor {
     const { contentDim, valueDim } = this.config
     const start = head * (contentDim + valueDim)
-    return slice(this.weights.get('keyValue.weight'), 0, start + first, start + end)
+    return slice(this.weights.pair('keyValue').weight, 0, start + first, start + end)
   }
 }
 

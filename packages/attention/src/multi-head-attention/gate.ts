@@ -1,4 +1,5 @@
 import { broadcastTo, elementCount, reshape, tensor, type Backend, type HostTensor, type Tensor } from '@qkv/core'
+import { copied } from '../copied.ts'
 import type { Temporaries } from '../temporaries.ts'
 
 /**
@@ -17,8 +18,7 @@ export function gated(
 ): Tensor {
   const width = kind === 'head' ? valueDim : 1
   const rows = (elementCount(attended.shape) / (heads * valueDim)) * (kind === 'head' ? heads : heads * valueDim)
-  const logits = scope.keep(backend.empty(gate.shape, 'float32'))
-  backend.copy(gate, logits)
+  const logits = copied(backend, gate, scope, 'float32')
   const merged = backend.merge([
     { output: reshape(attended, [1, 1, rows, width]), lse: reshape(logits, [1, 1, rows]) },
     { output: broadcastTo(zero, [1, 1, rows, width]), lse: broadcastTo(zero, [1, 1, rows]) },

@@ -1,4 +1,5 @@
 import { isContiguous, mergeHeads, permute, reshape, splitHeads, type Backend, type Tensor } from '@qkv/core'
+import { copied } from '../copied.ts'
 import type { Temporaries } from '../temporaries.ts'
 
 export interface HeadNorm {
@@ -24,7 +25,5 @@ export function joinHeads(backend: Backend, output: Tensor, scope: Temporaries):
   const byLength = permute(output, [0, 2, 1, 3])
   if (isContiguous(byLength)) return mergeHeads(output)
   const [batch = 0, length = 0, heads = 0, dim = 0] = byLength.shape
-  const joined = scope.keep(backend.empty([batch, length, heads, dim], output.dtype))
-  backend.copy(byLength, joined)
-  return reshape(joined, [batch, length, heads * dim])
+  return reshape(copied(backend, byLength, scope), [batch, length, heads * dim])
 }

@@ -1,11 +1,13 @@
 import type { OwnedTensor, ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { attention } from '../attention.ts'
+import { nextPlaces } from '../cache/append.ts'
 import type { DecodingCache } from '../cache/cache.ts'
 import { Layer } from '../layer.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape, invalid } from '../refuse.ts'
 import { temporaries, withTemporaries, type Temporaries } from '../temporaries.ts'
+import { embedded } from './embedded.ts'
 import { gated } from './gate.ts'
 import { joinHeads } from './heads.ts'
 import { multiHeadConfig, weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
@@ -28,7 +30,7 @@ export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bi
   readonly counts?: readonly number[] | undefined
   /** What to attend to instead of the input: an encoder's output [batch, memoryLength, memoryDim], or it projected. */
   readonly memory?: Tensor | ProjectedMemory | undefined
-  /** Where the input's tokens stand, for a rotary position; by default after those in the cache. */
+  /** Where the input's tokens stand, for rotary positions and embeddings; by default after those in the cache. */
   readonly positions?: Positions | undefined
   /**
    * Sees what self-attention attends with, the cached keys included, and is awaited before its memory is given back:
@@ -63,15 +65,16 @@ export class MultiHeadAttention extends Layer {
   }
 
   /**
-   * @param input [batch, length, modelDim]
+   * @param vectors [batch, length, modelDim]
    * @returns [batch, length, modelDim], owned by the caller.
    * @throws QkvError naming what does not fit; a cache stays as it was.
    */
-  async forward(input: Tensor, options: ForwardOptions = {}): Promise<OwnedTensor> {
-    this.#check(input, options)
+  async forward(vectors: Tensor, options: ForwardOptions = {}): Promise<OwnedTensor> {
+    this.#check(vectors, options)
     const { backend, config } = this
     return withTemporaries(async (scope) => {
       const { memory } = options
+      const input = memory === undefined ? this.#embedded(vectors, options, scope) : vectors
       const attended = await (memory === undefined ? this.#self(input, options, scope) : this.#cross(input, memory, options, scope))
       const joined = joinHeads(backend, attended, scope)
       const opened = config.gate ? gated(backend, joined, this.#projections.project('gate', input, scope), config, scope) : joined
@@ -87,6 +90,11 @@ export class MultiHeadAttention extends Layer {
     const scope = temporaries()
     const { key, value } = this.#projections.keyValue(memory, scope)
     return { key, value, dispose: scope.dispose, [Symbol.dispose]: scope.dispose }
+  }
+
+  #embedded(input: Tensor, { cache, positions, counts }: ForwardOptions, scope: Temporaries): Tensor {
+    const places = (): Positions => positions ?? nextPlaces(cache ?? { length: 0 }, input.shape[1] ?? 0, counts)
+    return embedded(this.backend, input, this.config.embeddings, places, scope)
   }
 
   #self(input: Tensor, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
@@ -118,9 +126,9 @@ export class MultiHeadAttention extends Layer {
 
   #check(input: Tensor, { cache, memory, lengths, positions, counts }: ForwardOptions): void {
     const operation = 'MultiHeadAttention.forward'
-    const { modelDim, memoryDim, position } = this.config
+    const { modelDim, memoryDim, position, embeddings } = this.config
     this.checkCall(operation, input, modelDim, cache, counts)
-    checkPositions(operation, position, positions)
+    checkPositions(operation, [...position, ...embeddings], positions)
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
     if (cache && memory) throw invalid(operation, 'memory', 'absent with a cache', 'both')

@@ -1,6 +1,6 @@
 import type { Alignment, Backend, Tensor } from '@qkv/core'
-import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
-import { checkRotaries, encodingsOf, type PositionOptions } from '../positions.ts'
+import type { EmbeddingEncoding, RotaryEncoding, ScoreEncoding } from '@qkv/positional'
+import { checkRotaries, encodingsOf, isEmbedding, listOf, type PositionOptions } from '../positions.ts'
 import { checkBackend, checkSizes, invalid } from '../refuse.ts'
 import type { WeightShapes } from '../weights.ts'
 
@@ -37,7 +37,10 @@ export interface MultiHeadAttentionOptions {
   readonly causal?: boolean | Alignment | undefined
   /** For self-attention: tokens seen to either side of a query's own. */
   readonly window?: { readonly left?: number | undefined; readonly right?: number | undefined } | undefined
-  /** For self-attention: one encoding or several that stack, as {@link PositionOptions} says, and as `fromConfig` lists them. */
+  /**
+   * For self-attention: one encoding or several that stack, as {@link PositionOptions} says, and as `fromConfig` lists them.
+   * Embeddings are added to the input, before anything is projected.
+   */
   readonly position?: PositionOptions['position']
   /** Named tensors, see {@link weightShapes}; without them, small random ones from `seed`. */
   readonly weights?: Readonly<Record<string, Tensor>> | undefined
@@ -58,8 +61,10 @@ export interface MultiHeadConfig extends Pick<MultiHeadAttentionOptions, 'scale'
   readonly queryKeyNorm: { readonly kind: 'rms' | 'layer'; readonly over: 'head' | 'heads'; readonly epsilon: number } | undefined
   readonly gate: 'head' | 'element' | undefined
   readonly sinks: boolean
-  /** None, one, or several. */
+  /** What acts in attention: none, one, or several. */
   readonly position: readonly (RotaryEncoding | ScoreEncoding)[]
+  /** What is added to the input. */
+  readonly embeddings: readonly EmbeddingEncoding[]
 }
 
 const operation = 'MultiHeadAttention'
@@ -76,7 +81,13 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
     throw invalid(operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
   }
   const { scale, softcap, causal, window } = options
-  const position = encodingsOf(operation, options.position)
+  const encodings = listOf(options.position)
+  const embeddings = encodings.filter(isEmbedding)
+  for (const { dim } of embeddings) if (dim !== modelDim) throw invalid(operation, 'position.dim', String(modelDim), String(dim))
+  const position = encodingsOf(
+    operation,
+    encodings.filter((encoding) => !isEmbedding(encoding)),
+  )
   checkRotaries(operation, position, headDim, false)
   return {
     ...sizes,
@@ -88,6 +99,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
     causal,
     window,
     position,
+    embeddings,
     inputBias: bias === true || bias === 'inputs',
     outputBias: bias === true || bias === 'output',
     queryKeyNorm: queryKeyNorm && {

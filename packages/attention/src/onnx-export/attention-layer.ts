@@ -22,7 +22,7 @@ export interface ExportOptions {
  *               with a cache: past_key, past_value [batch, kvHeads, past, headDim or valueDim]
  *     outputs   output [batch, length, modelDim]                 with a cache: present_key, present_value
  *
- * @throws QkvError `OPTION_INVALID` naming what the operators cannot express: a window, gate, sinks, a score encoding.
+ * @throws QkvError `OPTION_INVALID` naming what the operators cannot express: a window, gate, sinks, a score encoding, an embedding.
  */
 export async function exportAttentionLayer(layer: MultiHeadAttention, options: ExportOptions = {}): Promise<Uint8Array> {
   const { cache = false, maximumLength = 4096 } = options
@@ -136,7 +136,7 @@ function separate(state: Weights, config: MultiHeadConfig): Weights {
 
 /** @returns the rotary position, if there is one. */
 function checkExpressible(config: MultiHeadConfig, cache: boolean): RotaryEncoding | undefined {
-  const { window, gate, sinks, position, modelDim, memoryDim, causal } = config
+  const { window, gate, sinks, position, embeddings, modelDim, memoryDim, causal } = config
   const refuse = (option: string, received: string): never => {
     throw invalid('exportAttentionLayer', option, 'absent, for ONNX’s Attention has none', received)
   }
@@ -145,6 +145,7 @@ function checkExpressible(config: MultiHeadConfig, cache: boolean): RotaryEncodi
   if (sinks) refuse('sinks', 'sinks')
   if (memoryDim !== modelDim) refuse('memoryDim', `${memoryDim}, for cross-attention`)
   if (cache && causal === 'upper-left') refuse('causal', "'upper-left' with a cache")
+  if (embeddings.length > 0) refuse('position', 'an embedding')
   const [first, ...others] = position
   if (others.length > 0) return refuse('position', 'several encodings')
   if (first?.kind === 'score') return refuse('position', 'a score encoding')

@@ -9,12 +9,14 @@ import {
   type OwnedTensor,
   type Tensor,
 } from '@qkv/core'
+import type { EmbeddingEncoding, Positions } from '@qkv/positional'
 import type { DifferentiableResult } from '../gradient.ts'
 import { gated } from '../multi-head-attention/gate.ts'
 import { joinHeads } from '../multi-head-attention/heads.ts'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
 import { fusedRows, weightShapes } from '../multi-head-attention/options.ts'
 import type { ProjectionName, Projections } from '../multi-head-attention/projections.ts'
+import { bringHome } from '../positions.ts'
 import type { Temporaries } from '../temporaries.ts'
 import { collectGradients, type CollectedGradients } from './collected-gradients.ts'
 import { pairsOf, type Parts } from './parts.ts'
@@ -23,6 +25,10 @@ import { pairsOf, type Parts } from './parts.ts'
 export interface ForwardRecord {
   readonly layer: MultiHeadAttention
   readonly projections: Projections
+  /** What was added to the layer's input, and where its tokens stand. */
+  readonly embeddings: readonly EmbeddingEncoding[]
+  readonly tokens: Positions
+  /** With what was added. */
   readonly input: Tensor
   readonly memory: Tensor | undefined
   /** Before norms, [batch, length, outputs]. */
@@ -71,8 +77,28 @@ export async function backward(record: ForwardRecord, dOutput: Tensor): Promise<
     if (config.fused) fuse(layer, collected)
     const dInput = collected.sum(memory === undefined ? [...fromQuery, ...fromKeys] : fromQuery)
     const dMemory = memory && collected.sum(fromKeys)
-    return { dInput, dMemory, weights: collected.weights, dBias, captured }
+    const learned = await throughEmbeddings(record, dInput, captured, collected)
+    return { dInput, dMemory, weights: collected.weights, dBias, captured: learned }
   })
+}
+
+/** What was added passes gradients on as they are. @returns `captured` with those of the embeddings' tables. */
+async function throughEmbeddings(
+  { layer: { backend }, embeddings, tokens }: ForwardRecord,
+  dInput: Tensor,
+  captured: ReadonlyMap<HostTensor, OwnedTensor>,
+  collected: CollectedGradients,
+): Promise<ReadonlyMap<HostTensor, OwnedTensor>> {
+  const learned = new Map(captured)
+  for (const embedding of embeddings.filter(({ parameters }) => parameters.length > 0)) {
+    const gradients = embedding.gradient(tokens, await bringHome(backend, dInput))
+    embedding.parameters.forEach((table, index) => {
+      const own = collected.keep(backend.upload(gradients[index]!))
+      const others = learned.get(table)
+      learned.set(table, others ? collected.sum([others, own]) : own)
+    })
+  }
+  return learned
 }
 
 /** dgate = Σ dy·y·σ(gate)·σ(−gate), over the elements that share a gate; y being what was gated. */

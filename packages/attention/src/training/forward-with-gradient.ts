@@ -1,6 +1,7 @@
 import type { ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
 import { attentionWithGradient } from '../gradient.ts'
+import { embedded } from '../multi-head-attention/embedded.ts'
 import { gated } from '../multi-head-attention/gate.ts'
 import { joinHeads } from '../multi-head-attention/heads.ts'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
@@ -15,7 +16,7 @@ import { eachPart, pairsOf } from './parts.ts'
 export interface TrainingOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bias' | 'score' | 'lengths' | 'dropout'> {
   /** What to attend to instead of the input: an encoder's output [batch, memoryLength, memoryDim]. */
   readonly memory?: Tensor | undefined
-  /** Where the input's tokens stand, for a rotary position. */
+  /** Where the input's tokens stand, for rotary positions and embeddings. */
   readonly positions?: Positions | undefined
 }
 
@@ -49,13 +50,16 @@ const operation = 'forwardWithGradient'
 
 async function pass(
   layer: MultiHeadAttention,
-  input: Tensor,
+  vectors: Tensor,
   options: TrainingOptions,
   scope: Temporaries,
 ): Promise<ForwardRecord> {
   const { backend, config } = layer
   const { memory, positions, ...shared } = options
   const projections = new Projections(backend, config, pairsOf(layer))
+  const embeddings = memory === undefined ? config.embeddings : []
+  const tokens = positions ?? { start: 0, length: vectors.shape[1] ?? 0 }
+  const input = embedded(backend, vectors, embeddings, () => tokens, scope)
   const projected = eachPart((name) => projections.project(name, name === 'query' ? input : (memory ?? input), scope))
   const { query, key, value } = eachPart((name) => projections.heads(name, projected[name], scope))
   const { scale, softcap, causal, window, position } = config
@@ -68,11 +72,11 @@ async function pass(
   const joined = joinHeads(backend, attended.output, scope)
   const gate = config.gate && projections.project('gate', input, scope)
   const opened = gate ? gated(backend, joined, gate, config, scope) : joined
-  return { layer, projections, input, memory, projected, attended, joined, opened, gate }
+  return { layer, projections, embeddings, tokens, input, memory, projected, attended, joined, opened, gate }
 }
 
 function check({ config }: MultiHeadAttention, input: Tensor, { memory, positions }: TrainingOptions): void {
-  checkPositions(operation, memory === undefined ? config.position : [], positions)
+  checkPositions(operation, memory === undefined ? [...config.position, ...config.embeddings] : [], positions)
   checkShape(operation, 'input', input.shape, [-1, -1, config.modelDim])
   if (memory !== undefined) checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, config.memoryDim])
 }

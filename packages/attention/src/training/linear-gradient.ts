@@ -9,6 +9,7 @@ import {
   type OwnedTensor,
   type Tensor,
 } from '@qkv/core'
+import { copied } from '../copied.ts'
 import type { WeightAndBias } from '../weights.ts'
 import type { Temporaries } from '../temporaries.ts'
 
@@ -48,11 +49,8 @@ export function linearGradient(
 /** [..., dim] as [rows, dim]: a view where it lies so in memory, else a copy. */
 function asRows(backend: Backend, view: Tensor, scope: Temporaries): Tensor {
   const dim = view.shape.at(-1) ?? 1
-  const shape = [elementCount(view.shape.slice(0, -1)), dim]
-  if (isContiguous(view)) return reshape(view, shape)
-  const ordered = scope.keep(backend.empty(view.shape, view.dtype))
-  backend.copy(view, ordered)
-  return reshape(ordered, shape)
+  const rows = isContiguous(view) ? view : copied(backend, view, scope)
+  return reshape(rows, [elementCount(view.shape.slice(0, -1)), dim])
 }
 
 const one = tensor([1], [1])

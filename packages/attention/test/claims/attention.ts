@@ -222,7 +222,7 @@ export function attentionClaims(subject: () => Subject): void {
       ],
       [
         () => attention(q, k, v, { backend, position: alibi({ heads: 4 }), positions: { query: [1] } }),
-        /positions must be absent without a rotary position/,
+        /positions must be absent where no encoding follows them/,
       ],
       [() => attention(q, k, v, { backend, softcap: NaN }), /softcap must be a positive number; received NaN/],
     ] as const

@@ -183,7 +183,7 @@ export function batchedCacheClaims(subject: () => Subject): void {
     await cache.append(key, value, prompts)
     await expect(cache.append(key, value, [1, 1, 1])).rejects.toThrow('tokens must be at most 9, its capacity; received 10')
     expect(() => cache.truncate([5, 9, 3])).toThrow('truncate: length must be 3 whole numbers, at most 5, 9, 2; received [5,9,3]')
-    expect(() => cache.truncate(10)).toThrow('truncate: length must be a whole number from 0 to 9; received 10')
+    expect(() => cache.truncate(10)).toThrow('truncate: length must be whole, from 0 to 9; received 10')
     expect(cache.lengths).toEqual(prompts)
     using growing = new MultiHeadAttention({
       backend,

@@ -73,7 +73,7 @@ export function relativeValueClaims(subject: () => Subject): void {
     const ask = (options: Partial<Options>) =>
       relativeValueAttention(q, k, v, { relativeValues: { table: table(5) }, ...options, backend })
     await expect(ask({ relativeValues: { table: table(4) } })).rejects.toThrow(
-      'relativeValues.left must be a whole number below the table’s 4 rows; received 1.5',
+      'relativeValues.left must be whole, from 0 to 3; received 1.5',
     )
     await expect(ask({ relativeValues: { table: normal('wide', [5, 7]) } })).rejects.toThrow('table must be […,6]; received [5,7]')
     await expect(ask({ mask: tensor([true], [1]) })).rejects.toThrow('mask must be an expression (maskMod); received a tensor')

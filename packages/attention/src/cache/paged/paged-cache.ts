@@ -1,7 +1,9 @@
 import { slice, type Backend, type Tensor } from '@qkv/core'
+import { Life } from '../../life.ts'
+import { checkWhole } from '../../refuse.ts'
 import { temporaries } from '../../temporaries.ts'
 import type { AttentionCache, CachedKeys, CacheState } from '../cache.ts'
-import { checkRestored, checkTruncation, Life } from '../checks.ts'
+import { checkRestored } from '../checks.ts'
 import type { CacheLayout } from '../layout.ts'
 import { checkAppended, copyStored, part, readStored, store, type StoredKeys } from '../memory.ts'
 import { unchanged } from '../reindex.ts'
@@ -24,7 +26,7 @@ export interface PagedCacheOptions {
  */
 export class PagedCache implements AttentionCache {
   readonly pool: PagePool
-  readonly #life = new Life('PagedCache')
+  readonly #life = new Life('PagedCache', 'cache')
   #pages: number[]
   #length: number
 
@@ -65,7 +67,7 @@ export class PagedCache implements AttentionCache {
 
   truncate(length: number): void {
     this.#life.check()
-    checkTruncation(length, 0, this.#length)
+    checkWhole('truncate', 'length', [length], 0, this.#length)
     this.#length = length
     for (const page of this.#pages.splice(Math.ceil(length / this.pool.pageSize))) this.pool.give(page)
   }
