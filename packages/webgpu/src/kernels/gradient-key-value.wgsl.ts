@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) groupId: vec3u, @builtin(local_invocation_index) 
   },
 }
 
-/** The position of a query among the tile's rows of queries, of which the last may have fewer. */
+/** Which query is number `part` of a group of the tile; the last of all for those past it. */
 function token(group: string, part: string): string {
   return `min(tileRow + 4 * ${group} + ${part}, parameters.queryLength - 1)`
 }

@@ -23,6 +23,8 @@ export interface Draw {
   readonly rows?: number | undefined
   /** How many keys at least: of few, no splits are made. Default 0. */
   readonly keys?: number | undefined
+  /** The share of problems whose numbers are ordinary, at least. Default 0.4. */
+  readonly ordinary?: number | undefined
 }
 
 /**
@@ -40,7 +42,7 @@ export function* problemsByKernel({ kernels, having, ...draw }: Draw): Generator
 /** Problems that the kernel of `token` solves, itself first, then in other sizes, numbers, causality, windows and scales. */
 export function* problemsLike(
   token: string,
-  { each, seed, limits, rows = 0, keys = 0 }: Omit<Draw, 'kernels' | 'having'>,
+  { each, seed, limits, rows = 0, keys = 0, ordinary = 0.4 }: Omit<Draw, 'kernels' | 'having'>,
 ): Generator<RandomProblem> {
   const stream = random(seed, token)
   const first = parseToken(token)
@@ -57,7 +59,7 @@ export function* problemsLike(
       batch: stream.integer(1, 2),
       queryLength: Math.max(fewest, few ? stream.integer(1, limits.queryLength) : size(150)),
       keyLength: drawnKeys ? Math.max(keys, size(few ? 700 : 200)) : first.keyLength,
-      distribution: stream.chance(0.4) ? ('normal' as const) : stream.pick(distributions),
+      distribution: stream.chance(ordinary) ? ('normal' as const) : stream.pick(distributions),
       causal: stream.chance(0.6) ? stream.pick(['lower-right', 'upper-left'] as const) : undefined,
       window: stream.chance(0.3) ? { left: stream.integer(0, 70), right: stream.pick([0, 3, Infinity]) } : undefined,
       scale: stream.chance(0.3) ? stream.pick([0.3, -1]) : undefined,
