@@ -1,5 +1,9 @@
-import { afterAll, describe } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
+import { browserFields } from '../src/peers/browser.ts'
+import { peersOf } from '../src/peers/field.ts'
 import { nodeFields } from '../src/peers/node.ts'
+import { outsidePages } from '../src/peers/outside-pages.ts'
+import { Unavailable } from '../src/peers/peer.ts'
 import { everything, itAgrees } from './support/adapter.ts'
 
 const common = ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'idle-window']
@@ -28,4 +32,22 @@ describe.each([subject, ...peers])('$id', (peer) => {
     if (!hadWorker) Reflect.deleteProperty(globalThis, 'Worker')
   })
   itAgrees(peer, able[peer.id] ?? [])
+})
+
+describe('whoever cannot run', () => {
+  it('in pages is there all the same, under the name it has in Node, and the other way round', () => {
+    // One thread beside several says what threads are worth; pages choose threads themselves.
+    const names = (all: typeof nodeFields) =>
+      peersOf(all).flatMap(({ id, title }) => (id === 'qkv/one-thread' ? [] : [[id, title]]))
+    expect(names(browserFields).toSorted()).toEqual(names(nodeFields).toSorted())
+  })
+
+  it.each([...Object.values(outsidePages).flat(), ...nodeFields.gpu.peers.filter(({ id }) => !id.startsWith('onnxruntime-node'))])(
+    '$id says why and where it does',
+    async ({ load }) => {
+      const refusal = await load({ threads: 1 }).catch((error: unknown) => error)
+      expect(refusal).toBeInstanceOf(Unavailable)
+      expect(String(refusal)).toMatch(/npm (start|run bench)/)
+    },
+  )
 })

@@ -5,6 +5,7 @@ import threaded from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threa
 import type { Fields } from './field.ts'
 import { jaxWasm, jaxWebGpu } from './jax.ts'
 import { onnxRuntimeWeb, onnxRuntimeWebGpu } from './onnxruntime-web.ts'
+import { outsidePages } from './outside-pages.ts'
 import { Unavailable } from './peer.ts'
 import { plainLoop } from './plain-loop.ts'
 import { qkvCpu, qkvPortable, qkvWebGpu } from './qkv.ts'
@@ -27,9 +28,13 @@ export const browserFields: Fields = {
       jaxWasm,
       qkvPortable,
       plainLoop,
+      ...outsidePages.cpu,
     ],
   },
-  gpu: { subject: qkvWebGpu(browserAdapter), peers: [onnxRuntimeWebGpu, tensorflowWebGpu, jaxWebGpu] },
+  gpu: {
+    subject: qkvWebGpu(browserAdapter),
+    peers: [onnxRuntimeWebGpu, tensorflowWebGpu, jaxWebGpu, ...outsidePages.gpu],
+  },
 }
 
 async function browserAdapter(): Promise<GPUAdapter> {

@@ -1,7 +1,7 @@
 import installed from '../../node_modules/@jax-js/jax/package.json'
 import { hasWindow, type AttentionCase } from '../cases/case.ts'
 import { attentionVectors, swapHeadsAndLength } from '../cases/vectors.ts'
-import { inThreads, Unavailable, type Contestant, type Peer } from './peer.ts'
+import { inThreads, requirePageGpu, Unavailable, type Contestant, type Peer } from './peer.ts'
 
 type Jax = typeof import('@jax-js/jax')
 type JaxArray = ReturnType<Jax['numpy']['array']>
@@ -16,6 +16,7 @@ function jax(backend: 'wasm' | 'webgpu', device: Peer['device']): Peer {
     title: `jax-js (${backend})`,
     device,
     async load({ threads }) {
+      if (backend === 'webgpu') requirePageGpu()
       if (typeof Iterator === 'undefined') throw new Unavailable('needs iterator helpers: Node 22, or a browser of 2024')
       if (typeof navigator === 'undefined') throw new Unavailable('needs the global navigator: Node 21, or a browser')
       // It takes a thread for each core that it is told of, where there are web workers, as Node has none of.

@@ -1,14 +1,14 @@
 import type { Fields } from './field.ts'
-import { jaxWasm } from './jax.ts'
+import { jaxWasm, jaxWebGpu } from './jax.ts'
 import { onnxRuntimeNodeCpu, onnxRuntimeNodeWebGpu } from './onnxruntime-node.ts'
-import { onnxRuntimeWeb } from './onnxruntime-web.ts'
+import { onnxRuntimeWeb, onnxRuntimeWebGpu } from './onnxruntime-web.ts'
 import { Unavailable } from './peer.ts'
 import { plainLoop } from './plain-loop.ts'
 import { qkvCpu, qkvOneThread, qkvPortable, qkvWebGpu } from './qkv.ts'
-import { tensorflowCpu, tensorflowWasm } from './tensorflow.ts'
+import { tensorflowCpu, tensorflowWasm, tensorflowWebGpu } from './tensorflow.ts'
 import { transformersNative, transformersWasm } from './transformers-js.ts'
 
-/** Who competes in Node. */
+/** Who competes in Node, and who would in a page: rows that say so. */
 export const nodeFields: Fields = {
   cpu: {
     subject: qkvCpu,
@@ -25,7 +25,10 @@ export const nodeFields: Fields = {
       plainLoop,
     ],
   },
-  gpu: { subject: qkvWebGpu(dawnAdapter), peers: [onnxRuntimeNodeWebGpu] },
+  gpu: {
+    subject: qkvWebGpu(dawnAdapter),
+    peers: [onnxRuntimeNodeWebGpu, onnxRuntimeWebGpu, tensorflowWebGpu, jaxWebGpu],
+  },
 }
 
 let gpu: GPU | undefined

@@ -1,6 +1,6 @@
 import type { Tensor } from 'onnxruntime-common'
 import { onGpuAlone, onnxContestant } from './onnxruntime.ts'
-import { inThreads, Unavailable, type Peer } from './peer.ts'
+import { inThreads, requirePageGpu, type Peer } from './peer.ts'
 
 type OnnxRuntimeWeb = typeof import('onnxruntime-web/wasm')
 
@@ -29,7 +29,7 @@ export const onnxRuntimeWebGpu: Peer = {
   title: 'ONNX Runtime Web (WebGPU)',
   device: 'gpu',
   async load() {
-    if (typeof navigator === 'undefined' || navigator.gpu === undefined) throw new Unavailable('needs a browser with WebGPU')
+    requirePageGpu()
     const ort = await import('onnxruntime-web/webgpu')
     ort.env.logLevel = 'error'
     const upload = async (data: Float32Array, shape: readonly number[]): Promise<Tensor> => {

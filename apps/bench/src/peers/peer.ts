@@ -66,3 +66,10 @@ export function requireModel(files: ModelFiles | undefined): ModelFiles {
   if (files === undefined) throw new Unavailable('needs a model: --model FOLDER with stories260K.bin and tok512.bin')
   return files
 }
+
+/** @throws Unavailable outside of pages with WebGPU. */
+export function requirePageGpu(): void {
+  if (typeof navigator === 'undefined' || navigator.gpu === undefined) {
+    throw new Unavailable('needs a browser with WebGPU: npm start, then the benchmark page')
+  }
+}

@@ -1,7 +1,7 @@
 import type * as Tensorflow from '@tensorflow/tfjs-core'
 import { hasWindow, type AttentionCase, type BenchCase } from '../cases/case.ts'
 import { attentionVectors, linearVectors, repeatHeads } from '../cases/vectors.ts'
-import { inThreads, Unavailable, type Contestant, type Peer } from './peer.ts'
+import { inThreads, requirePageGpu, Unavailable, type Contestant, type Peer } from './peer.ts'
 
 type TensorflowBackend = 'wasm' | 'cpu' | 'webgpu'
 
@@ -21,9 +21,7 @@ function tensorflow(backend: TensorflowBackend, device: Peer['device'], title: s
     title,
     device,
     async load({ threads }) {
-      if (backend === 'webgpu' && (typeof navigator === 'undefined' || navigator.gpu === undefined)) {
-        throw new Unavailable('needs a browser with WebGPU')
-      }
+      if (backend === 'webgpu') requirePageGpu()
       const tf = await import('@tensorflow/tfjs-core')
       await import('@tensorflow/tfjs-core/dist/register_all_gradients')
       await load(backend, threads, urls)
