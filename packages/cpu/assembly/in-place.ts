@@ -65,7 +65,7 @@ function endsMemory(bytes: i32): bool {
   return u64(max(vectors, vectors + (keys - 1) * stride)) + bytes > u64(memory.size()) << 16
 }
 
-/** Where the vectors of the four lie that was turned to last. */
+/** Where the four vectors lie that were turned to last: functions cannot return four values. */
 export let a: usize, b: usize, c: usize, d: usize
 
 /** Turns to a four of `count` vectors, `step` bytes apart, of which the first lies at `start`. */

@@ -94,10 +94,10 @@ function addToOneRow<T>(p: usize, a: usize, b: usize, c: usize, d: usize, o: usi
   const p0 = v128.load32_splat(p), p1 = v128.load32_splat(p, 4), p2 = v128.load32_splat(p, 8), p3 = v128.load32_splat(p, 12)
   const four = 4 * sizeof<T>()
   for (const end = o + (usize(columns) << 2); o < end; o += 16, a += four, b += four, c += four, d += four) {
-    let x = f32x4.mul(p0, loadFour<T>(a))
+    let x = multiplyAdd(p0, loadFour<T>(a), v128.load(o))
     x = multiplyAdd(p1, loadFour<T>(b), x)
     x = multiplyAdd(p2, loadFour<T>(c), x)
-    v128.store(o, f32x4.add(v128.load(o), multiplyAdd(p3, loadFour<T>(d), x)))
+    v128.store(o, multiplyAdd(p3, loadFour<T>(d), x))
   }
 }
 
