@@ -6,9 +6,21 @@ import { outsidePages } from '../src/peers/outside-pages.ts'
 import { Unavailable } from '../src/peers/peer.ts'
 import { everything, itAgrees } from './support/adapter.ts'
 
-const common = ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'idle-window']
-const onnxRuntime = [...common, 'window', 'softcap', 'sinks', 'rotary', 'grouped-rotary', 'bias', 'linear', 'sequence']
-const tensorflow = [...common, 'bias', 'training', 'linear']
+const common = ['full', 'causal', 'grouped', 'decode', 'grouped-decode', 'chunked', 'cross', 'idle-window', 'paged']
+const onnxRuntime = [
+  ...common,
+  'window',
+  'softcap',
+  'sinks',
+  'rotary',
+  'grouped-rotary',
+  'bias',
+  't5',
+  'sliding',
+  'linear',
+  'sequence',
+]
+const tensorflow = [...common, 'bias', 't5', 'training', 'linear']
 
 /** What each peer has to be able to do. */
 const able: Readonly<Record<string, readonly string[]>> = {
@@ -18,8 +30,8 @@ const able: Readonly<Record<string, readonly string[]>> = {
   'tensorflow.js/cpu': tensorflow,
   'qkv/cpu': everything,
   'qkv/javascript': everything,
-  'plain-loop': [...common, 'window', 'softcap', 'sinks', 'documents', 'alibi', 'bias'],
-  'jax-js/wasm': ['full', 'causal', 'decode', 'cross', 'window', 'bias', 'training'],
+  'plain-loop': [...common, 'window', 'softcap', 'sinks', 'documents', 'alibi', 'bias', 't5', 'sliding'],
+  'jax-js/wasm': ['full', 'causal', 'decode', 'cross', 'window', 'bias', 't5', 'training'],
 }
 
 const { subject, peers } = nodeFields.cpu

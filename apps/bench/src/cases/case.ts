@@ -25,8 +25,12 @@ export interface AttentionCase {
   readonly rotary?: boolean | undefined
   /** A float32 bias on every score, [1, queryHeads, queryLength, keyLength], as T5 has. */
   readonly bias?: boolean | undefined
+  /** T5's bias of each head and bucket of distances, between 32 buckets of both directions. */
+  readonly t5?: boolean | undefined
   /** How keys and values are stored; queries are float32. */
-  readonly keyDtype: 'float32' | 'float16' | 'int8'
+  readonly keyDtype: 'float32' | 'float16' | 'int8' | 'int4'
+  /** Which of QKV's caches holds keys and values: one that drops what no window reaches, or one in pages of 64 tokens. */
+  readonly cache?: 'sliding' | 'paged' | undefined
   /** The gradient of query, key and value, given the output's, in place of the output: by itself, or with the forward pass before it. */
   readonly gradient?: 'alone' | 'with forward' | undefined
   readonly sweep?: Sweep | undefined
@@ -146,7 +150,7 @@ export function bytesOf(bench: BenchCase): number {
 export function operandBytes(bench: AttentionCase): number {
   const { batch, queryHeads, keyHeads, queryLength, headDim, valueDim, keyDtype } = bench
   const keysSeen = keysOfRow(bench, queryLength - 1).end - keysOfRow(bench, 0).first
-  const keyBytes = { float32: 4, float16: 2, int8: 1 }[keyDtype]
+  const keyBytes = { float32: 4, float16: 2, int8: 1, int4: 0.5 }[keyDtype]
   return batch * (headDim + valueDim) * (4 * queryHeads * queryLength + keyBytes * keyHeads * keysSeen)
 }
 

@@ -1,6 +1,6 @@
 import type { BenchCase } from './case.ts'
 import { models } from './models.ts'
-import { attention, decode, growth, linear, plain, prefill, sequence, writing } from './shapes.ts'
+import { attention, decode, decodeIn, growth, linear, plain, prefill, sequence, writing } from './shapes.ts'
 
 export interface CaseGroup {
   readonly name: string
@@ -55,13 +55,16 @@ export const caseGroups: readonly CaseGroup[] = [
   },
   {
     name: 'cache',
-    title: 'The same with smaller caches',
+    title: 'The same over caches of other kinds: smaller numbers, a window alone, pages',
     cases: [
       decode(models.llama3_8b, 2048, 'float16'),
       decode(models.llama3_8b, 8192, 'float16'),
       decode(models.llama3_8b, 8192, 'int8'),
+      decode(models.llama3_8b, 8192, 'int4'),
       decode(models.llama3_8b, 32768, 'float16'),
       decode(models.llama3_8b, 32768, 'int8'),
+      decodeIn('sliding', models.mistral, 16384),
+      decodeIn('paged', models.llama3_8b, 8192),
     ],
   },
   {
@@ -102,7 +105,8 @@ export const caseGroups: readonly CaseGroup[] = [
       { ...attention('encoding/rotary/llama-3.2-1b/1024', models.llama3_1b, 1024, 1024), rotary: true },
       { ...plain('encoding/none/64/1024', 8, 64, 1024, true), source: 'the same without positions' },
       { ...plain('encoding/alibi/64/1024', 8, 64, 1024, true), alibi: true, source: 'BLOOM and MPT' },
-      { ...plain('encoding/bias/64/1024', 8, 64, 1024, false), bias: true, source: 'T5, whose bias is a tensor' },
+      { ...plain('encoding/bias/64/1024', 8, 64, 1024, false), bias: true, source: 'a bias on every score' },
+      { ...plain('encoding/t5/64/1024', 8, 64, 1024, false), t5: true, source: 'T5, its bias of distances from a table' },
     ],
   },
   {

@@ -9,9 +9,10 @@ import {
   type ProblemOptions,
   type Tensor,
 } from '@qkv/core'
+import { t5Bias } from '@qkv/positional'
 import type { AttentionCase } from './case.ts'
-import { attentionVectors, type AttentionVectors } from './vectors.ts'
 import { quantize } from './quantize.ts'
+import { attentionVectors, type AttentionVectors } from './vectors.ts'
 
 /** A case as a problem over typed arrays, before any rotation. */
 export function problemOf(bench: AttentionCase): AttentionProblem {
@@ -27,14 +28,14 @@ export function operandsOf(bench: AttentionCase, place: (host: HostTensor) => Te
   const value = quantize(vectors.value, [batch, keyHeads, keyLength, valueDim], keyDtype)
   const options = {
     ...optionsOf(bench, vectors),
-    bias: vectors.bias && place(tensor(vectors.bias, [1, queryHeads, queryLength, keyLength])),
+    bias: bench.bias && vectors.bias ? place(tensor(vectors.bias, [1, queryHeads, queryLength, keyLength])) : undefined,
     keyScales: key.scales && place(key.scales),
     valueScales: value.scales && place(value.scales),
   }
   return [place(query), place(key.stored), place(value.stored), options]
 }
 
-function optionsOf(bench: AttentionCase, { sinks }: AttentionVectors): ProblemOptions {
+function optionsOf(bench: AttentionCase, { sinks, t5Table }: AttentionVectors): ProblemOptions {
   const { causal, windowLeft, softcap, documents, alibi, queryHeads } = bench
   return {
     causal,
@@ -42,7 +43,7 @@ function optionsOf(bench: AttentionCase, { sinks }: AttentionVectors): ProblemOp
     softcap,
     sinks: sinks && tensor(sinks, [queryHeads]),
     mask: documents && documentMask(documentNumbers(documents)),
-    score: alibi ? alibiScore(queryHeads) : undefined,
+    score: alibi ? alibiScore(queryHeads) : t5Table && t5Bias({ table: tensor(t5Table, [32, queryHeads]) }).scoreMod,
   }
 }
 

@@ -30,6 +30,11 @@ export function decode(model: ModelShape, keyLength: number, keyDtype: Attention
   return { ...attention(`${group}/${model.name}/${keyLength}`, model, 1, keyLength), keyDtype }
 }
 
+/** A token over a cache of this kind, as QKV keeps it; peers keep theirs. */
+export function decodeIn(cache: 'sliding' | 'paged', model: ModelShape, keyLength: number): AttentionCase {
+  return { ...attention(`cache/${cache}/${model.name}/${keyLength}`, model, 1, keyLength), cache }
+}
+
 export function plain(id: string, heads: number, headDim: number, length: number, causal: boolean): AttentionCase {
   return {
     kind: 'attention',

@@ -14,8 +14,10 @@ export interface AttentionVectors {
   readonly dOutput: Float32Array | undefined
   /** [queryHeads] */
   readonly sinks: Float32Array | undefined
-  /** [1, queryHeads, queryLength, keyLength] */
+  /** [1, queryHeads, queryLength, keyLength]; of T5, what its table says of every pair. */
   readonly bias: Float32Array | undefined
+  /** [32, queryHeads] */
+  readonly t5Table: Float32Array | undefined
 }
 
 export interface LinearVectors {
@@ -36,14 +38,35 @@ const made = new WeakMap<AttentionCase, AttentionVectors>()
 
 function makeVectors(bench: AttentionCase): AttentionVectors {
   const { batch, queryHeads, keyHeads, queryLength, keyLength, headDim, valueDim } = bench
+  const t5Table = bench.t5 ? normal(7, 32 * queryHeads) : undefined
   return {
     query: normal(1, batch * queryHeads * queryLength * headDim),
     key: normal(2, batch * keyHeads * keyLength * headDim),
     value: normal(3, batch * keyHeads * keyLength * valueDim),
     dOutput: bench.gradient ? normal(4, batch * queryHeads * queryLength * valueDim) : undefined,
     sinks: bench.sinks ? normal(5, queryHeads) : undefined,
-    bias: bench.bias ? normal(6, queryHeads * queryLength * keyLength) : undefined,
+    bias: bench.bias ? normal(6, queryHeads * queryLength * keyLength) : t5Table && t5BiasOf(bench, t5Table),
+    t5Table,
   }
+}
+
+/**
+ * T5's bias of every pair, for who has no table. Raffel et al. 2019: buckets 0–15 for keys at or before the query and 16–31 for keys
+ * after it; of each, 8 for distances of their own, and 8 that widen logarithmically up to a distance of 128.
+ */
+function t5BiasOf({ queryHeads, queryLength, keyLength }: AttentionCase, table: Float32Array): Float32Array {
+  const bucketOf = (distance: number): number =>
+    distance < 8 ? distance : Math.min(15, 8 + Math.floor(2 * Math.log2(distance / 8)))
+  const bias = new Float32Array(queryHeads * queryLength * keyLength)
+  for (let head = 0, at = 0; head < queryHeads; head++) {
+    for (let query = keyLength - queryLength; query < keyLength; query++) {
+      for (let key = 0; key < keyLength; key++) {
+        const bucket = bucketOf(Math.abs(key - query)) + (key > query ? 16 : 0)
+        bias[at++] = table[bucket * queryHeads + head]!
+      }
+    }
+  }
+  return bias
 }
 
 export function linearVectors({ rows, inputs, outputs }: LinearCase): LinearVectors {

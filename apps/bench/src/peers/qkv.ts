@@ -3,6 +3,7 @@ import type { CpuBackend } from '@qkv/cpu'
 import type { BenchCase } from '../cases/case.ts'
 import { Unavailable, type Contestant, type LoadedPeer, type Peer, type PeerSettings } from './peer.ts'
 import { attends, attendsBackward } from './qkv/attention.ts'
+import { attendsCached } from './qkv/cached.ts'
 import { projects } from './qkv/linear.ts'
 import { readsSequence } from './qkv/sequence.ts'
 import { writes } from './qkv/writing.ts'
@@ -59,6 +60,7 @@ function on(backend: Backend, { model }: PeerSettings, reservedBytes?: () => num
   const ready = (bench: BenchCase): Contestant | Promise<Contestant> => {
     switch (bench.kind) {
       case 'attention':
+        if (bench.cache) return attendsCached(backend, bench)
         return bench.gradient ? attendsBackward(backend, bench) : attends(backend, bench)
       case 'linear':
         return projects(backend, bench)

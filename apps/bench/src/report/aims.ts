@@ -29,7 +29,7 @@ const aims: readonly Aim[] = [
   { what: 'Full prefill, heads of 128, of all multiply-adds', asks: /^prefill\/full-128\//, figure: ofCeiling, bound: share(0.78) },
   { what: 'Decoding, grouped heads of 128, against ONNX Runtime Web', asks: /^decode\/llama-3-8b\//, figure: onnx, bound: times(2) },
   { what: 'Decoding, grouped heads of 128, of all reading', asks: /^decode\/llama-3-8b\//, figure: ofCeiling, bound: share(0.85) },
-  { what: 'Float16 and int8 caches against float32', asks: /^cache\//, figure: rateBeside(/^cache\/\w+/, 'decode'), bound: times(1) },
+  { what: 'Float16 and int8 caches against float32', asks: /^cache\/(float16|int8)\//, figure: rateBeside(/^cache\/\w+/, 'decode'), bound: times(1) },
   { what: 'The gradient’s rate against the forward pass’s', asks: /^gradient\//, figure: rateBeside(/^gradient/, 'prefill'), bound: times(0.6) },
   { what: 'Projections against ONNX Runtime Web', asks: /^linear\//, figure: onnx, bound: times(1.5) },
   { what: 'Up to 64 tokens, against ONNX Runtime Web', asks: /^(small\/full|overhead\/call)/, figure: onnx, bound: times(5) },

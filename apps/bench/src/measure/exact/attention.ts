@@ -2,6 +2,7 @@ import { problem, slice, tensor, type AttentionProblem, type HostTensor } from '
 import { reference } from '@qkv/core/reference'
 import { keysOfRow, type AttentionCase } from '../../cases/case.ts'
 import { problemOf } from '../../cases/problem.ts'
+import { attentionVectors } from '../../cases/vectors.ts'
 import { sampledRows, type Sample } from './sample.ts'
 
 /** Sampled rows of the first, the middle and the last head, each as a problem of one query over the keys it sees. */
@@ -20,7 +21,7 @@ export function* attentionSamples(bench: AttentionCase, result: Float32Array): G
 /** One query of the last batch entry. Its mask is in which keys are left. */
 function singleRow(bench: AttentionCase, whole: AttentionProblem, head: number, row: number): AttentionProblem {
   const { batch, queryHeads, keyHeads, queryLength, keyLength } = bench
-  const { query, key, value, keyScales, valueScales, sinks, softcap, bias } = whole
+  const { query, key, value, keyScales, valueScales, sinks, softcap } = whole
   const keyHead = Math.floor((head * keyHeads) / queryHeads)
   const { first, end } = keysOfRow(bench, row)
   const cut = (view: typeof key): typeof key => slice(ofHead(view, batch, keyHead), 2, first, end)
@@ -31,14 +32,19 @@ function singleRow(bench: AttentionCase, whole: AttentionProblem, head: number, 
     sinks: sinks && slice(sinks, 0, head, head + 1),
     keyScales: keyScales && cut(keyScales),
     valueScales: valueScales && cut(valueScales),
-    bias: bench.alibi
-      ? alibiRow(bench, head, row, first, end)
-      : bias && slice(slice(slice(bias, 1, head, head + 1), 2, row, row + 1), 3, first, end),
+    bias: bench.alibi ? alibiRow(bench, head, row, first, end) : biasRow(bench, head, row, first, end),
   })
 }
 
 function ofHead(view: AttentionProblem['key'], batch: number, head: number): AttentionProblem['key'] {
   return slice(slice(view, 0, batch - 1, batch), 1, head, head + 1)
+}
+
+/** The bias that one row was given, or T5's of it. */
+function biasRow(bench: AttentionCase, head: number, row: number, first: number, end: number): HostTensor | undefined {
+  const { bias } = attentionVectors(bench)
+  const start = (head * bench.queryLength + row) * bench.keyLength
+  return bias && tensor(bias.subarray(start + first, start + end), [1, 1, 1, end - first])
 }
 
 /** ALiBi of one row, written out. */
