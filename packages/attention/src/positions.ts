@@ -36,8 +36,7 @@ export function listOf(position: PositionOptions['position']): readonly Position
 export function encodingsOf(operation: string, position: PositionOptions['position']): readonly (RotaryEncoding | ScoreEncoding)[] {
   return listOf(position).map((encoding) => {
     if (encoding?.kind === 'rotary' || encoding?.kind === 'score') return encoding
-    const received = isEmbedding(encoding) ? 'an embedding, which a layer’s input takes' : String(encoding)
-    throw invalid(operation, 'position', 'rotary or a score encoding, or a list of them', received)
+    throw invalid(operation, 'position', 'rotary or score encodings', encoding?.kind ?? String(encoding))
   })
 }
 

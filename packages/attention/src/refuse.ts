@@ -13,7 +13,7 @@ export function invalid(operation: string, argument: string, expected: string, r
 /** @throws QkvError `OPTION_INVALID` unless `backend` is one. */
 export function checkBackend(operation: string, backend: Backend | undefined): asserts backend is Backend {
   if (typeof backend === 'object' && backend !== null && typeof backend.attention === 'function') return
-  throw invalid(operation, 'backend', 'a backend (await createBackend() of @qkv/attention/auto makes one)', describe(backend))
+  throw invalid(operation, 'backend', 'a backend (createBackend() of @qkv/attention/auto makes one)', describe(backend))
 }
 
 /** @throws QkvError `OPTION_INVALID` unless `value` is a whole number of at least `lowest`. */

@@ -47,9 +47,7 @@ describe('inspect.headRoles', () => {
   })
 
   it('refuses maps of another text', () => {
-    expect(() => inspect.headRoles([heads], [1, 2])).toThrow(
-      'inspect.headRoles: maps[0][0] must be 2 rows, one a token; received 24',
-    )
+    expect(() => inspect.headRoles([heads], [1, 2])).toThrow('inspect.headRoles: maps[0][0] must be [2,…]; received [24,24]')
   })
 })
 
@@ -144,7 +142,7 @@ describe('inspect.rollout and inspect.flow', () => {
   })
 
   it('refuses maps that are not square', () => {
-    expect(() => inspect.rollout([[even.slice(0, 2)]])).toThrow('inspect.rollout: maps[0] must be square')
+    expect(() => inspect.rollout([[even.slice(0, 2)]])).toThrow('inspect.rollout: maps[0] must be [2,2]; received [2,3]')
     expect(() => inspect.flow([[even]], [3])).toThrow('tokens must be whole, from 0 to 2; received 3')
   })
 })

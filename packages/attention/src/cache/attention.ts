@@ -1,4 +1,4 @@
-import { and, type AttentionResult, type Backend, type MaskMod, type Tensor } from '@qkv/core'
+import { and, maskMod, type AttentionResult, type Backend, type MaskMod, type Tensor } from '@qkv/core'
 import { attention, type AttentionOptions } from '../attention.ts'
 import type { RotaryEncoding, ScoreEncoding } from '@qkv/positional'
 import { encodingsOf } from '../positions.ts'
@@ -57,7 +57,7 @@ export function optionsOfKeys(
   const { causal = true, window, scale, softcap, bias, score, sinks, dropout, lse, signal, onProgress } = options
   return {
     causal,
-    window,
+    window: tokensMissing(keys) ? undefined : window,
     scale,
     softcap,
     bias,
@@ -69,7 +69,7 @@ export function optionsOfKeys(
     positions: undefined,
     position: encodingsOf(operation, position).map((encoding) => ofCachedKeys(operation, encoding, keys)),
     score: score && keys.reindex(score),
-    mask: cachedMask(keys, options),
+    mask: cachedMask(operation, keys, options),
     lengths: keys.lengths,
     keyScales: keys.keyScales,
     valueScales: keys.valueScales,
@@ -91,13 +91,27 @@ function ofCachedKeys(operation: string, encoding: RotaryEncoding | ScoreEncodin
 /** What keeps encodings from reading a cache's keys as they came; undefined where nothing does. */
 export function keptOtherwise(keys: CachedKeys): string | undefined {
   if (keys.keyScales !== undefined) return 'quantised keys'
-  return keys.reindex === unchanged ? undefined : 'a cache that has dropped tokens'
+  return tokensMissing(keys) ? 'a cache that has dropped tokens' : undefined
 }
 
-/** The caller's mask and the cache's. */
-function cachedMask(keys: CachedKeys, { mask }: CachedAttentionOptions): Tensor | MaskMod | undefined {
-  const own = mask && 'kind' in mask ? keys.reindex(mask) : mask
-  if (own === undefined || keys.mask === undefined) return own ?? keys.mask
-  if ('kind' in own) return and(own, keys.mask)
-  throw invalid('cachedAttention', 'mask', 'an expression (maskMod) with a cache that has a mask of its own', 'a tensor')
+function tokensMissing({ reindex }: CachedKeys): boolean {
+  return reindex !== unchanged
+}
+
+/** The caller's mask and the cache's; and the window, where distances among the keys held are not those of their tokens. */
+function cachedMask(
+  operation: string,
+  keys: CachedKeys,
+  { mask, bias, window }: CachedAttentionOptions,
+): Tensor | MaskMod | undefined {
+  const missing = tokensMissing(keys)
+  if (keys.mask === undefined && !missing) return mask
+  if (bias) throw invalid(operation, 'bias', 'absent with a cache that slides', 'a tensor')
+  if (mask && !('kind' in mask)) throw invalid(operation, 'mask', 'an expression with a cache that slides', 'a tensor')
+  const near = missing && window ? within(window) : undefined
+  return and(...[mask && keys.reindex(mask), near && keys.reindex(near), keys.mask].filter((each) => each !== undefined))
+}
+
+function within({ left = 2 ** 31 - 1, right = 2 ** 31 - 1 }: NonNullable<AttentionOptions['window']>): MaskMod {
+  return maskMod(({ query, key }) => query.sub(key).le(left).and(key.sub(query).le(right)))
 }

@@ -61,6 +61,9 @@ export interface CacheState {
   readonly layout: CacheLayout
   readonly length: number
   readonly lengths?: readonly number[] | undefined
+  /** Of a sliding cache, as it was made. */
+  readonly window?: number | undefined
+  readonly sinks?: number | undefined
   /** [batch, heads, held, …], as stored; a sliding cache holds fewer tokens than its length. */
   readonly stored: StoredKeys<HostTensor>
 }

@@ -34,11 +34,18 @@ export function entryOf(view: Tensor, entry: number, count: number): Tensor {
 }
 
 /** @throws QkvError unless `state` is one of this kind and layout, its tensors as it says. */
-export function checkRestored(state: CacheState, kind: CacheState['kind'], layout: CacheLayout): void {
+export function checkRestored(
+  state: CacheState,
+  kind: CacheState['kind'],
+  layout: CacheLayout,
+  { window, sinks }: Pick<CacheState, 'window' | 'sinks'> = {},
+): void {
   const expect = (argument: string, expected: unknown, received: unknown): void => {
     if (received !== expected) throw invalid('restore', argument, String(expected), String(received))
   }
   expect('state.kind', kind, state?.kind)
+  expect('state.window', window, state.window)
+  expect('state.sinks', sinks, state.sinks)
   for (const name of ['batch', 'heads', 'headDim', 'valueDim', 'dtype', 'groupSize'] as const) {
     expect(`state.layout.${name}`, layout[name], state.layout[name])
   }

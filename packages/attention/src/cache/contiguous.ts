@@ -20,6 +20,7 @@ export interface KeyValueCacheOptions extends CacheOptions {
  */
 export class KeyValueCache extends HeldTokens {
   protected readonly shortest = 0
+  protected readonly reach = {}
   protected readonly visibility: Pick<CachedKeys, 'mask' | 'reindex'> = { mask: undefined, reindex: unchanged }
   readonly #capacity: number | undefined
 

@@ -32,6 +32,8 @@ export abstract class HeldTokens implements AttentionCache {
   protected abstract readonly growing: boolean
   /** The shortest length to go back to. */
   protected abstract readonly shortest: number
+  /** What decides which tokens stay, where not all do. */
+  protected abstract readonly reach: Pick<CacheState, 'window' | 'sinks'>
   protected abstract readonly visibility: Pick<CachedKeys, 'mask' | 'reindex'>
 
   abstract fork(): HeldTokens
@@ -82,12 +84,12 @@ export abstract class HeldTokens implements AttentionCache {
   async save(): Promise<CacheState> {
     this.#life.check()
     const stored = await readStored(this.backend, this.#rows.part(0, this.held))
-    return { kind: this.#kind, layout: this.layout, length: this.#length, stored }
+    return { kind: this.#kind, layout: this.layout, length: this.#length, ...this.reach, stored }
   }
 
   restore(state: CacheState): void {
     this.#life.check()
-    checkRestored(state, this.#kind, this.layout)
+    checkRestored(state, this.#kind, this.layout, this.reach)
     this.#take(state.stored, state.length)
   }
 

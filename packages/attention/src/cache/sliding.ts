@@ -26,6 +26,7 @@ export class SlidingCache extends HeldTokens {
   readonly window: number
   readonly sinks: number
   protected readonly growing = true
+  protected readonly reach: { readonly window: number; readonly sinks: number }
   /** Among the keys held, distances within the window are what they are in the text, and sinks come first. */
   readonly #inReach: MaskMod
 
@@ -37,6 +38,7 @@ export class SlidingCache extends HeldTokens {
     super('sliding', backend, cacheLayout('SlidingCache', options), sinks + 2 * window)
     this.window = window
     this.sinks = sinks
+    this.reach = { window, sinks }
     this.#inReach = maskMod(({ query, key }) => query.sub(key).lt(window).or(key.lt(sinks)))
   }
 
@@ -53,8 +55,8 @@ export class SlidingCache extends HeldTokens {
   }
 
   fork(): SlidingCache {
-    const { backend, layout, window, sinks } = this
-    return this.forkInto(() => new SlidingCache({ ...layout, backend, window, sinks }))
+    const { backend, layout, reach } = this
+    return this.forkInto(() => new SlidingCache({ ...layout, ...reach, backend }))
   }
 
   /** Drops what no window of the tokens to come reaches. */

@@ -1,4 +1,4 @@
-import { refused } from '../refuse.ts'
+import { checkShape } from '../refuse.ts'
 import type { WeightMap } from './weights.ts'
 
 /** How well a cross-attention head points at what a target token was made from. */
@@ -20,15 +20,7 @@ export interface Alignment {
  */
 export function alignment(map: WeightMap, sources: readonly (readonly number[])[]): Alignment[] {
   return map.map((rows, head) => {
-    if (rows.length !== sources.length) {
-      throw refused(
-        'SHAPE_MISMATCH',
-        'inspect.alignment',
-        `map[${head}]`,
-        `${sources.length} rows, one a target`,
-        String(rows.length),
-      )
-    }
+    checkShape('inspect.alignment', `map[${head}]`, [rows.length, rows[0]?.length ?? 0], [sources.length, -1])
     const counted = rows.map((row, target) => ({ row, right: sources[target] ?? [] })).filter(({ right }) => right.length > 0)
     const count = Math.max(1, counted.length)
     const hits = counted.filter(({ row, right }) => right.includes(row.indexOf(row.reduce((a, b) => Math.max(a, b), 0)))).length

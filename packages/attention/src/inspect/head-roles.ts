@@ -1,4 +1,4 @@
-import { refused } from '../refuse.ts'
+import { checkShape } from '../refuse.ts'
 import { uniform } from '../uniform.ts'
 import type { WeightMap } from './weights.ts'
 
@@ -33,15 +33,7 @@ export function headRoles(maps: readonly WeightMap[], tokens: ArrayLike<number>)
   const rows = rowsToCount(tokens)
   return maps.map((layer, index) =>
     layer.map((map, head) => {
-      if (map.length !== tokens.length) {
-        throw refused(
-          'SHAPE_MISMATCH',
-          'inspect.headRoles',
-          `maps[${index}][${head}]`,
-          `${tokens.length} rows, one a token`,
-          String(map.length),
-        )
-      }
+      checkShape('inspect.headRoles', `maps[${index}][${head}]`, [map.length, map[0]?.length ?? 0], [tokens.length, -1])
       return rolesOf(map, rows)
     }),
   )

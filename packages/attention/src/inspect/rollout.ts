@@ -1,4 +1,4 @@
-import { checkWhole, refused } from '../refuse.ts'
+import { checkShape, checkWhole } from '../refuse.ts'
 import type { WeightMap } from './weights.ts'
 
 /**
@@ -45,20 +45,12 @@ function mixing(operation: string, maps: readonly WeightMap[]): Float64Array[][]
     return Array.from({ length }, (_, row) => {
       const mixed = new Float64Array(length)
       for (const head of heads) {
-        const weights = head[row]
-        if (weights?.length !== length) {
-          throw refused(
-            'SHAPE_MISMATCH',
-            operation,
-            `maps[${layer}]`,
-            'square, of self-attention over all tokens',
-            `a row of ${weights?.length} for ${length} tokens`,
-          )
-        }
+        const weights = head[row] ?? []
+        checkShape(operation, `maps[${layer}]`, [length, weights.length], [length, length])
         weights.forEach((weight, key) => (mixed[key]! += weight))
       }
       const sum = mixed.reduce((total, weight) => total + weight, 0)
-      return mixed.map((weight, key) => (sum === 0 ? 0 : (0.5 * weight) / sum) + (key === row ? (sum === 0 ? 1 : 0.5) : 0))
+      return mixed.map((weight, key) => (sum === 0 ? Number(key === row) : (0.5 * weight) / sum + (key === row ? 0.5 : 0)))
     })
   })
 }

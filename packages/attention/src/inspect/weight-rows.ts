@@ -11,7 +11,6 @@ import {
   type ProblemOptions,
   type Tensor,
 } from '@qkv/core'
-import { addScore, emptySoftmax, logSumExp } from '@qkv/core/merge'
 import { checkCaptures, compileExpression, type CompiledExpression } from '@qkv/core/expression'
 import { dequantize } from '../cache/dequantize.ts'
 import { positioned } from '../positioned.ts'
@@ -169,7 +168,6 @@ function softmaxRow(source: RowSource, h: number, i: number, weights: Float64Arr
   const allowed = scoreRow(problem.mask, batch, h, i)
   const q = (h * queryLength + i) * d
   const sink = source.sinks?.[h] ?? -Infinity
-  let state = addScore(emptySoftmax, sink)
   weights.fill(-Infinity)
   for (let j = first; j < end; j++) {
     if (allowed?.[j] === 0 || source.mask?.(batch, h, position, j, i, NaN) === 0) continue
@@ -183,12 +181,12 @@ function softmaxRow(source: RowSource, h: number, i: number, weights: Float64Arr
     if (s === -Infinity) continue
     if (source.score) s = source.score(batch, h, position, j, i, s)
     weights[j] = s
-    state = addScore(state, s)
   }
-  const lse = logSumExp(state)
-  const shareOf = (score: number): number => (score === -Infinity ? 0 : Math.exp(score - lse))
-  for (let j = 0; j < keyLength; j++) weights[j] = shareOf(weights[j]!)
-  return { position, sink: shareOf(sink) }
+  const highest = weights.reduce((most, score) => Math.max(most, score), sink)
+  const share = (score: number): number => (score === -Infinity ? 0 : Math.exp(score - highest))
+  const sum = weights.reduce((total, score) => total + share(score), share(sink)) || 1
+  weights.forEach((score, j) => (weights[j] = share(score) / sum))
+  return { position, sink: share(sink) / sum }
 }
 
 /** The row of a tensor that broadcasts to [batch, heads, queries, keys]; only this row is decoded. */

@@ -1,6 +1,5 @@
 import type { OwnedTensor, ProblemOptions, Tensor, Watch } from '@qkv/core'
 import type { Positions } from '@qkv/positional'
-import { attention } from '../attention.ts'
 import { nextPlaces } from '../cache/append.ts'
 import type { DecodingCache } from '../cache/cache.ts'
 import { Layer } from '../layer.ts'
@@ -12,7 +11,7 @@ import { gated } from './gate.ts'
 import { joinHeads } from './heads.ts'
 import { multiHeadConfig, weightShapes, type MultiHeadAttentionOptions, type MultiHeadConfig } from './options.ts'
 import { Projections, type KeyValueHeads } from './projections.ts'
-import { attendCached, attendSelf, type Inspect } from './self-attention.ts'
+import { attendAndShow, attendCached, attendSelf, type Inspect } from './self-attention.ts'
 import { ModuleWeights } from '../weights.ts'
 
 /** Keys and values that a memory was projected to, to be attended to again and again. */
@@ -33,7 +32,7 @@ export interface ForwardOptions extends Watch, Pick<ProblemOptions, 'mask' | 'bi
   /** Where the input's tokens stand, for rotary positions and embeddings; by default after those in the cache. */
   readonly positions?: Positions | undefined
   /**
-   * Sees what self-attention attends with, the cached keys included, and is awaited before its memory is given back:
+   * Sees what attention attends with, cached keys or a memory's included, and is awaited before its memory is given back:
    *
    *     inspect: async (query, key, options) => { map = await inspect.weights(query, key, options) }
    */
@@ -88,8 +87,8 @@ export class MultiHeadAttention extends Layer {
     this.weights.check()
     checkShape('MultiHeadAttention.project', 'memory', memory.shape, [-1, -1, this.config.memoryDim])
     const scope = temporaries()
-    const { key, value } = this.#projections.keyValue(memory, scope)
-    return { key, value, dispose: scope.dispose, [Symbol.dispose]: scope.dispose }
+    const { dispose } = scope
+    return { ...this.#projections.keyValue(memory, scope), dispose, [Symbol.dispose]: dispose }
   }
 
   #embedded(input: Tensor, { cache, positions, counts }: ForwardOptions, scope: Temporaries): Tensor {
@@ -106,11 +105,10 @@ export class MultiHeadAttention extends Layer {
     return cache === undefined ? attendSelf(this.backend, asked, scope) : attendCached(cache, asked, scope)
   }
 
-  async #cross(input: Tensor, memory: Tensor | ProjectedMemory, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
+  #cross(input: Tensor, memory: Tensor | ProjectedMemory, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
     const { key, value } = 'key' in memory ? memory : this.#projections.keyValue(memory, scope)
     const query = this.#projections.query(input, scope)
-    const { output } = await attention(query, key, value, { ...this.#scores(options), backend: this.backend })
-    return scope.keep(output)
+    return attendAndShow(query, { key, value }, { ...this.#scores(options), backend: this.backend }, options.inspect, scope)
   }
 
   /** What shapes the scores; causality and the window are self-attention's alone. */
@@ -128,7 +126,7 @@ export class MultiHeadAttention extends Layer {
     const operation = 'MultiHeadAttention.forward'
     const { modelDim, memoryDim, position, embeddings } = this.config
     this.checkCall(operation, input, modelDim, cache, counts)
-    checkPositions(operation, [...position, ...embeddings], positions)
+    checkPositions(operation, memory === undefined ? [...position, ...embeddings] : [], positions)
     if (memory !== undefined && !('key' in memory))
       checkShape(operation, 'memory', memory.shape, [input.shape[0] ?? 0, -1, memoryDim])
     if (cache && memory) throw invalid(operation, 'memory', 'absent with a cache', 'both')

@@ -102,11 +102,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
     embeddings,
     inputBias: bias === true || bias === 'inputs',
     outputBias: bias === true || bias === 'output',
-    queryKeyNorm: queryKeyNorm && {
-      kind: queryKeyNorm.kind,
-      over: queryKeyNorm.over ?? 'head',
-      epsilon: queryKeyNorm.epsilon ?? 1e-6,
-    },
+    queryKeyNorm: queryKeyNorm && { over: 'head', epsilon: 1e-6, ...queryKeyNorm },
   }
 }
 

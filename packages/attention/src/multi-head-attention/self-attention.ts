@@ -26,13 +26,17 @@ export interface SelfAttention extends KeyValueHeads {
 }
 
 /** @returns [batch, heads, length, valueDim], kept in `scope`. */
-export async function attendSelf(backend: Backend, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
-  const { query, key, value, position, positions, options, inspect } = asked
-  const places = positions === undefined ? undefined : { query: positions, key: positions }
-  return attendAndShow(query, { key, value }, { ...options, position, positions: places, backend }, inspect, scope)
+export async function attendSelf(
+  backend: Backend,
+  { query, key, value, position, positions, options, inspect }: SelfAttention,
+  scope: Temporaries,
+): Promise<Tensor> {
+  const asked = { ...options, position, positions: placesOfBoth(position, positions), backend }
+  return attendAndShow(query, { key, value }, asked, inspect, scope)
 }
 
-async function attendAndShow(
+/** Attends, and shows with what. @returns [batch, heads, length, valueDim], kept in `scope`. */
+export async function attendAndShow(
   query: Tensor,
   { key, value }: KeyValueHeads,
   options: AttentionOptions,
@@ -43,6 +47,11 @@ async function attendAndShow(
   scope.keep(output)
   await inspect?.(query, key, options)
   return output
+}
+
+/** Where queries and keys of the same tokens stand, for the encodings that turn them. */
+export function placesOfBoth(position: SelfAttention['position'], positions: Positions | undefined): AttentionOptions['positions'] {
+  return positions && position.some(isRotary) ? { query: positions, key: positions } : undefined
 }
 
 /** The same to the tokens in a cache and these, which it takes in. It stays as it was when anything fails. */

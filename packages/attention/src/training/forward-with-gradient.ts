@@ -6,6 +6,7 @@ import { gated } from '../multi-head-attention/gate.ts'
 import { joinHeads } from '../multi-head-attention/heads.ts'
 import type { MultiHeadAttention } from '../multi-head-attention/multi-head-attention.ts'
 import { Projections } from '../multi-head-attention/projections.ts'
+import { placesOfBoth } from '../multi-head-attention/self-attention.ts'
 import { checkPositions } from '../positions.ts'
 import { checkShape } from '../refuse.ts'
 import type { Temporaries } from '../temporaries.ts'
@@ -63,8 +64,7 @@ async function pass(
   const projected = eachPart((name) => projections.project(name, name === 'query' ? input : (memory ?? input), scope))
   const { query, key, value } = eachPart((name) => projections.heads(name, projected[name], scope))
   const { scale, softcap, causal, window, position } = config
-  const places = positions && { query: positions, key: positions }
-  const self = memory === undefined ? { causal, window, position, positions: places } : {}
+  const self = memory === undefined ? { causal, window, position, positions: placesOfBoth(position, positions) } : {}
   const sinks = layer.weight('sinks')
   const attended = scope.keep(
     await attentionWithGradient(query, key, value, { ...shared, ...self, scale, softcap, sinks, backend }),

@@ -215,7 +215,10 @@ export function attentionClaims(subject: () => Subject): void {
         () => attention(q, k, v, { backend, position: [alibi({ heads: 4 }), 'rotary' as never] }),
         /position must be .*; received rotary/,
       ],
-      [() => attention(q, k, v, { backend, position: sinusoidal({ dim: 16 }) }), /position must be rotary or a score encoding/],
+      [
+        () => attention(q, k, v, { backend, position: sinusoidal({ dim: 16 }) }),
+        /position must be rotary or score encodings; received embedding/,
+      ],
       [
         () => attention(q, k, v, { backend, position: rotary({ dim: 32 }) }),
         /position must be rotary over at most the head size 16; received one over 32/,

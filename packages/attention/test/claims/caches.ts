@@ -75,6 +75,13 @@ export function cacheClaims(subject: () => Subject): void {
       await expectPrefill(subject(), third.cache, { ...options, mask: both }, { mask })
     })
 
+    it.each([2, 8])('with a window of %i tokens before: as the whole text has it', async (left) => {
+      using held = poolOf(make(subject()))
+      const near = maskMod(({ query, key }) => query.sub(key).le(left))
+      const mask = options.mask === undefined ? near : and(near, inWindow)
+      await expectPrefill(subject(), held.cache, { ...options, mask }, { window: { left } })
+    })
+
     it('goes back to where it was', async () => {
       using held = poolOf(make(subject()))
       const { cache } = held
@@ -173,6 +180,13 @@ export function cacheClaims(subject: () => Subject): void {
       await cache.append(part(k, token % length, (token % length) + 1), part(v, token % length, (token % length) + 1))
     expect([cache.length, cache.byteLength]).toEqual([100, bytes])
     expect(() => cache.truncate(10)).toThrow('truncate: length must be whole, from ')
+    const bias = normal('bias of what is held', [cache.keys().key.shape[2]!])
+    await expect(cachedAttention(part(q, 0, 1), cache, { bias })).rejects.toThrow('bias must be absent with a cache that slides')
+    const state = await cache.save()
+    for (const other of [{ window: 8 }, { window: 9, sinks: 2 }]) {
+      using restored = new SlidingCache({ ...shape, backend, ...other })
+      expect(() => restored.restore(state)).toThrow(/restore: state\.(sinks|window) must be \d; received \d/)
+    }
   })
 
   it('latent keys can hold their values: a cache without any of its own', async () => {

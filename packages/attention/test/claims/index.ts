@@ -3,6 +3,7 @@ import { attentionClaims } from './attention.ts'
 import { batchedCacheClaims } from './batched-cache.ts'
 import { batchClaims } from './batches.ts'
 import { cacheClaims } from './caches.ts'
+import { embeddingClaims } from './embeddings.ts'
 import { gradientClaims } from './gradient.ts'
 import { latentClaims } from './latent.ts'
 import { multiHeadClaims } from './multi-head.ts'
@@ -24,6 +25,7 @@ export function attentionPackageClaims(subject: () => Subject): void {
   describe('packed and cascaded batches', () => batchClaims(subject))
   describe('a batched cache', () => batchedCacheClaims(subject))
   describe('MultiHeadAttention', () => multiHeadClaims(subject))
+  describe('embeddings in a layer', () => embeddingClaims(subject))
   describe('training', () => trainingClaims(subject))
   describe('LatentAttention', () => latentClaims(subject))
   describe('caches', () => cacheClaims(subject))

@@ -1,7 +1,7 @@
 import { maskMod, roundTo, slice, tensor, toFloat64, type HostTensor } from '@qkv/core'
-import { KeyValueCache, MultiHeadAttention, SlidingCache, type CacheState } from '@qkv/attention'
+import { inspect, KeyValueCache, MultiHeadAttention, SlidingCache, type CacheState } from '@qkv/attention'
 import { rotary } from '@qkv/positional'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { arrangements, lively, type LayerOptions } from './arrangements.ts'
 import { naiveLayer } from './naive-layer.ts'
 import { expectEstimated, someRows } from './estimates.ts'
@@ -164,6 +164,19 @@ export function multiHeadClaims(subject: () => Subject): void {
     expectEstimated(subject(), (await valuesOf(subject(), padded)).subarray(3 * 12), exact, 12)
   })
 
+  it('shows what it attends with across to a memory', async () => {
+    const { backend } = subject()
+    using layer = new MultiHeadAttention({ backend, modelDim: 12, memoryDim: 10, heads: 3 })
+    let map: inspect.WeightMap = []
+    using _ = await layer.forward(normal('decoder', [1, 3, 12]), {
+      memory: normal('encoder', [1, 8, 10]),
+      inspect: async (query, key, options) => {
+        map = await inspect.weights(query, key, options)
+      },
+    })
+    expect(map.map((rows) => rows.map((row) => row.length))).toEqual(new Array(3).fill([8, 8, 8]))
+  })
+
   it('attends across with its fused projection too', async () => {
     const { backend } = subject()
     const options: LayerOptions = { modelDim: 12, heads: 3, kvHeads: 1, bias: true, fused: true }
@@ -192,6 +205,20 @@ export function multiHeadClaims(subject: () => Subject): void {
       using _ = await layer.forward(normal('some', [1, 5, 12]), { cache })
       using __ = await layer.forward(normal('some', [1, 5, 12]), { memory: normal('other', [1, 4, 12]) })
     }
+    expect(await tensorsHeld(subject())).toBe(before)
+  })
+
+  it('gives back the weights it brought where the next one fails', async () => {
+    const { backend } = subject()
+    const before = await tensorsHeld(subject())
+    const upload = backend.upload.bind(backend)
+    let left = 3
+    const failing = vi.spyOn(backend, 'upload').mockImplementation((view) => {
+      if (--left === 0) throw new Error('no memory left')
+      return upload(view)
+    })
+    expect(() => new MultiHeadAttention({ backend, modelDim: 12, heads: 3 })).toThrow('no memory left')
+    failing.mockRestore()
     expect(await tensorsHeld(subject())).toBe(before)
   })
 
