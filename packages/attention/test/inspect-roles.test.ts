@@ -47,7 +47,7 @@ describe('inspect.headRoles', () => {
   })
 
   it('refuses maps of another text', () => {
-    expect(() => inspect.headRoles([heads], [1, 2])).toThrow('inspect.headRoles: maps[0][0] must be [2,…]; received [24,24]')
+    expect(() => inspect.headRoles([heads], [1, 2])).toThrow('inspect.headRoles: maps[0][0] must be [2]; received [24]')
   })
 })
 

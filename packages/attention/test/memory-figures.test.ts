@@ -38,6 +38,6 @@ it('refuses shapes that a cache would refuse', () => {
     'dtype must be one of float32, float16, bfloat16, int8, int4',
   )
   expect(() => cacheBytes({ heads: 1, headDim: 5, dtype: 'int4' }, 1)).toThrow(
-    'groupSize must be a divisor of head size 5 and value size 5, and even',
+    'groupSize must be a divisor of head size 5 and value size 5, even for int4',
   )
 })

@@ -105,7 +105,7 @@ function cachedMask(
   { mask, bias, window }: CachedAttentionOptions,
 ): Tensor | MaskMod | undefined {
   const missing = tokensMissing(keys)
-  if (keys.mask === undefined && !missing) return mask
+  if (!keys.mask && !missing) return mask
   if (bias) throw invalid(operation, 'bias', 'absent with a cache that slides', 'a tensor')
   if (mask && !('kind' in mask)) throw invalid(operation, 'mask', 'an expression with a cache that slides', 'a tensor')
   const near = missing && window ? within(window) : undefined

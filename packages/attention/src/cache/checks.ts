@@ -56,9 +56,9 @@ export function checkRestored(
     ['value', layout.valueDim],
   ] as const) {
     const { elements, scales } = storedVector(layout, dim)
-    const scaleTensor = state.stored[`${part}Scales`]
-    checkShape('restore', `state.stored.${part}`, state.stored[part].shape, [batch, heads, held, elements])
-    if (layout.groupSize > 0)
-      checkShape('restore', `state.stored.${part}Scales`, scaleTensor?.shape ?? [], [batch, heads, held, scales])
+    const expectShape = (name: keyof CacheState['stored'], width: number): void =>
+      checkShape('restore', `state.stored.${name}`, state.stored[name]?.shape ?? [], [batch, heads, held, width])
+    expectShape(part, elements)
+    if (scales > 0) expectShape(`${part}Scales`, scales)
   }
 }

@@ -43,8 +43,8 @@ export function cacheLayout(operation: string, options: CacheOptions): CacheLayo
   const groupSize = options.groupSize ?? greatestDivisor(32, greatestDivisor(headDim, valueDim))
   checkCount(operation, 'groupSize', groupSize)
   if (headDim % groupSize !== 0 || valueDim % groupSize !== 0 || (dtype === 'int4' && groupSize % 2 !== 0)) {
-    const even = dtype === 'int4' ? ', and even' : ''
-    throw invalid(operation, 'groupSize', `a divisor of head size ${headDim} and value size ${valueDim}${even}`, String(groupSize))
+    const expected = `a divisor of head size ${headDim} and value size ${valueDim}, even for int4`
+    throw invalid(operation, 'groupSize', expected, String(groupSize))
   }
   return { ...layout, groupSize }
 }

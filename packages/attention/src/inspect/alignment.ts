@@ -20,7 +20,7 @@ export interface Alignment {
  */
 export function alignment(map: WeightMap, sources: readonly (readonly number[])[]): Alignment[] {
   return map.map((rows, head) => {
-    checkShape('inspect.alignment', `map[${head}]`, [rows.length, rows[0]?.length ?? 0], [sources.length, -1])
+    checkShape('inspect.alignment', `map[${head}]`, [rows.length], [sources.length])
     const counted = rows.map((row, target) => ({ row, right: sources[target] ?? [] })).filter(({ right }) => right.length > 0)
     const count = Math.max(1, counted.length)
     const hits = counted.filter(({ row, right }) => right.includes(row.indexOf(row.reduce((a, b) => Math.max(a, b), 0)))).length

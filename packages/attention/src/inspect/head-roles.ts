@@ -33,7 +33,7 @@ export function headRoles(maps: readonly WeightMap[], tokens: ArrayLike<number>)
   const rows = rowsToCount(tokens)
   return maps.map((layer, index) =>
     layer.map((map, head) => {
-      checkShape('inspect.headRoles', `maps[${index}][${head}]`, [map.length, map[0]?.length ?? 0], [tokens.length, -1])
+      checkShape('inspect.headRoles', `maps[${index}][${head}]`, [map.length], [tokens.length])
       return rolesOf(map, rows)
     }),
   )

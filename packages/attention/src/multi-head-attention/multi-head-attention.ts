@@ -106,9 +106,9 @@ export class MultiHeadAttention extends Layer {
   }
 
   #cross(input: Tensor, memory: Tensor | ProjectedMemory, options: ForwardOptions, scope: Temporaries): Promise<Tensor> {
-    const { key, value } = 'key' in memory ? memory : this.#projections.keyValue(memory, scope)
+    const keyValue = 'key' in memory ? memory : this.#projections.keyValue(memory, scope)
     const query = this.#projections.query(input, scope)
-    return attendAndShow(query, { key, value }, { ...this.#scores(options), backend: this.backend }, options.inspect, scope)
+    return attendAndShow(query, keyValue, { ...this.#scores(options), backend: this.backend }, options.inspect, scope)
   }
 
   /** What shapes the scores; causality and the window are self-attention's alone. */

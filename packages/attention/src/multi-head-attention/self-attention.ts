@@ -26,13 +26,10 @@ export interface SelfAttention extends KeyValueHeads {
 }
 
 /** @returns [batch, heads, length, valueDim], kept in `scope`. */
-export async function attendSelf(
-  backend: Backend,
-  { query, key, value, position, positions, options, inspect }: SelfAttention,
-  scope: Temporaries,
-): Promise<Tensor> {
-  const asked = { ...options, position, positions: placesOfBoth(position, positions), backend }
-  return attendAndShow(query, { key, value }, asked, inspect, scope)
+export async function attendSelf(backend: Backend, asked: SelfAttention, scope: Temporaries): Promise<Tensor> {
+  const { query, position, positions, options, inspect } = asked
+  const whole = { ...options, position, positions: placesOfBoth(position, positions), backend }
+  return attendAndShow(query, asked, whole, inspect, scope)
 }
 
 /** Attends, and shows with what. @returns [batch, heads, length, valueDim], kept in `scope`. */
