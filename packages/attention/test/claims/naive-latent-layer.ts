@@ -1,7 +1,17 @@
 import { toFloat64, type Bounded, type HostTensor, type Platform } from '@qkv/core'
 import * as estimate from '@qkv/core/estimate'
-import type { RotaryEncoding } from '@qkv/positional'
-import { attended, boundedOf, exactRows, linear, matrixOf, normalised, rowsOf, type EstimatedRows } from './estimates.ts'
+import type { Arithmetic, Estimate } from '@qkv/core/estimate'
+import {
+  attended,
+  boundedOf,
+  exactRows,
+  linear,
+  matrixOf,
+  normalised,
+  rowsOf,
+  type EstimatedRows,
+  type Estimates,
+} from './estimates.ts'
 
 interface Sizes {
   readonly heads: number
@@ -10,12 +20,11 @@ interface Sizes {
   readonly contentDim: number
   readonly rotaryDim: number
   readonly valueDim: number
-  readonly position: RotaryEncoding
 }
 
 /**
  * Latent attention from its formulas in float64, with how far float32 kernels may be off: with keys and values spelled out for
- * every head, or with their matrices absorbed. Exactly, both are the same.
+ * every head, or with their matrices absorbed. Exactly, both are the same. Rotary turns neighbours, by base 10,000.
  */
 export function naiveLatentLayer(
   input: HostTensor,
@@ -23,7 +32,7 @@ export function naiveLatentLayer(
   state: Record<string, HostTensor>,
   { platform = 'cpu', absorbed = false }: { platform?: Platform; absorbed?: boolean } = {},
 ): Bounded {
-  const { heads, latentDim, queryLatentDim, contentDim, rotaryDim, valueDim, position } = sizes
+  const { heads, latentDim, queryLatentDim, contentDim, rotaryDim, valueDim } = sizes
   const arithmetic = estimate.platforms[platform]
   const project = (name: string, from: EstimatedRows): EstimatedRows => {
     const rows = matrixOf(state[`${name}.weight`]!)
@@ -33,12 +42,16 @@ export function naiveLatentLayer(
     const norm = { kind: 'rms', epsilon: 1e-6, weight: toFloat64(state[`${name}.weight`]!) } as const
     return from.map((vector) => normalised(vector, norm, arithmetic))
   }
-  const asked = { causal: true, scale: 1 / Math.sqrt(contentDim + rotaryDim), encodings: [position] }
+  const asked = { causal: true, scale: 1 / Math.sqrt(contentDim + rotaryDim), encodings: [] }
 
-  // What rotates comes first in a head, as rotary encodings of less than a head have it.
+  const turnedAll = (rows: EstimatedRows): EstimatedRows => rows.map((row, position) => turned(row, position, arithmetic))
+
   const spelledOut = (queries: EstimatedRows, latent: EstimatedRows, sharedKey: EstimatedRows): EstimatedRows => {
-    const query = queries.map((row) =>
-      rowsOf(row, contentDim + rotaryDim).flatMap((own) => [...own.slice(contentDim), ...own.slice(0, contentDim)]),
+    const query = queries.map((row, i) =>
+      rowsOf(row, contentDim + rotaryDim).flatMap((own) => [
+        ...turned(own.slice(contentDim), i, arithmetic),
+        ...own.slice(0, contentDim),
+      ]),
     )
     const perHead = project('keyValue', latent).map((row) => rowsOf(row, contentDim + valueDim))
     const key = perHead.map((own, i) => own.flatMap((each) => [...sharedKey[i]!, ...each.slice(0, contentDim)]))
@@ -48,10 +61,13 @@ export function naiveLatentLayer(
 
   const absorbedHeads = (queries: EstimatedRows, latent: EstimatedRows, sharedKey: EstimatedRows): EstimatedRows => {
     const matrices = rowsOf(matrixOf(state['keyValue.weight']!), contentDim + valueDim)
-    const query = queries.map((row) =>
+    const query = queries.map((row, i) =>
       rowsOf(row, contentDim + rotaryDim).flatMap((own, head) => {
         const columns = Array.from({ length: latentDim }, (_, c) => matrices[head]!.slice(0, contentDim).map((each) => each[c]!))
-        return [...own.slice(contentDim), ...linear(own.slice(0, contentDim), columns, undefined, arithmetic)]
+        return [
+          ...turned(own.slice(contentDim), i, arithmetic),
+          ...linear(own.slice(0, contentDim), columns, undefined, arithmetic),
+        ]
       }),
     )
     const key = latent.map((row, i) => [...sharedKey[i]!, ...row])
@@ -71,8 +87,19 @@ export function naiveLatentLayer(
       'latentNorm',
       compressed.map((row) => row.slice(0, latentDim)),
     )
-    const sharedKey = compressed.map((row) => row.slice(latentDim))
+    const sharedKey = turnedAll(compressed.map((row) => row.slice(latentDim)))
     return project('output', absorbed ? absorbedHeads(queries, latent, sharedKey) : spelledOut(queries, latent, sharedKey))
   })
   return boundedOf(rows.flat())
+}
+
+/** (x, y) → (x cos θ − y sin θ, x sin θ + y cos θ) for the i-th pair of neighbours, where θ = position · 10000^(−2i/dim). */
+function turned(vector: Estimates, position: number, arithmetic: Arithmetic): Estimates {
+  return rowsOf(vector, 2).flatMap(([x, y], i) => {
+    const angle = position * 10000 ** ((-2 * i) / vector.length)
+    const [cos, sin, minusSin] = [Math.cos(angle), Math.sin(angle), -Math.sin(angle)].map(estimate.rounded)
+    const sum = (a: Estimate, b: Estimate): Estimate =>
+      estimate.add(estimate.multiply(x!, a, arithmetic), estimate.multiply(y!, b, arithmetic), arithmetic)
+    return [sum(cos!, minusSin!), sum(sin!, cos!)]
+  })
 }
