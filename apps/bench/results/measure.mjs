@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 // Makes the reports that the documentation draws, on this machine, one after the other: `node apps/bench/results/measure.mjs`, after
-// `npm run build`, on an idle machine. Some 25 minutes. Options: names of tables to make only those; `--short` to see that all
+// `npm run build`, on an idle machine. Some 40 minutes. Options: names of tables to make only those; `--short` to see that all
 // run, in some 3 minutes. GPU tables take the adapter that Dawn finds.
 
 const every = 'prefill,decode,cache,chunked,ragged,mask,encoding,gradient,training,linear,small,overhead,writing,parallel'
@@ -17,14 +17,14 @@ const tables = [
     name: '1-processor-one-thread',
     title: 'The processor, one thread, relaxed SIMD',
     node: 24,
-    minutes: 7,
+    minutes: 15,
     options: ['--filter', every, '--peers', peers],
   },
   {
     name: '2-processor-two-threads',
     title: 'The processor, two threads, relaxed SIMD',
     node: 24,
-    minutes: 4,
+    minutes: 7,
     options: ['--threads', '2', '--filter', sharedWork, '--peers', `${peers},qkv/one-thread`],
   },
   {

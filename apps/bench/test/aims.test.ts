@@ -11,7 +11,14 @@ describe('what QKV aims at', () => {
   it('two threads against one is the ratio of both in a run with two', () => {
     const [bench, rows] = ['prefill/full-64/1024', [took('qkv/cpu', 40), took('qkv/one-thread', 76)]] as const
     const aim = 'Two threads against one'
-    expect(figureOf(aim, report(2, bench, rows))).toEqual({ what: aim, bound: '≥ 1.85×', here: '1.9×', cases: 1, reached: 1 })
+    expect(figureOf(aim, report(2, bench, rows))).toEqual({
+      what: aim,
+      bound: '≥ 1.85×',
+      here: '1.9×',
+      cases: 1,
+      reached: 1,
+      notMeasured: 0,
+    })
     expect(figureOf(aim, report(4, bench, rows))).toBeUndefined()
   })
 
@@ -36,6 +43,24 @@ describe('what QKV aims at', () => {
     const aim = 'Float16 and int8 caches against float32'
     expect(figureOf(aim, { ...whole, cases: [...whole.cases, ...small.cases] })).toMatchObject({ here: '1.2×', reached: 1 })
     expect(figureOf(aim, small)).toBeUndefined()
+  })
+
+  it('what could have told but was not measured is counted beside what was', () => {
+    const late: Row = { peer: 'onnxruntime-web/wasm', status: 'skipped', reason: 'the run’s time was over' }
+    const peers: BenchReport['peers'] = ['qkv/cpu', late.peer].map((id) => ({
+      id,
+      title: id,
+      device: 'cpu',
+      status: 'ready',
+      version: '1',
+      settings: '',
+    }))
+    const cut = { ...report(1, 'prefill/full-128/4096', [took('qkv/cpu', 40), late]), peers }
+    const aim = 'Full prefill, heads of 128, against ONNX Runtime Web'
+    expect(figureOf(aim, cut)).toMatchObject({ here: '—', cases: 0, reached: 0, notMeasured: 1 })
+    expect(figureOf('Full prefill, heads of 128, of all multiply-adds', cut)).toMatchObject({ cases: 1, notMeasured: 0 })
+    for (const text of [html(cut), markdown(cut), closing(cut)]) expect(text).toContain('0 of 0, 1 not measured')
+    expect(figureOf(aim, { ...cut, peers: peers.slice(0, 1) })).toBeUndefined()
   })
 
   it('a miss stands in every report like a hit', () => {

@@ -1,13 +1,12 @@
-import { operandBytes } from '../cases/case.ts'
-import type { BenchReport, CaseReport, Measured, Row } from './report.ts'
-import { ceilingAt } from './summary.ts'
+import { against, callCost, memoryBeyond, ofCeiling, portable, rateBeside, sharing, twoThreads, type Figure } from './figures.ts'
+import type { BenchReport, CaseReport } from './report.ts'
 
-/** A promise of speed or memory, as a figure that cases of a report give or do not. */
+/** A promise of speed or memory, and the figure that tells whether it is kept. */
 interface Aim {
   readonly what: string
   /** Names of the cases that can tell. */
   readonly asks: RegExp
-  readonly figure: (result: CaseReport, report: BenchReport) => number | undefined
+  readonly figure: Figure
   readonly bound: Bound
 }
 
@@ -46,22 +45,48 @@ export interface AimReport {
   readonly what: string
   /** E.g. `≥ 1.85×`. */
   readonly bound: string
-  /** E.g. `1.91–1.97×`. */
+  /** E.g. `1.91–1.97×`; a dash where nothing was measured. */
   readonly here: string
   readonly cases: number
   readonly reached: number
+  /** Further cases that could have told, but whose time was over, or that failed. */
+  readonly notMeasured: number
 }
 
 /** The aims that a report's cases can tell about. */
 export function aimsOf(report: BenchReport): readonly AimReport[] {
   return aims.flatMap(({ what, asks, figure, bound: { sign, limit, unit } }) => {
-    const figures = report.cases.filter(({ bench }) => asks.test(bench.id)).flatMap((result) => figure(result, report) ?? [])
-    if (figures.length === 0) return []
+    if (figure.tells?.(report) === false) return []
+    const results = report.cases.filter(({ bench }) => asks.test(bench.id))
+    const figures = results.flatMap((result) => figure.of(result, report) ?? [])
+    const notMeasured = results.filter((result) => isLeftOut(result, figure, report)).length
+    if (figures.length + notMeasured === 0) return []
     const reached = figures.filter((each) => (sign === '≥' ? each >= limit : each <= limit)).length
-    const [least, most] = [Math.min(...figures), Math.max(...figures)].map((each) => Number(each.toPrecision(3)))
-    const here = `${least === most ? least : `${least}–${most}`}${unit}`
-    return [{ what, bound: `${sign} ${limit}${unit}`, here, cases: figures.length, reached }]
+    const here = figures.length === 0 ? '—' : `${range(figures)}${unit}`
+    return [{ what, bound: `${sign} ${limit}${unit}`, here, cases: figures.length, reached, notMeasured }]
   })
+}
+
+/** In every case that was measured. */
+export function isReached({ reached, cases }: AimReport): boolean {
+  return cases > 0 && reached === cases
+}
+
+/** `2 of 3`, and how many more were not measured. */
+export function reachedIn({ reached, cases, notMeasured }: AimReport): string {
+  return `${reached} of ${cases}${notMeasured === 0 ? '' : `, ${notMeasured} not measured`}`
+}
+
+/** Whether rows of a figure are missing though all whom it needs took part in the run. */
+function isLeftOut({ rows }: CaseReport, { contestants }: Figure, { peers }: BenchReport): boolean {
+  const ready = new Set(peers.flatMap(({ id, status }) => (status === 'ready' ? [id] : [])))
+  if (!contestants.every((id) => ready.has(id))) return false
+  return rows.some(({ peer, status }) => contestants.includes(peer) && status !== 'measured')
+}
+
+function range(figures: readonly number[]): string {
+  const [least, most] = [Math.min(...figures), Math.max(...figures)].map((each) => Number(each.toPrecision(3)))
+  return least === most ? `${least}` : `${least}–${most}`
 }
 
 function times(limit: number): Bound {
@@ -74,61 +99,4 @@ function share(limit: number): Bound {
 
 function atMost(limit: number, unit: Bound['unit']): Bound {
   return { sign: '≤', limit, unit }
-}
-
-/** How many times QKV’s own time a peer took. */
-function against(peer: string): Aim['figure'] {
-  return (result) => measuredOf(result, peer)?.ratio?.median
-}
-
-function ofCeiling(result: CaseReport, { rooflines }: BenchReport): number | undefined {
-  const rate = rateOf(result)
-  return rate === undefined || rooflines === undefined ? undefined : rate / ceilingAt(rooflines, result.flops / result.bytes)
-}
-
-/** QKV's rate beside its rate in another case, whose name is the same but for its beginning. */
-function rateBeside(beginning: RegExp, another: string): Aim['figure'] {
-  return (result, { cases }) => {
-    const other = cases.find(({ bench }) => bench.id === result.bench.id.replace(beginning, another))
-    const [here, there] = [rateOf(result), other && rateOf(other)]
-    return here === undefined || there === undefined ? undefined : here / there
-  }
-}
-
-/** In 10⁹ operations a second. */
-function rateOf(result: CaseReport): number | undefined {
-  const own = measuredOf(result, 'qkv/cpu')
-  return own && result.flops / own.milliseconds.median / 1e6
-}
-
-function callCost(result: CaseReport): number | undefined {
-  return microseconds(measuredOf(result, 'qkv/cpu'))
-}
-
-function sharing(result: CaseReport, { threads }: BenchReport): number | undefined {
-  const [shared, alone] = [callCost(result), microseconds(measuredOf(result, 'qkv/one-thread'))]
-  return shared === undefined || alone === undefined ? undefined : shared - alone / threads
-}
-
-function twoThreads(result: CaseReport, { threads }: BenchReport): number | undefined {
-  return threads === 2 ? measuredOf(result, 'qkv/one-thread')?.ratio?.median : undefined
-}
-
-function memoryBeyond(result: CaseReport): number | undefined {
-  const reserved = measuredOf(result, 'qkv/cpu')?.memory.reservedBytes
-  if (reserved === undefined || result.bench.kind !== 'attention') return undefined
-  return (reserved - operandBytes(result.bench)) / 2 ** 20
-}
-
-function portable(result: CaseReport): number | undefined {
-  const [loops, ours] = [measuredOf(result, 'plain-loop'), measuredOf(result, 'qkv/javascript')]
-  return loops && ours && loops.milliseconds.median / ours.milliseconds.median
-}
-
-function measuredOf({ rows }: CaseReport, peer: string): (Row & Measured) | undefined {
-  return rows.find((row): row is Row & Measured => row.peer === peer && row.status === 'measured')
-}
-
-function microseconds(row: Measured | undefined): number | undefined {
-  return row && 1000 * row.milliseconds.median
 }

@@ -1,5 +1,5 @@
 import { parseHTML } from 'linkedom'
-import { aimsOf } from './aims.ts'
+import { aimsOf, isReached, reachedIn } from './aims.ts'
 import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import { grouped } from './groups.ts'
 import { machineLine } from './markdown.ts'
@@ -62,10 +62,10 @@ ${table(['', 'median', 'QKV faster in', 'least – most'], rows, 'summary')}`
 }
 
 function aims(report: BenchReport): string {
-  const rows = aimsOf(report).map(({ what, bound, here, cases, reached }) =>
+  const rows = aimsOf(report).map((aim) =>
     [
-      `<tr><th scope="row">${escape(what)}</th><td>${bound}</td>`,
-      `<td class="${reached === cases ? 'won' : 'lost'}"><b>${here}</b></td><td>${reached} of ${cases}</td></tr>`,
+      `<tr><th scope="row">${escape(aim.what)}</th><td>${aim.bound}</td>`,
+      `<td class="${isReached(aim) ? 'won' : 'lost'}"><b>${aim.here}</b></td><td>${reachedIn(aim)}</td></tr>`,
     ].join(''),
   )
   return rows.length === 0 ? '' : `<h2>What QKV aims at</h2>\n${table(['', 'aim', 'here', 'reached in'], rows, 'summary')}`

@@ -1,5 +1,5 @@
 import { inThreads } from '../peers/peer.ts'
-import { aimsOf } from './aims.ts'
+import { aimsOf, reachedIn } from './aims.ts'
 import { cachedTokens, cacheKinds, cacheSizes } from './cache-sizes.ts'
 import type { BenchReport, CaseReport, Row } from './report.ts'
 import { allSweepEnds, standings } from './summary.ts'
@@ -52,7 +52,7 @@ function summary(report: BenchReport): string[] {
     `${won} of ${cases}`,
     `${times(least)} – ${times(most)}`,
   ])
-  const aims = aimsOf(report).map(({ what, bound, here, cases, reached }) => [what, bound, here, `${reached} of ${cases}`])
+  const aims = aimsOf(report).map((aim) => [aim.what, aim.bound, aim.here, reachedIn(aim)])
   const ends = allSweepEnds(report).map(
     ({ sweep, title, reached, reason }) =>
       `- ${sweep}: ${title} reached ${reached === undefined ? 'none' : `${count(reached)} tokens`} (${reason})`,

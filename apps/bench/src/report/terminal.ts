@@ -1,6 +1,6 @@
 import Table from 'cli-table3'
 import colours from 'picocolors'
-import { aimsOf } from './aims.ts'
+import { aimsOf, isReached, reachedIn } from './aims.ts'
 import type { BenchReport, CaseReport, Measured, PeerReport, Row } from './report.ts'
 import { allSweepEnds, ceilingShares, standings } from './summary.ts'
 import { count, findings, milliseconds, question, rate, ratio, leftOut, times } from './words.ts'
@@ -55,8 +55,8 @@ function aimTable(report: BenchReport): string[] {
   const aims = aimsOf(report)
   if (aims.length === 0) return []
   const table = borderless(['', 'aim', 'here', 'reached in'], ['left', 'left', 'left', 'right'])
-  for (const { what, bound, here, cases, reached } of aims) {
-    table.push([what, bound, (reached === cases ? colours.green : colours.yellow)(here), `${reached} of ${cases}`])
+  for (const aim of aims) {
+    table.push([aim.what, aim.bound, (isReached(aim) ? colours.green : colours.yellow)(aim.here), reachedIn(aim)])
   }
   return ['', colours.bold('What QKV aims at'), table.toString()]
 }
