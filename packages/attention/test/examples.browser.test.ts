@@ -7,10 +7,14 @@ beforeAll(async () => {
 })
 afterAll(() => site.close())
 
-it.each(['gpu-buffer', 'onnxruntime', 'tfjs'])('the %s example gets the same numbers both ways', async (example) => {
-  const worst = await withPage(`${site.url}examples/${example}/index.html`, async (page) => {
-    await page.waitForFunction(() => document.body.dataset['worst'] !== undefined, undefined, { timeout: 100_000 })
-    return Number(await page.evaluate(() => document.body.dataset['worst']))
-  })
-  expect(worst).toBeLessThan(1e-4)
-})
+it.each(['gpu-buffer', 'onnxruntime', 'tfjs'])(
+  'the %s example gets the same numbers both ways, from tensors that stay on the device',
+  async (example) => {
+    const { worst, shared } = await withPage(`${site.url}examples/${example}/index.html`, async (page) => {
+      await page.waitForFunction(() => document.body.dataset['worst'] !== undefined, undefined, { timeout: 100_000 })
+      return page.evaluate(() => ({ ...document.body.dataset }))
+    })
+    expect(Number(worst)).toBeLessThan(1e-4)
+    expect(shared).toBe('true')
+  },
+)

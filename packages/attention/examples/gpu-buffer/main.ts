@@ -37,6 +37,7 @@ show(
   'attention between two buffers',
   await read(result.buffer, result.offset, result.size),
   Float32Array.from(await backend.read(expected.output)),
+  [query, output],
 )
 
 function doubleInPlace(target: GPUBuffer): void {

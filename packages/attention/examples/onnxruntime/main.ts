@@ -35,4 +35,5 @@ show(
   `ONNX Runtime and QKV, tensors at ${first.location}`,
   Float32Array.from(await backend.read(fromOnnx(second, backend))),
   Float32Array.from(await own.read(expected)),
+  [fromOnnx(first, backend), fromOnnx(second, backend)],
 )

@@ -26,4 +26,4 @@ const result = await tf.add(twice, x).data() // the residual, by TensorFlow.js
 
 const scores = tf.mul(tf.matMul(query, x, false, true), tf.scalar(1 / 4))
 const expected = await tf.add(tf.mul(tf.matMul(tf.softmax(scores), x), tf.scalar(2)), x).data()
-show('TensorFlow.js and QKV', result, expected)
+show('TensorFlow.js and QKV', result, expected, [q.tensor])
