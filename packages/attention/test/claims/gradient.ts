@@ -165,12 +165,17 @@ export function gradientClaims(subject: () => Subject): void {
     expect(await tensorsHeld(subject())).toBe(before)
   })
 
-  it.each(['half', 'interleaved'] as const)('trained frequencies (%s) have gradients, by central differences', async (layout) => {
+  it.each([
+    ['half', 'each head', 2, 2],
+    ['interleaved', 'each head', 2, 2],
+    ['half', 'all heads', 4, 1],
+  ] as const)('trained frequencies (%s) of %s have gradients, by central differences', async (layout, _, queryHeads, own) => {
     const { backend } = subject()
-    const frequencies = small('frequencies', [2, 2, 3])
-    const [query, key, value] = [normal('mixed q', [2, 2, 5, 8]), normal('mixed k', [2, 2, 5, 8]), normal('mixed v', [2, 2, 5, 6])]
+    const frequencies = small('frequencies', [own, 2, 3])
+    const query = normal('mixed q', [2, queryHeads, 5, 8])
+    const [key, value] = [normal('mixed k', [2, 2, 5, 8]), normal('mixed v', [2, 2, 5, 6])]
     const grid = normal('grid', [2, 2, 5], 2)
-    const d = normal('gradient of mixed output', [2, 2, 5, 6])
+    const d = normal('gradient of mixed output', [2, queryHeads, 5, 6])
     const loss = (theta: HostTensor): number => {
       const position = mixedRotary({ frequencies: theta, layout })
       const { cos, sin } = position.table(grid)
@@ -234,13 +239,16 @@ function positionedByHand(
   return turns ? [turned(inputs.query, 2), turned(inputs.key, 0), options] : [inputs.query, inputs.key, options]
 }
 
-/** Vectors whose first elements turn by a table [batch, heads, length, pairs]. */
+/** Vectors whose first elements turn by a table [batch, 1 or heads, length, pairs]. */
 function byTable(view: HostTensor, cos: HostTensor, sin: HostTensor, layout: 'half' | 'interleaved'): HostTensor {
   const [x, c, s] = [toFloat64(view), toFloat64(cos), toFloat64(sin)]
-  const [pairs, dim] = [cos.shape.at(-1)!, view.shape.at(-1)!]
+  const [, heads = 0, length = 0, dim = 0] = view.shape
+  const [, own = 0, , pairs = 0] = cos.shape
   const values = x.map((element, index) => {
-    const [row, at] = [Math.floor(index / dim), index % dim]
+    const at = index % dim
     if (at >= 2 * pairs) return element
+    const [token, head] = [Math.floor(index / dim) % length, Math.floor(index / dim / length)]
+    const row = (Math.floor(head / heads) * own + (head % own)) * length + token
     const pair = layout === 'half' ? at % pairs : at >> 1
     const second = layout === 'half' ? at >= pairs : at % 2 === 1
     const partner = x[index + (second ? -1 : 1) * (layout === 'half' ? pairs : 1)]!

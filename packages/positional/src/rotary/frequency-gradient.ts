@@ -6,7 +6,7 @@ import { tokenPositions } from '../positions.ts'
 export interface Turning {
   readonly operation: string
   readonly layout: 'half' | 'interleaved'
-  /** [heads, axes, pairs] radians per position. */
+  /** [heads, axes, pairs] radians per position; one row of them serves all heads. */
   readonly frequencies: HostTensor
 }
 
@@ -22,9 +22,10 @@ export function frequencyGradient({ operation, layout, frequencies }: Turning, t
   for (const { positions, vectors, gradient } of turned) {
     const places = tokenPositions(operation, positions, axes)
     const [x, dx] = [toFloat64(vectors), toFloat64(gradient)]
-    const [batch = 0, , length = 0, headDim = 0] = vectors.shape
-    for (let row = 0; row < batch * heads * length; row++) {
-      const [token, head, entry] = [row % length, Math.floor(row / length) % heads, Math.floor(row / (length * heads))]
+    const [batch = 0, turnedHeads = 0, length = 0, headDim = 0] = vectors.shape
+    for (let row = 0; row < batch * turnedHeads * length; row++) {
+      const [token, entry] = [row % length, Math.floor(row / (length * turnedHeads))]
+      const head = (Math.floor(row / length) % turnedHeads) % heads
       const place = places.shape.length === 2 ? entry * length + token : token
       for (let pair = 0; pair < pairs; pair++) {
         const first = row * headDim + (layout === 'half' ? pair : 2 * pair)
