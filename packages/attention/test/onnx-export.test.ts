@@ -2,7 +2,7 @@ import { slice, toFloat32, type HostTensor } from '@qkv/core'
 import { KeyValueCache, MultiHeadAttention, type MultiHeadAttentionOptions } from '@qkv/attention'
 import { exportAttentionLayer } from '@qkv/attention/onnx-export'
 import { createCpuBackend, type CpuBackend } from '@qkv/cpu'
-import { alibi, rotary } from '@qkv/positional'
+import { alibi, mixedRotary, rotary, xpos } from '@qkv/positional'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { normal, valuesOf } from './claims/subject.ts'
@@ -32,6 +32,12 @@ const arrangements: Record<string, Omit<MultiHeadAttentionOptions, 'backend'>> =
     causal: true,
     queryKeyNorm: { kind: 'layer', over: 'heads' },
     position: rotary({ dim: 4, layout: 'interleaved' }),
+  },
+  'rotary with tables of their own for queries and keys': {
+    modelDim: 16,
+    heads: 2,
+    causal: true,
+    position: xpos({ dim: 8, scaleBase: 8 }),
   },
 }
 
@@ -91,7 +97,13 @@ describe('exportAttentionLayer', () => {
     )
     await expect(exported({ gate: 'head' })).rejects.toThrow('gate must be absent')
     await expect(exported({ sinks: true })).rejects.toThrow('sinks must be absent')
-    await expect(exported({ position: alibi({ heads: 2 }) })).rejects.toThrow('position must be absent')
+    for (const position of [
+      alibi({ heads: 2 }),
+      mixedRotary({ frequencies: normal('each head’s own', [2, 1, 4]) }),
+      rotary({ dim: 8, type: 'dynamic', factor: 2, max_position_embeddings: 16 }),
+    ]) {
+      await expect(exported({ position })).rejects.toThrow('position must be absent')
+    }
   })
 })
 

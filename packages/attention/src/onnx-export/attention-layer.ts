@@ -22,7 +22,8 @@ export interface ExportOptions {
  *               with a cache: past_key, past_value [batch, kvHeads, past, headDim or valueDim]
  *     outputs   output [batch, length, modelDim]                 with a cache: present_key, present_value
  *
- * @throws QkvError `OPTION_INVALID` naming what the operators cannot express: a window, gate, sinks, a score encoding, an embedding.
+ * @throws QkvError `OPTION_INVALID` naming what the operators cannot express: a window, gate, sinks, a score encoding, an embedding,
+ * a rotary whose frequencies follow the length (dynamic, longrope) or differ by head.
  */
 export async function exportAttentionLayer(layer: MultiHeadAttention, options: ExportOptions = {}): Promise<Uint8Array> {
   const { cache = false, maximumLength = 4096 } = options
@@ -31,17 +32,25 @@ export async function exportAttentionLayer(layer: MultiHeadAttention, options: E
   const rotary = checkExpressible(config, cache)
   const graph = new GraphBuilder()
   const weights = separate(await layer.state(), config)
-  if (rotary) {
-    const { cos, sin } = rotary.table({ start: 0, length: maximumLength })
-    graph.constant('cosines', await bringHome(layer.backend, cos))
-    graph.constant('sines', await bringHome(layer.backend, sin))
+  const turn = async (name: 'query' | 'key'): Promise<Turn | undefined> => {
+    if (rotary === undefined) return undefined
+    const { cos, sin } = rotary.table({ start: 0, length: maximumLength }, name)
+    const cosines = graph.constant(`${name}.cosines`, await bringHome(layer.backend, cos))
+    return { rotary, cosines, sines: graph.constant(`${name}.sines`, await bringHome(layer.backend, sin)) }
   }
-  const query = queryOrKey(graph, 'query', config, weights, rotary)
-  const key = queryOrKey(graph, 'key', config, weights, rotary)
+  const query = queryOrKey(graph, 'query', config, weights, await turn('query'))
+  const key = queryOrKey(graph, 'key', config, weights, await turn('key'))
   attend(graph, [query, key, project(graph, 'value', 'input', weights)], config, cache)
   graph.step('Identity', [project(graph, 'output', 'attended', weights)], 'output')
   const { nodes, constants } = graph
   return onnxModel({ nodes, constants, ...inputsAndOutputs(config, cache, rotary !== undefined) })
+}
+
+/** A rotary encoding with the names of its tables. */
+interface Turn {
+  readonly rotary: RotaryEncoding
+  readonly cosines: string
+  readonly sines: string
 }
 
 type Weights = Readonly<Record<string, HostTensor>>
@@ -59,13 +68,14 @@ function queryOrKey(
   name: 'query' | 'key',
   config: MultiHeadConfig,
   weights: Weights,
-  rotary: RotaryEncoding | undefined,
+  turn: Turn | undefined,
 ): string {
   const heads = name === 'query' ? config.heads : config.kvHeads
   const projected = project(graph, name, 'input', weights)
   const normalised = normalise(graph, `${name}Norm`, projected, heads, config, weights)
-  if (rotary === undefined) return normalised
-  return graph.step('RotaryEmbedding', [normalised, 'cosines', 'sines', 'positions'], `${name}.rotated`, {
+  if (turn === undefined) return normalised
+  const { rotary, cosines, sines } = turn
+  return graph.step('RotaryEmbedding', [normalised, cosines, sines, 'positions'], `${name}.rotated`, {
     num_heads: heads,
     interleaved: rotary.layout === 'interleaved' ? 1 : 0,
     rotary_embedding_dim: rotary.dim,
@@ -149,5 +159,7 @@ function checkExpressible(config: MultiHeadConfig, cache: boolean): RotaryEncodi
   const [first, ...others] = position
   if (others.length > 0) return refuse('position', 'several encodings')
   if (first?.kind === 'score') return refuse('position', 'a score encoding')
+  if (first?.followsLength) return refuse('position', 'frequencies that follow the length')
+  if (first && first.parameters.length > 0) return refuse('position', 'frequencies of each head')
   return first
 }

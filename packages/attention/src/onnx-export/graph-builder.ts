@@ -6,9 +6,12 @@ export class GraphBuilder {
   readonly nodes: OnnxNode[] = []
   readonly constants: OnnxConstant[] = []
 
+  /** What is alike is kept once, by its first name. */
   constant(name: string, view: HostTensor): string {
-    this.constants.push({ name, shape: view.shape, values: toFloat32(view) })
-    return name
+    const made = { name, shape: view.shape, values: toFloat32(view) }
+    const known = this.constants.find((each) => areAlike(each, made))
+    if (known === undefined) this.constants.push(made)
+    return (known ?? made).name
   }
 
   step(operator: string, inputs: readonly string[], output: string, attributes?: OnnxNode['attributes']): string {
@@ -22,4 +25,8 @@ export class GraphBuilder {
     this.constants.push({ name: shape, shape: [sizes.length], values: BigInt64Array.from(sizes, BigInt) })
     return this.step('Reshape', [input, shape], output)
   }
+}
+
+function areAlike(a: OnnxConstant, b: OnnxConstant): boolean {
+  return String(a.shape) === String(b.shape) && a.values.every((value, index) => value === b.values[index])
 }
