@@ -17,6 +17,8 @@ export interface Limits {
   readonly keyLength?: number
   /** Of queries, keys and values; default 256. */
   readonly headDim?: number
+  /** Half of the time a head dim is any; default: one of models', or at an end of vectors, for which fewer kernels are compiled. */
+  readonly anyDim?: boolean
   /** Most products in all, batch·heads·queries·keys·(dim + 16); default 2¹⁷, some ten seconds of oracle for a thousand problems. */
   readonly work?: number
   readonly dtypes?: readonly FloatDtype[]
@@ -97,8 +99,9 @@ function drawShape(random: Random, limits: Limits) {
   const mostHeads = limits.heads ?? 8
   const queryHeads = Math.max(group, Math.floor(random.pick([1, 1, 2, 3, 8]) / group) * group)
   const keyHeads = queryHeads / group
+  const mostDim = limits.headDim ?? 256
   const dim = (): number =>
-    Math.min(limits.headDim ?? 256, random.pick([1, 2, 3, 4, 5, 8, 16, 31, 32, 40, 64, 64, 64, 96, 128, 128, 256]))
+    limits.anyDim && random.chance(0.5) ? random.integer(1, mostDim) : Math.min(mostDim, random.pick(usualDims))
   const headDim = dim()
   const fitted = fitWork(random, work, {
     batch,
@@ -110,6 +113,8 @@ function drawShape(random: Random, limits: Limits) {
   })
   return fitted
 }
+
+const usualDims: readonly number[] = [1, 2, 3, 4, 5, 8, 16, 31, 32, 40, 64, 64, 64, 96, 128, 128, 256]
 
 type Shape = Pick<ProblemSpec, 'batch' | 'queryHeads' | 'keyHeads' | 'queryLength' | 'keyLength' | 'headDim' | 'valueDim'>
 

@@ -5,9 +5,9 @@ import { randomProblem } from '../problems.ts'
 import { tally } from '../within-bound.ts'
 import { expectAttention, heldBackend, problemCount, replayedToken, takeAttention, type Suite } from './suite.ts'
 
-const everything: Limits = { including: ['quantised', 'dropout'] }
+const everything: Limits = { anyDim: true, including: ['quantised', 'dropout'] }
 /** Nobody drops weights when decoding; of few rows, none might be left. */
-const cached: Limits = { including: ['quantised'] }
+const cached: Limits = { anyDim: true, including: ['quantised'] }
 
 /** Attention on a backend against the float64 reference, over random problems with every option. */
 export function attentionSuite(suite: Suite): void {

@@ -12,7 +12,7 @@ export function gradientSuite(suite: Suite): void {
   describe('attentionGradient', { timeout: 600_000 }, () => {
     const backend = heldBackend(suite)
     const { platform = 'cpu', limits } = suite
-    const drawn: Limits = { including: ['dropout'], work: 2 ** 13, ...limits }
+    const drawn: Limits = { anyDim: true, including: ['dropout'], work: 2 ** 13, ...limits }
 
     async function checkProblems(
       tokens: readonly string[],

@@ -1,13 +1,14 @@
 import type { Backend, FloatDtype, OwnedTensor } from '@qkv/core'
 import { expect, test } from 'vitest'
-import { random } from '../../random.ts'
-import { problemCount, replayedToken, take, type Suite } from '../suite.ts'
-import { randomCase, type Case } from './case.ts'
+import { take, type Suite } from '../suite.ts'
+import { casesOf, randomCase, type Case } from './case.ts'
 import { unitOf, type Estimate } from './estimate.ts'
 
 /** How claims about layer operations are checked. */
 export interface LayerChecks {
   readonly backend: () => Backend
+  /** A GPU rounds in either direction, and its functions are a few units in the last place off. */
+  readonly slack: number
   /** Checks a claim on many random cases. A case that fails is told by its token; QKV_TOKEN replays it alone. */
   forRandomCases(claim: string, check: (current: Case) => Promise<void>, count?: number): void
   /** @throws where an element is further from the exact one than float32 arithmetic and rounding to its dtype account for. */
@@ -18,17 +19,15 @@ export interface LayerChecks {
 export function layerChecks(suite: Suite, backend: () => Backend): LayerChecks {
   const smallest = (dtype: FloatDtype): number =>
     dtype !== 'float16' ? 2 ** -126 : suite.platform === 'wgsl' ? 2 ** -14 : 2 ** -25
+  const slack = suite.platform === 'wgsl' ? 8 : 1
   return {
     backend,
+    slack,
 
     forRandomCases(claim, check, count = 2000) {
-      const replayed = replayedToken(`${claim}, case `)
       test(claim, async () => {
-        for (let number = 0; number < problemCount(suite, count); number++) {
-          const token = `${claim}, case ${number}`
-          if (replayed !== undefined && token !== replayed) continue
-          const kind = random(number % (suite.kinds ?? Infinity), `${claim}, kind`)
-          const current = randomCase(random(number, claim), kind, token)
+        for (const numbers of casesOf(suite, claim, count)) {
+          const current = randomCase(claim, numbers)
           await check(current)
           current.expectUntouched()
         }
@@ -42,7 +41,7 @@ export function layerChecks(suite: Suite, backend: () => Backend): LayerChecks {
       values.forEach((value, index) => {
         const exact = expected.values[index]!
         const rounded = (expected.error[index] ?? 0) + unit * Math.abs(exact)
-        const bound = 1.01 * slackOf(suite) * rounded + smallest(actual.dtype as FloatDtype)
+        const bound = 1.01 * slack * rounded + smallest(actual.dtype as FloatDtype)
         if (value === exact || Math.abs(value - exact) <= bound) return
         expect.fail(`element ${index} is ${value} instead of ${exact} ± ${bound}: ${current.name}`)
       })
@@ -55,9 +54,4 @@ export function layerChecks(suite: Suite, backend: () => Backend): LayerChecks {
       if (index >= 0) expect.fail(`element ${index} is ${values[index]} instead of ${expected[index]}: ${current.name}`)
     },
   }
-}
-
-/** A GPU rounds in either direction, and its functions are a few units in the last place off. */
-export function slackOf({ platform }: Suite): number {
-  return platform === 'wgsl' ? 8 : 1
 }

@@ -1,7 +1,8 @@
 import { toFloat64, type HostPartial } from '@qkv/core'
+import { accumulated, add, divide, exact, exp, log, multiply, platforms, subtract, type Estimate } from '@qkv/core/estimate'
 import { rowsOf } from './case.ts'
 import type { LayerChecks } from './checks.ts'
-import { estimate, gamma } from './estimate.ts'
+import { estimate } from './estimate.ts'
 
 /** Merging as an operation of its own, of parts that no attention has made. */
 export function mergeClaims({ backend, forRandomCases, expectClose }: LayerChecks): void {
@@ -20,35 +21,45 @@ export function mergeClaims({ backend, forRandomCases, expectClose }: LayerCheck
 
     const outputs = parts.map(({ output }) => toFloat64(output))
     const logs = parts.map(({ lse }) => toFloat64(lse))
-    const wholes = Array.from({ length: rowsOf(rows) }, (_, row) => logSumExp(logs.map((log) => log[row]!)))
-    const expected = estimate(wholes.length * dim, (index) => {
-      const row = Math.floor(index / dim)
-      let value = 0
-      let error = 0
-      logs.forEach((log, part) => {
-        if (log[row] === -Infinity) return
-        const term = Math.exp(log[row]! - wholes[row]!) * outputs[part]![index]!
-        value += term
-        // The exponent is rounded, as are weight, sum and quotient.
-        error += Math.abs(term) * gamma(parts.length + 8 + 2 * Math.abs(log[row]! - wholes[row]!))
-      })
-      // Weights are off by as much as their exponents, and so is what they are divided by.
-      return { value, error: 2 * error }
+    const merging = Array.from({ length: rowsOf(rows) }, (_, row) => mergingOf(logs.map((log) => log[row]!)))
+    const expected = estimate(merging.length * dim, (index) => {
+      const { weights, total } = merging[Math.floor(index / dim)]!
+      const terms = weights.map(({ part, weight }) => multiply(weight, exact(outputs[part]![index]!), arithmetic))
+      return terms.length === 0 ? exact(0) : divide(sum(terms), total, arithmetic)
     })
     await expectClose(merged.output, expected, current)
     await expectClose(
       merged.lse!,
-      estimate(wholes.length, (row) => ({
-        value: wholes[row]!,
-        error: wholes[row] === -Infinity ? 0 : gamma(parts.length + 8) * (1 + Math.abs(wholes[row]!)),
-      })),
+      estimate(merging.length, (row) => merging[row]!.lse),
       current,
     )
   })
 }
 
-function logSumExp(logs: readonly number[]): number {
-  const highest = Math.max(...logs)
-  if (highest === -Infinity) return -Infinity
-  return highest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - highest), 0))
+const arithmetic = platforms.cpu
+
+/** How one row's parts are merged. */
+interface Merging {
+  /** Of the parts that have seen a key, e^(lse − M). */
+  readonly weights: readonly { readonly part: number; readonly weight: Estimate }[]
+  readonly total: Estimate
+  /** M + log Σ e^(lse − M), with the greatest lse M. */
+  readonly lse: Estimate
+}
+
+function mergingOf(logs: readonly number[]): Merging {
+  const greatest = exact(Math.max(...logs))
+  const weights = logs.flatMap((log, part) =>
+    log === -Infinity ? [] : [{ part, weight: exp(subtract(exact(log), greatest, arithmetic), arithmetic) }],
+  )
+  const total = sum(weights.map(({ weight }) => weight))
+  return { weights, total, lse: weights.length === 0 ? greatest : add(greatest, log(total, arithmetic), arithmetic) }
+}
+
+/** In whatever order. */
+function sum(terms: readonly Estimate[]): Estimate {
+  const value = terms.reduce((sum, term) => sum + term.value, 0)
+  const passedOn = terms.reduce((sum, term) => sum + term.error, 0)
+  const magnitude = terms.reduce((sum, term) => sum + Math.abs(term.value) + term.error, 0)
+  return { value, error: passedOn + accumulated(terms.length, arithmetic) * magnitude }
 }
