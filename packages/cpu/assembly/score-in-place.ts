@@ -24,8 +24,8 @@ import { splat } from './vector'
 let queryFactor: f32
 
 /**
- * s[row][key], of float32 keys or for a single row. Queries are rows of whole fours of elements, filled up with zeros, and have
- * been multiplied by a factor: 1, or for halves `halfQueryFactor`.
+ * Of keys that are float32 or are converted, or for a single row: s[row][key]. Queries are rows of whole fours of elements, filled
+ * up with zeros, and have been multiplied by a factor: 1, or for halves `halfQueryFactor`.
  */
 export function scoreRows(q: usize, factor: f32, s: usize): void {
   locate(record.key)

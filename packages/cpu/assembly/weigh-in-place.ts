@@ -24,7 +24,10 @@ import { multiplyAdd, splat } from './vector'
 /** Outputs: rows of `outputBytes`, and what each is multiplied by first. */
 let outputBytes: usize, rescales: usize
 
-/** p[row][key] is changed on the way. What follows a value of no whole fours ends in columns that nobody looks at. */
+/**
+ * Of values that are float32 or are converted, or for a single row: p[row][key], which is changed on the way. What follows a value of
+ * no whole fours ends in columns that nobody looks at.
+ */
 export function weighRows(p: usize, o: usize, rowBytes: usize, rescalesAt: usize): void {
   locate(record.value)
   outputBytes = rowBytes, rescales = rescalesAt
@@ -66,7 +69,7 @@ function addConverted(four: i32, p: usize, o: usize): void {
 function addFour<T>(p: usize, o: usize): void {
   let rows = rowCount
   if (isFloat<T>()) for (; rows > 1; rows -= 2, p += 2 * scoreRowBytes, o += 2 * outputBytes) addToTwoRows(p, a, b, c, d, o)
-  for (; rows > 0; rows--, p += scoreRowBytes, o += outputBytes) addToOneRow<T>(p, a, b, c, d, o)
+  if (rows == 1) addToOneRow<T>(p, a, b, c, d, o)
 }
 
 /** Each vector of a value serves both rows. */

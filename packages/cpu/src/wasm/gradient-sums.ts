@@ -21,6 +21,7 @@ import * as part from './record.ts'
  */
 interface Summed {
   readonly target: Tensor
+  /** None where scores do not change with it: a condition may read it, say. */
   readonly reads: readonly Read[]
 }
 
@@ -43,13 +44,14 @@ export function placeSums(space: Workspace, problem: AttentionProblem, gradient:
   const { batch, queryHeads, queryLength, keyLength } = problem
   const sums = summed(problem, gradient)
   for (const { target } of sums) fillZeros(target)
-  return batch * queryHeads * queryLength * keyLength === 0 ? [] : sums.map((each) => placeSum(space, problem, each))
+  if (batch * queryHeads * queryLength * keyLength === 0) return []
+  return sums.filter(({ reads }) => reads.length > 0).map((each) => placeSum(space, problem, each))
 }
 
 function summed({ bias, scoreMod }: AttentionProblem, { dBias, captured }: AttentionGradient): readonly Summed[] {
   const derivative = scoreMod && differentiate(scoreMod)
   const tensors = [...captured].map(([tensor, target]): Summed => {
-    const captures = derivative?.captures.filter(({ read }) => read.tensor === tensor) ?? []
+    const captures = derivative?.captures.filter(({ read, derivative }) => read.tensor === tensor && !isZero(derivative)) ?? []
     return { target, reads: captures.map(({ read, derivative }) => ({ indices: read.indices, slope: derivative })) }
   })
   if (bias === undefined || dBias === undefined) return tensors
@@ -57,6 +59,10 @@ function summed({ bias, scoreMod }: AttentionProblem, { dBias, captured }: Atten
   const shape = ownShape(bias)
   const indices = biasAxes.map((name, axis): ExpressionNode => (shape[axis] === 1 ? zero : { kind: 'index', type: 'int', name }))
   return [{ target: dBias, reads: [{ indices, slope: derivative?.score }] }, ...tensors]
+}
+
+function isZero(node: ExpressionNode): boolean {
+  return node.kind === 'constant' && node.value === 0
 }
 
 const biasAxes = ['batch', 'head', 'row', 'key'] as const
