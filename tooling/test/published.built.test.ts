@@ -24,9 +24,9 @@ const loadedNext: Readonly<Record<string, RegExp>> = { cpu: /^relaxed\.deflate-/
 /**
  * With all entries of a package and what is loaded later: WebGPU's gradients and layers, say, or the kernels without relaxed
  * SIMD. There are no aims for these: they are what was reached, so that a package that grows fails until someone has decided
- * that it may.
+ * that it may. cpu's rose from 63 with panels of few rows, which both its binaries have; a program loads one of them.
  */
-const inAll: Readonly<Record<string, number>> = { core: 25.3, cpu: 63, positional: 13, webgpu: 42.5, attention: 25 }
+const inAll: Readonly<Record<string, number>> = { core: 25.3, cpu: 65.5, positional: 13, webgpu: 42.5, attention: 25 }
 
 /** Only what loads checkpoints and tokenizers may bring what others wrote. */
 const mayDependOnOthers = new Set(['@qkv/transformer'])

@@ -26,7 +26,10 @@ export interface DifferentiableResult extends Disposable {
   readonly output: OwnedTensor
   /** [batch, queryHeads, queryLength] */
   readonly lse: OwnedTensor
-  /** From the gradient of a loss with respect to the output, in the output's shape. May be called again. */
+  /**
+   * From the gradient of a loss with respect to the output, in the output's shape. May be called again. Runs in one go: the
+   * options' `signal` and `onProgress` follow the way there alone.
+   */
   backward(dOutput: Tensor): Promise<Gradients>
   dispose(): void
 }
