@@ -1,6 +1,6 @@
-import { permute, type AttentionResult, type Backend, type Tensor } from '@qkv/core'
+import { describe, permute, type AttentionResult, type Backend, type Tensor } from '@qkv/core'
 import { attention, type AttentionOptions } from '../attention.ts'
-import { checkBackend, checkShape, refused } from '../refuse.ts'
+import { checkBackend, checkShape, invalid, refused } from '../refuse.ts'
 import { withTemporaries, type Temporaries } from '../temporaries.ts'
 
 export interface KeysAndValues {
@@ -26,7 +26,7 @@ export type CascadeOptions = Pick<AttentionOptions, 'backend' | 'scale' | 'softc
  * @param prefix keys and values with a batch of 1; rotate them at positions from 0, as usual
  * @param own each sequence's keys and values after the prefix; `lengths` says how many of them are valid
  * @returns output and lse, [batch, queryHeads, queryLength, valueDim] and [batch, queryHeads, queryLength]
- * @throws QkvError as {@link attention} does.
+ * @throws QkvError as {@link attention} does; `OPTION_INVALID` for its other options, by name.
  */
 export async function cascadeAttention(
   query: Tensor,
@@ -34,8 +34,12 @@ export async function cascadeAttention(
   own: KeysAndValues,
   options: CascadeOptions,
 ): Promise<AttentionResult> {
-  const { backend, scale, softcap, causal, lengths, sinks, signal } = options
+  const { backend, scale, softcap, causal, lengths, sinks, signal, ...others } = options
   checkBackend('cascadeAttention', backend)
+  for (const [name, given] of Object.entries(others)) {
+    if (given !== undefined)
+      throw invalid('cascadeAttention', name, 'absent, for it would not act alike on both parts', describe(given))
+  }
   checkShape('cascadeAttention', 'query', query.shape, [-1, -1, -1, -1])
   checkShape('cascadeAttention', 'prefix.key', prefix.key.shape, [1, own.key.shape[1] ?? 0, -1, query.shape[3] ?? 0])
   checkShape('cascadeAttention', 'prefix.value', prefix.value.shape, [

@@ -20,7 +20,8 @@ export interface PackedAttentionResult {
 /**
  * Attention within each of several sequences of any lengths that lie one after another: no padding is stored and none
  * computed. Each sequence comes out, to the bit, as it would alone, for each is a call of its own: tiles begin where it begins,
- * whatever it is packed with. `causal` aligns each sequence's last query with its last key.
+ * whatever it is packed with. `causal` aligns each sequence's last query with its last key. With `dropout` each drops weights of its
+ * own: those that it would drop alone with a seed that is higher by how many sequences come before it.
  *
  * @param query [queries, queryHeads, headDim]
  * @param key [keys, keyHeads, headDim]
@@ -33,7 +34,7 @@ export async function packedAttention(
   value: Tensor,
   options: PackedAttentionOptions,
 ): Promise<PackedAttentionResult> {
-  const { backend, queryOffsets, keyOffsets = queryOffsets, onProgress, ...shared } = options
+  const { backend, queryOffsets, keyOffsets = queryOffsets, onProgress, dropout, ...shared } = options
   checkBackend('packedAttention', backend)
   checkShape('packedAttention', 'query', query.shape, [-1, -1, -1])
   checkShape('packedAttention', 'key', key.shape, [-1, -1, query.shape[2] ?? 0])
@@ -52,7 +53,13 @@ export async function packedAttention(
       const keys = [keyOffsets[sequence]!, keyOffsets[sequence + 1]!] as const
       const report = onProgress && ((done: number): void => onProgress((rows[0] + done * (rows[1] - rows[0])) / queries))
       if (rows[1] === rows[0]) continue
-      const result = await attention(one(query, rows), one(key, keys), one(value, keys), { ...shared, backend, onProgress: report })
+      const own = {
+        ...shared,
+        backend,
+        onProgress: report,
+        dropout: dropout && { ...dropout, seed: (dropout.seed + sequence) % 2 ** 32 },
+      }
+      const result = await attention(one(query, rows), one(key, keys), one(value, keys), own)
       place(backend, result.output, one(output, rows))
       if (lse && result.lse) place(backend, result.lse, one(lse, rows))
     }

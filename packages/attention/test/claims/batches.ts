@@ -61,6 +61,30 @@ export function batchClaims(subject: () => Subject): void {
     expect(values.subarray(5 * 32, 12 * 32)).toEqual(byLength)
   })
 
+  it('packed sequences drop weights of their own', async () => {
+    const { backend } = subject()
+    const [query, key, value] = [q, k, v].map((view) => slice(view, 0, 0, 5) as HostTensor) as [HostTensor, HostTensor, HostTensor]
+    const twice = (view: HostTensor): HostTensor =>
+      tensor(Float32Array.from([...toFloat32(view), ...toFloat32(view)]), [10, ...view.shape.slice(1)])
+    const { output } = await packedAttention(twice(query), twice(key), twice(value), {
+      backend,
+      queryOffsets: [0, 5, 10],
+      dropout: { probability: 0.5, seed: 7 },
+    })
+    const packed = await valuesOf(subject(), output)
+    output.dispose()
+    for (const sequence of [0, 1]) {
+      const alone = await packedAttention(query, key, value, {
+        backend,
+        queryOffsets: [0, 5],
+        dropout: { probability: 0.5, seed: 7 + sequence },
+      })
+      expect(packed.subarray(sequence * 160, (sequence + 1) * 160)).toEqual(await valuesOf(subject(), alone.output))
+      alone.output.dispose()
+    }
+    expect(packed.subarray(0, 160)).not.toEqual(packed.subarray(160))
+  })
+
   it('refuses offsets that do not fit', async () => {
     const { backend } = subject()
     const packed = (offsets: readonly number[], keys: readonly number[] = keyOffsets) =>
@@ -100,6 +124,12 @@ export function batchClaims(subject: () => Subject): void {
     })
     output.dispose()
     lse?.dispose()
+  })
+
+  it('a cascade refuses what would not act alike on both parts', async () => {
+    const part = { key: k, value: v }
+    const given = { backend: subject().backend, window: { left: 2 } }
+    await expect(cascadeAttention(q, part, part, given)).rejects.toThrow('cascadeAttention: window must be absent')
   })
 }
 
