@@ -80,7 +80,9 @@ export function backendOf({ engine, memory, start }: OpenedEngine, arena: Arena 
   const read = method('read', tensors.read)
   const backend: CpuBackend = {
     name: 'cpu',
-    description: `CPU, ${engine.description}`,
+    get description() {
+      return `CPU, ${engine.description}`
+    },
     memory() {
       const { used, reserved, blocks } = arena.report
       return { used, reserved, tensors: blocks }

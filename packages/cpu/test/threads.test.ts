@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import type { Worker } from 'node:worker_threads'
 import { problem, tensor, type Backend } from '@qkv/core'
 import { drawTokens, randomProblem } from '@qkv/testing'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -6,6 +8,31 @@ import type { Thread } from '../src/spawn.ts'
 import { words } from '../src/threads/control.ts'
 import { openPool, type Kernels, type PoolOptions } from '../src/threads/pool.ts'
 import { openWasmEngine } from '../src/wasm/open.ts'
+
+describe('a thread that dies', () => {
+  test('is an error with a code; the backend goes on with one thread, and says so', async () => {
+    const threading = process.getBuiltinModule('node:worker_threads')
+    const started: Worker[] = []
+    const { Worker: Real } = threading
+    threading.Worker = class extends Real {
+      constructor(...given: ConstructorParameters<typeof Real>) {
+        super(...given)
+        started.push(this)
+      }
+    }
+    using backend = backendOf(await openWasmEngine({ threads: 3, worthSharing: 0 }).finally(() => (threading.Worker = Real)))
+    expect(backend.description).toMatch(/, 3 threads$/)
+    const asked = problem(noise([1, 8, 100, 16]), noise([1, 8, 100, 16]), noise([1, 8, 100, 16]))
+    const before = bits(await backend.read(backend.attention(asked).output))
+    const [victim] = started
+    const ended = once(victim!, 'exit')
+    await victim!.terminate()
+    await ended
+    expect(() => backend.attention(asked)).toThrow(expect.objectContaining({ code: 'WORKER_FAILED' }))
+    expect(bits(await backend.read(backend.attention(asked).output))).toEqual(before)
+    expect(backend.description).toMatch(/, one thread$/)
+  })
+})
 
 describe('any number of threads', { timeout: 120_000 }, () => {
   let backends: readonly Backend[] = []

@@ -48,7 +48,7 @@ async function openAlone(instructions: Instructions, hindrance: string | undefin
   const memory = wasmMemory(false)
   const { kernels, record, start } = instantiate(module, memory.memory)
   const wasm: Wasm = { memory, crew: soloCrew(kernels), record }
-  return { engine: engineOf(wasm, `${instructions}, one thread${hindrance ? ` (${hindrance})` : ''}`), memory, start }
+  return { engine: engineOf(wasm, instructions, hindrance && ` (${hindrance})`), memory, start }
 }
 
 async function openTogether(instructions: Instructions, threads: number, worthSharing: number | undefined): Promise<OpenedEngine> {
@@ -56,12 +56,15 @@ async function openTogether(instructions: Instructions, threads: number, worthSh
   const memory = wasmMemory(true)
   const { kernels, record, start } = instantiate(module, memory.memory)
   const crew: Crew = await openPool({ memory: memory.memory, module, kernels, threads, worthSharing })
-  return { engine: engineOf({ memory, crew, record }, `${instructions}, ${threads} threads`), memory, start }
+  return { engine: engineOf({ memory, crew, record }, instructions), memory, start }
 }
 
-function engineOf(wasm: Wasm, details: string): Engine {
+function engineOf(wasm: Wasm, instructions: Instructions, hindrance = ''): Engine {
   return {
-    description: `WebAssembly, ${details}`,
+    get description() {
+      const { threads } = wasm.crew
+      return `WebAssembly, ${instructions}, ${threads === 1 ? 'one thread' : `${threads} threads`}${hindrance}`
+    },
     attention: (space, problem, target, mostWork) => attention(wasm, space, problem, target, mostWork),
     attentionGradient: (space, problem, forward, dOutput, target) =>
       attentionGradient(wasm, space, problem, forward, dOutput, target),
