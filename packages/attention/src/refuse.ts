@@ -43,5 +43,5 @@ export function checkShape(operation: string, argument: string, shape: readonly 
 /** The tensor itself. @throws QkvError `OPTION_INVALID` unless it is over a typed array. */
 export function onHost(operation: string, argument: string, view: Tensor): HostTensor {
   if (isHostTensor(view)) return view
-  throw invalid(operation, argument, 'in host memory, or given with its backend', 'a tensor that a backend owns')
+  throw invalid(operation, argument, 'in host memory, or given with its backend', 'one of a backend')
 }

@@ -78,7 +78,7 @@ export function multiHeadConfig(options: MultiHeadAttentionOptions): MultiHeadCo
   checkSizes(operation, sizes)
   if (heads % kvHeads !== 0) throw invalid(operation, 'kvHeads', `a divisor of the ${heads} heads`, String(kvHeads))
   if (fused && memoryDim !== modelDim) {
-    throw invalid(operation, 'fused', `false where memoryDim ${memoryDim} differs from modelDim ${modelDim}`, 'true')
+    throw invalid(operation, 'fused', 'false where memoryDim is not modelDim', 'true')
   }
   const { scale, softcap, causal, window } = options
   const encodings = listOf(options.position)

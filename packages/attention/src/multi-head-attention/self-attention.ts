@@ -90,7 +90,7 @@ async function attendTurningAnew(
   return appendAndAttend(cache, { key, value, counts }, async () => {
     const keys = scope.keep(cache.keys())
     const kept = keptOtherwise(keys)
-    if (kept !== undefined) throw invalid(operation, 'cache', 'one with all keys as floats, where all turn anew', kept)
+    if (kept !== undefined) throw invalid(operation, 'cache', 'one with all keys as floats', kept)
     const plain = optionsOfKeys(operation, keys, cache.backend, options, undefined)
     const whole = { ...plain, position, positions: { query: places, key: { start: 0, length: keys.key.shape[2] ?? 0 } } }
     return attendAndShow(query, keys, whole, inspect, scope)

@@ -80,7 +80,7 @@ export function multiHeadClaims(subject: () => Subject): void {
     }
     using small = new KeyValueCache({ backend, heads: 2, headDim: 8, dtype: 'int8' })
     await expect(layer.forward(input, { cache: small })).rejects.toThrow(
-      'cache must be one with all keys as floats, where all turn anew; received quantised keys',
+      'cache must be one with all keys as floats; received quantised keys',
     )
     expect(small.length).toBe(0)
     await expect(layer.forward(input, { cache, positions: { start: 9, length: 9 } })).rejects.toThrow('positions must be absent')
