@@ -65,7 +65,7 @@ export function checkRotaries(
       throw refused('SHAPE_MISMATCH', operation, 'position', `rotary over at most the head size ${headDim}`, `one over ${dim}`)
     }
     if (followsLength && lengths) {
-      throw invalid(operation, 'position', 'rotary that follows no length, where lengths differ', 'one that does')
+      throw invalid(operation, 'position', 'rotary that does not follow the length', 'one that does')
     }
   }
 }
