@@ -58,8 +58,11 @@ export interface WebGpuBackend extends Backend {
   encode(encoder: GPUCommandEncoder, problem: AttentionProblem, target: EncodeTarget): Disposable
   /** As any backend's `read`; an abort ends the wait, not the work. */
   read(tensor: Tensor, options?: { readonly signal?: AbortSignal | undefined }): Promise<TypedArray>
-  /** Resolves when all issued work has been handed to the device, for those who submit work of their own after it. */
-  flush(): Promise<void>
+  /**
+   * Resolves when all issued work has been handed to the device, for those who submit work of their own after it. An abort ends the
+   * wait, not the work.
+   */
+  flush(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /** Calls `listener` once when the device is lost; the result takes it back. A new backend goes on from there. */
   onLost(listener: (error: QkvError) => void): () => void
 }

@@ -19,27 +19,40 @@ export interface AcquiredDevice {
   readonly information: Partial<GPUAdapterInfo> | undefined
 }
 
-/** @throws QkvError `DEVICE_UNAVAILABLE` saying which part of WebGPU is missing. */
+/** @throws QkvError `DEVICE_UNAVAILABLE` saying which part of WebGPU is missing, or does not answer. */
 export async function acquireDevice({ device, adapter, gpu }: DeviceOptions): Promise<AcquiredDevice> {
   if (device !== undefined) return { device, owned: false, information: device.adapterInfo }
   const source = adapter ?? (await requestAdapter(gpu))
   const has = (feature: string): feature is GPUFeatureName => source.features.has(feature)
   const requiredLimits = Object.fromEntries(usefulLimits.map((limit) => [limit, source.limits[limit]]))
   const requiredFeatures = ['subgroups', 'shader-f16', matrixFeature].filter(has)
-  try {
-    const made = await source.requestDevice({ label: '@qkv/webgpu', requiredFeatures, requiredLimits })
-    return { device: made, owned: true, information: source.info }
-  } catch (cause) {
-    throw unavailable(`no device (${cause instanceof Error ? cause.message : String(cause)})`)
-  }
+  const made = await answer('device', source.requestDevice({ label: '@qkv/webgpu', requiredFeatures, requiredLimits }))
+  return { device: made, owned: true, information: source.info }
 }
 
 async function requestAdapter(gpu: GPU | undefined): Promise<GPUAdapter> {
   const source = gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu
   if (source === undefined) throw unavailable('no WebGPU here (navigator.gpu is missing)')
-  const adapter = await source.requestAdapter({ powerPreference: 'high-performance' })
+  const adapter = await answer('adapter', source.requestAdapter({ powerPreference: 'high-performance' }))
   if (adapter === null) throw unavailable('no adapter')
   return adapter
+}
+
+/** A browser that does not answer is one without WebGPU. */
+const deadline = 10_000
+
+async function answer<T>(what: string, asked: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer in ${deadline} ms`)), deadline)
+  })
+  try {
+    return await Promise.race([asked, silence])
+  } catch (cause) {
+    throw unavailable(`no ${what} (${cause instanceof Error ? cause.message : String(cause)})`)
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Asked for as far as they go. */

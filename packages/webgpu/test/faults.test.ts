@@ -204,6 +204,13 @@ test('an abort ends the wait of a read', async () => {
   expect([undefined, 'ABORTED']).toContain(await codeOf(fault))
 })
 
+test('an abort ends the wait of a flush', async () => {
+  using backend = await createWebGpuBackend({ device: failingGpu().device })
+  backend.attention(question())
+  expect(await codeOf(backend.flush({ signal: AbortSignal.abort() }))).toBe('ABORTED')
+  expect(await codeOf(backend.flush())).toBeUndefined()
+})
+
 test('a borrowed device is not destroyed, and everything made on it is', async () => {
   const gpu = failingGpu()
   let destroyed = false

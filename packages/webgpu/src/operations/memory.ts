@@ -67,7 +67,7 @@ export function memoryOperations(session: Session): MemoryOperations {
       return { buffer, offset: first * bytes, size: (last + 1 - first) * bytes }
     },
 
-    flush: () => withPatience(queue, queue.flush(), { operation: 'flush', patience }),
+    flush: ({ signal } = {}) => withPatience(queue, queue.flush(), { operation: 'flush', patience, signal }),
   }
 }
 
