@@ -44,7 +44,7 @@ const deadline = 10_000
 async function answer<T>(what: string, asked: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${deadline} ms`)), deadline)
+    timer = setTimeout(() => reject(new Error('no answer')), deadline)
   })
   try {
     return await Promise.race([asked, silence])
