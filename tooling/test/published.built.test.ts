@@ -14,9 +14,9 @@ const aims = { core: 12, positional: 8, cpu: 45, webgpu: 25, attention: 12, tran
 
 /**
  * Aims that are missed so far, with what was reached instead. A number here rises only with its reason: webgpu's rose from 29 with
- * prefill's large patches.
+ * prefill's large patches, and with deadlines for an adapter and a device.
  */
-const missed: Readonly<Record<string, number>> = { webgpu: 29.6 }
+const missed: Readonly<Record<string, number>> = { webgpu: 29.7 }
 
 /** What every program loads next, though not with the main entry: the kernels that run there. */
 const loadedNext: Readonly<Record<string, RegExp>> = { cpu: /^relaxed\.deflate-/ }
@@ -26,7 +26,7 @@ const loadedNext: Readonly<Record<string, RegExp>> = { cpu: /^relaxed\.deflate-/
  * SIMD. There are no aims for these: they are what was reached, so that a package that grows fails until someone has decided
  * that it may. cpu's rose from 63 with panels of few rows, which both its binaries have; a program loads one of them.
  */
-const inAll: Readonly<Record<string, number>> = { core: 25.3, cpu: 65.5, positional: 13, webgpu: 42.5, attention: 25 }
+const inAll: Readonly<Record<string, number>> = { core: 25.3, cpu: 65.5, positional: 13, webgpu: 42.6, attention: 25 }
 
 /** Only what loads checkpoints and tokenizers may bring what others wrote. */
 const mayDependOnOthers = new Set(['@qkv/transformer'])
